@@ -1,0 +1,227 @@
+"""The contract: what a caller may ask, what it hears while it waits, what it gets.
+
+The page, the web API, the command line and a batch all build these dataclasses and consume the same events, so a
+recipe means the same everywhere. Everything here is frozen, picklable and free of torch; a request checks itself
+when it is built and raises `RequestError` with one sentence.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, field, fields
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
+
+if TYPE_CHECKING:
+    from engine.image import Picture
+
+RECIPE_VERSION = 1
+SEED_MAX = 2**31 - 1
+CATEGORIES = ("shoe", "sandal", "heel", "handbag", "wallet", "watch", "sunglasses", "belt", "tie", "t-shirt")
+STEPS = ("restore", "deblur", "inpaint", "upscale-x2", "upscale-x4")
+
+
+class RequestError(ValueError):
+    """Something the caller can mend; the message is one clear sentence for a person."""
+
+
+def number(default: float, low: float, high: float, about: str) -> Any:
+    """A field that is a number between `low` and `high`; the page and the command line read the bounds from here."""
+    return field(default=default, metadata={"low": low, "high": high, "about": about})
+
+
+def choice(default: str, options: tuple[str, ...], about: str) -> Any:
+    """A field that is one of `options`."""
+    return field(default=default, metadata={"options": options, "about": about})
+
+
+@dataclass(frozen=True)
+class Request:
+    """What all requests share: checking, and turning into a recipe and back."""
+
+    verb: ClassVar[str]
+    files: ClassVar[tuple[str, ...]] = ()  # fields that name files: a recipe does not carry them
+
+    def __post_init__(self) -> None:
+        for f in fields(self):
+            value = getattr(self, f.name)
+            if "low" in f.metadata:
+                object.__setattr__(self, f.name, _checked_number(f.name, value, f.metadata, whole=isinstance(f.default, int)))
+            elif "options" in f.metadata and value not in f.metadata["options"]:
+                raise RequestError(f"{_spoken(f.name)} must be one of {', '.join(f.metadata['options'])}, not {_shown(value)}.")
+
+    def recipe(self) -> dict[str, Any]:
+        """Everything but the files, as JSON-ready values; `from_recipe` reads it back."""
+        settings = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in self.files}
+        return {"vitrine": RECIPE_VERSION, "verb": self.verb} | {k: list(v) if isinstance(v, tuple) else v for k, v in settings.items()}
+
+
+@dataclass(frozen=True)
+class StyleRequest(Request):
+    """Repaint a photo in the manner of a style picture.
+
+    photo: a picture file. style: a preset's name or a picture file. strength: 0 gives the photo, 1 the full effect.
+    size_px: the longer side of the result. network: "auto" takes the strongest that this machine runs well,
+    "embedded" stays offline, or a name from the table of weights.
+    """
+
+    verb: ClassVar[str] = "stylize"
+    files: ClassVar[tuple[str, ...]] = ("photo",)
+
+    photo: str
+    style: str = "starry-night"
+    method: str = choice("gatys", ("gatys",), "how the style is transferred")
+    size_px: int = number(512, 64, 2048, "longer side of the result, in pixels")
+    steps: int = number(80, 1, 1000, "optimisation steps at each of the scales")
+    content_weight: float = number(1.0, 0.0, 100.0, "how much of the photo's shapes is kept")
+    style_weight: float = number(1.0, 0.0, 100.0, "how much of the style is taken")
+    strength: float = number(1.0, 0.0, 1.0, "0 gives the photo, 1 the full effect")
+    seed: int = number(0, 0, SEED_MAX, "the same seed and settings give the same picture")
+    network: str = "auto"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _need_photo(self.photo)
+        if not self.style:
+            raise RequestError("Choose a style preset or give a style picture.")
+        if self.content_weight == 0 and self.style_weight == 0:
+            raise RequestError("Content weight and style weight cannot both be 0.")
+
+
+@dataclass(frozen=True)
+class EnhanceRequest(Request):
+    """Clean and enlarge a photo by a chain of steps.
+
+    steps: names from STEPS, in order, each at most once. strength: how much of `restore` is applied. mask: a
+    picture file for `inpaint`, white where the photo is to be filled. network: "auto", "embedded", "hub", or names
+    from the table of weights separated by commas, each used for the step it serves.
+    """
+
+    verb: ClassVar[str] = "enhance"
+    files: ClassVar[tuple[str, ...]] = ("photo", "mask")
+
+    photo: str
+    steps: tuple[str, ...] = ("restore", "upscale-x4")
+    strength: float = number(1.0, 0.0, 1.0, "0 gives the photo, 1 the full effect")
+    network: str = "auto"
+    mask: str | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _need_photo(self.photo)
+        object.__setattr__(self, "steps", tuple(self.steps))
+        if not self.steps:
+            raise RequestError(f"Choose at least one step: {', '.join(STEPS)}.")
+        for step in self.steps:
+            if step not in STEPS:
+                raise RequestError(f"There is no step {_shown(step)}; the steps are {', '.join(STEPS)}.")
+        if len(set(self.steps)) < len(self.steps):
+            raise RequestError("Each step can be used once in a chain.")
+        if "inpaint" in self.steps and not self.mask:
+            raise RequestError("Inpainting needs a mask that is white where the photo is to be filled.")
+
+
+@dataclass(frozen=True)
+class GenerateRequest(Request):
+    """New product pictures on white.
+
+    truncation: 0 gives the category's most typical product, 1 the full variety. scale: 1 keeps the network's own
+    size, 4 enlarges it with `upscale`.
+    """
+
+    verb: ClassVar[str] = "generate"
+
+    category: str = choice("shoe", CATEGORIES, "what kind of product")
+    count: int = number(9, 1, 36, "how many pictures")
+    seed: int = number(0, 0, SEED_MAX, "the same seed and settings give the same pictures")
+    truncation: float = number(0.7, 0.0, 1.0, "0 gives the most typical product, 1 the full variety")
+    scale: int = field(default=4, metadata={"options": (1, 2, 4), "about": "how many times larger than the network's own size"})
+    network: str = "auto"
+
+
+Requests: TypeAlias = StyleRequest | EnhanceRequest | GenerateRequest
+REQUESTS: dict[str, type[Requests]] = {r.verb: r for r in (StyleRequest, EnhanceRequest, GenerateRequest)}
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Heard while it works: `done` of `total` (0 when not known), what is happening, and a preview now and then."""
+
+    done: int
+    total: int
+    message: str
+    preview: Picture | None = None
+
+
+@dataclass(frozen=True)
+class Notes:
+    """What a person may want to know of a result: which networks ran, where, and everything that went otherwise."""
+
+    networks: tuple[str, ...]
+    device: str
+    fallbacks: tuple[str, ...] = ()  # sentences: what was wanted, why not, what answered instead
+    remarks: tuple[str, ...] = ()  # sentences: anything else, such as a photo that was scaled down first
+    measures: Mapping[str, float] = field(default_factory=dict)
+
+    def sentence(self, seconds: float) -> str:
+        """One line for under the picture."""
+        parts = [f"{' + '.join(self.networks) or 'no network'} on {self.device}, {seconds:.1f} s", *self.fallbacks, *self.remarks]
+        return " · ".join(part.rstrip(".") for part in parts) + "."
+
+
+@dataclass(frozen=True)
+class Result:
+    """The last event. pictures: one or more; before: the input at the size of pictures[0], for comparison."""
+
+    pictures: tuple[Picture, ...]
+    recipe: Mapping[str, Any]
+    notes: Notes
+    seconds: float
+    before: Picture | None = None
+
+
+Event: TypeAlias = Progress | Result
+
+
+def from_recipe(recipe: Mapping[str, Any], **files: str) -> Requests:
+    """The request a recipe describes, with the files it does not carry (`photo=`, `style=`, `mask=`).
+
+    A value in `files` takes the place of the recipe's. RequestError when the recipe is of another kind, of a newer
+    version, or has settings this version does not know.
+    """
+    if not isinstance(recipe, Mapping) or recipe.get("verb") not in REQUESTS:
+        raise RequestError("This is not a Vitrine recipe.")
+    if recipe.get("vitrine") != RECIPE_VERSION:
+        raise RequestError(f"This recipe is of version {recipe.get('vitrine')}, and this Vitrine reads version {RECIPE_VERSION}.")
+    kind = REQUESTS[recipe["verb"]]
+    settings = {k: v for k, v in recipe.items() if k not in ("vitrine", "verb")} | files
+    known = {f.name for f in fields(kind)}
+    if unknown := sorted(set(settings) - known):
+        raise RequestError(f"This recipe has settings that this Vitrine does not know: {', '.join(unknown)}.")
+    if missing := [f.name for f in fields(kind) if f.default is MISSING and f.default_factory is MISSING and f.name not in settings]:
+        raise RequestError(f"This recipe also needs: {', '.join(missing)}.")
+    return kind(**settings)
+
+
+def _checked_number(name: str, value: Any, bounds: Mapping[str, Any], *, whole: bool) -> float | int:
+    low, high = bounds["low"], bounds["high"]
+    wanted = f"{_spoken(name)} must be {'a whole number' if whole else 'a number'} from {low} to {high}"
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise RequestError(f"{wanted}, not {_shown(value)}.")
+    if not low <= value <= high or (whole and value != int(value)):
+        raise RequestError(f"{wanted}, not {_shown(value)}.")
+    return int(value) if whole else float(value)
+
+
+def _need_photo(photo: Any) -> None:
+    if not photo or not isinstance(photo, str):
+        raise RequestError("Add a photo first.")
+
+
+def _spoken(name: str) -> str:
+    return name.removesuffix("_px").replace("_", " ").capitalize()
+
+
+def _shown(value: Any) -> str:
+    text = repr(value) if isinstance(value, str) else str(value)
+    return text if len(text) <= 40 else text[:37] + "..."

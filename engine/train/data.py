@@ -1,0 +1,122 @@
+"""Pictures to learn from: folders and tars become one memory-mapped file of uint8 pixels, crops come out of it.
+
+A picture is held out for measuring when its name's hash says so, on every machine and in every recipe alike.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+import tarfile
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps
+from torch import Tensor
+
+PICTURE_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"}
+
+
+def is_held_out(name: str) -> bool:
+    """Whether a picture is kept for measuring: one in twelve, by the SHA-1 of its file name without folders."""
+    return hashlib.sha1(Path(name).name.encode()).digest()[0] % 12 == 0
+
+
+def read_pictures(source: Path) -> Iterator[tuple[str, Image.Image]]:
+    """(name, RGB picture) of every picture in a folder (recursively) or a tar, in the order of their names."""
+    if source.is_dir():
+        for path in sorted(p for p in source.rglob("*") if p.suffix.lower() in PICTURE_SUFFIXES):
+            yield str(path.relative_to(source)), ImageOps.exif_transpose(Image.open(path)).convert("RGB")
+        return
+    with tarfile.open(source) as tar:
+        members = [m for m in tar.getmembers() if m.isfile() and Path(m.name).suffix.lower() in PICTURE_SUFFIXES]
+        for member in sorted(members, key=lambda m: m.name):
+            stream = tar.extractfile(member)
+            assert stream is not None  # isfile() said so
+            yield member.name, Image.open(io.BytesIO(stream.read())).convert("RGB")
+
+
+def read_categories(table: Path) -> dict[str, str]:
+    """Picture name -> category, from a csv with the columns `file` and `category`; rows without one are left out."""
+    with table.open(newline="") as stream:
+        return {row["file"]: row["category"] for row in csv.DictReader(stream) if row["category"]}
+
+
+class Pictures(Sequence[Tensor]):
+    """Pictures of any sizes in one memory-mapped file: item i is a uint8 (3, H, W) view, `names[i]` its name."""
+
+    def __init__(self, file: Path) -> None:
+        index = json.loads(file.with_suffix(".json").read_text())
+        self.names: list[str] = index["names"]
+        self._sizes: list[tuple[int, int]] = [tuple(size) for size in index["sizes"]]
+        self._offsets = np.concatenate([[0], np.cumsum([3 * h * w for h, w in self._sizes])])
+        self._pixels = np.memmap(file, dtype=np.uint8, mode="c")  # copy on write: torch wants writable memory
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __getitem__(self, i: int) -> Tensor:  # type: ignore[override]
+        h, w = self._sizes[i]
+        return torch.from_numpy(self._pixels[self._offsets[i] : self._offsets[i + 1]].reshape(3, h, w))
+
+    def subset(self, keep: Callable[[str], bool]) -> list[int]:
+        """Indices of the pictures whose name `keep` accepts."""
+        return [i for i, name in enumerate(self.names) if keep(name)]
+
+
+def pack(sources: Sequence[Path], file: Path, prepare: Callable[[Image.Image], Image.Image]) -> Pictures:
+    """Write every picture of `sources`, after `prepare`, into one file beside an index; reuse it when it is there.
+
+    The caller names `file` after what `prepare` does, since that is not checked.
+    """
+    if not file.with_suffix(".json").exists():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        names, sizes = [], []
+        with file.open("wb") as out:
+            for source in sources:
+                for name, picture in read_pictures(source):
+                    pixels = np.asarray(prepare(picture), dtype=np.uint8)
+                    out.write(pixels.transpose(2, 0, 1).tobytes())
+                    names.append(name)
+                    sizes.append(pixels.shape[:2])
+        file.with_suffix(".json").write_text(json.dumps({"names": names, "sizes": sizes}))
+    return Pictures(file)
+
+
+def shrink(factor: float, most_px: int = 10**6) -> Callable[[Image.Image], Image.Image]:
+    """Scale pictures down by `factor` (and to `most_px` a side): averages away the JPEG noise they came with."""
+
+    def prepare(picture: Image.Image) -> Image.Image:
+        scale = min(1 / factor, most_px / max(picture.size))
+        size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
+        return picture.resize(size, Image.Resampling.LANCZOS)
+
+    return prepare
+
+
+def random_crops(pictures: Sequence[Tensor], indices: Sequence[int], count: int, size_px: int, rng: np.random.Generator) -> Tensor:
+    """`count` square crops, float (count, 3, size, size) in [0, 1], each flipped and turned at random.
+
+    Pictures smaller than a crop are skipped; a crop is kept from being plain background by taking the busier of
+    two tries, since most of a product photo teaches nothing.
+    """
+    crops: list[Tensor] = []
+    while len(crops) < count:
+        picture = pictures[indices[int(rng.integers(len(indices)))]]
+        _, h, w = picture.shape
+        if h < size_px or w < size_px:
+            continue
+        tries = []
+        for _ in range(2):
+            y, x = int(rng.integers(h - size_px + 1)), int(rng.integers(w - size_px + 1))
+            tries.append(picture[:, y : y + size_px, x : x + size_px])
+        busy = [float(t[1, ::4, ::4].float().std()) for t in tries]
+        crop = tries[int(np.argmax(busy))]
+        turns = int(rng.integers(8))
+        crop = crop.rot90(turns % 4, (1, 2))
+        crops.append(crop.flip(2) if turns >= 4 else crop)
+    return torch.stack([c.contiguous() for c in crops]).float().div_(255)

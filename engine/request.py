@@ -82,7 +82,8 @@ class StyleRequest(Request):
     def __post_init__(self) -> None:
         super().__post_init__()
         _need_photo(self.photo)
-        if not self.style:
+        _need_name("network", self.network)
+        if not self.style or not isinstance(self.style, str):
             raise RequestError("Choose a style preset or give a style picture.")
         if self.content_weight == 0 and self.style_weight == 0:
             raise RequestError("Content weight and style weight cannot both be 0.")
@@ -109,6 +110,9 @@ class EnhanceRequest(Request):
     def __post_init__(self) -> None:
         super().__post_init__()
         _need_photo(self.photo)
+        _need_name("network", self.network)
+        if not isinstance(self.steps, list | tuple):
+            raise RequestError(f"Steps must be a list of names, not {_shown(self.steps)}.")
         object.__setattr__(self, "steps", tuple(self.steps))
         if not self.steps:
             raise RequestError(f"Choose at least one step: {', '.join(STEPS)}.")
@@ -137,6 +141,10 @@ class GenerateRequest(Request):
     truncation: float = number(0.7, 0.0, 1.0, "0 gives the most typical product, 1 the full variety")
     scale: int = field(default=4, metadata={"options": (1, 2, 4), "about": "how many times larger than the network's own size"})
     network: str = "auto"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _need_name("network", self.network)
 
 
 Requests: TypeAlias = StyleRequest | EnhanceRequest | GenerateRequest
@@ -179,6 +187,20 @@ class Result:
     seconds: float
     before: Picture | None = None
 
+    def report(self) -> dict[str, Any]:
+        """Everything but the pictures, as JSON-ready values: the web API and `--json` answer with it."""
+        notes = self.notes
+        return {
+            "networks": list(notes.networks),
+            "device": notes.device,
+            "seconds": round(self.seconds, 3),
+            "fallbacks": list(notes.fallbacks),
+            "remarks": list(notes.remarks),
+            "measures": dict(notes.measures),
+            "note": notes.sentence(self.seconds),
+            "recipe": dict(self.recipe),
+        }
+
 
 Event: TypeAlias = Progress | Result
 
@@ -216,6 +238,11 @@ def _checked_number(name: str, value: Any, bounds: Mapping[str, Any], *, whole: 
 def _need_photo(photo: Any) -> None:
     if not photo or not isinstance(photo, str):
         raise RequestError("Add a photo first.")
+
+
+def _need_name(field_name: str, name: Any) -> None:
+    if not name or not isinstance(name, str):
+        raise RequestError(f"{_spoken(field_name)} must be a name, not {_shown(name)}.")
 
 
 def _spoken(name: str) -> str:

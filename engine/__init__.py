@@ -1,0 +1,145 @@
+"""Vitrine's studio: repaint, generate and enhance product photos.
+
+from engine import Studio
+from engine.request import EnhanceRequest
+
+for event in Studio().enhance(EnhanceRequest("shoe.jpg", steps=("restore",))):
+    print(event)  # Progress ..., then a Result
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Generator, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from engine.device import Device, configure, is_out_of_memory
+from engine.request import EngineFailure, EnhanceRequest, Event, GenerateRequest, RequestError, Requests, StyleRequest
+from engine.settings import Settings
+
+if TYPE_CHECKING:
+    from engine.image import Header
+    from engine.presets import Preset
+    from engine.weights import Network, Weights
+
+log = logging.getLogger("vitrine")
+
+Events: TypeAlias = Generator[Event, None, None]  # close it to stop
+
+
+class Studio:
+    """The three verbs, and all else that a page, a server or a command line may know.
+
+    A verb takes a request and yields events: `Progress` any number of times, at the end one `Result`. Closing the
+    generator stops the work within one tile or step and frees the device. A request that cannot be met raises
+    `RequestError`, anything unexpected `EngineFailure`; both carry one sentence. Verbs may be called from several
+    threads: one works, the others wait and say so. Constructing a studio imports no torch.
+    """
+
+    def __init__(self, settings: Settings | None = None, weights: Weights | None = None) -> None:
+        from engine.weights import Weights
+
+        configure()
+        self.settings = settings or Settings.from_environment()
+        self.device = Device()
+        self.weights = weights or Weights(self.device, self.settings)
+
+    def stylize(self, request: StyleRequest) -> Events:
+        """Repaint a photo in the manner of a style picture."""
+        from engine.style import stylize
+
+        return _speaking_plainly(stylize(request, self.weights, self.device, self.settings))
+
+    def generate(self, request: GenerateRequest) -> Events:
+        """Draw new product pictures."""
+        from engine.generate import generate
+
+        return _speaking_plainly(generate(request, self.weights, self.device, self.settings))
+
+    def enhance(self, request: EnhanceRequest) -> Events:
+        """Clean, sharpen, repair and enlarge a photo."""
+        from engine.enhance import enhance
+
+        return _speaking_plainly(enhance(request, self.weights, self.device, self.settings))
+
+    def run(self, request: Requests) -> Events:
+        """The verb that `request` asks for."""
+        return getattr(self, request.verb)(request)
+
+    def models(self) -> list[dict[str, Any]]:
+        """Every weight: name, task, source, size in bytes, licence, where it is now, and what it was measured at."""
+        return [
+            {
+                "name": weight.name,
+                "task": weight.task,
+                "source": weight.repo or "embedded",
+                "size": weight.size,
+                "licence": weight.licence,
+                "credit": weight.credit,
+                "where": self.weights.where(weight.name),
+                "measured": weight.measured,
+            }
+            for weight in self.weights.table
+        ]
+
+    def presets(self) -> list[Preset]:
+        """The styles that come with the studio, with their thumbnails."""
+        from engine.presets import PRESETS
+
+        return list(PRESETS)
+
+    def check(self, file: str | Path) -> Header:
+        """What a picture file's header says; `RequestError` when it is none, or too large. Cheap, without torch."""
+        from engine import image
+
+        return image.check(file, self.settings)
+
+    def warm_up(self) -> None:
+        """Import torch, load the embedded networks and run each once, so that the first request is not slower.
+
+        May be called from any thread, beside requests. A network that is missing is logged and left out.
+        """
+        started = time.monotonic()
+        for _ in self.device.exclusively(self._warming()):
+            pass
+        log.info("the embedded networks are warm after %.1f s", time.monotonic() - started)
+
+    def _warming(self) -> Iterator[Event]:
+        from engine.weights import WeightsUnavailable
+
+        for weight in self.weights.table:
+            if not weight.embedded:
+                continue
+            try:
+                network = yield from self.weights.load(weight.name)
+            except WeightsUnavailable as error:
+                log.warning("%s", error)
+                continue
+            _run_once(network)
+
+
+def _run_once(network: Network) -> None:
+    """A tiny forward pass: the first one sets up threads, memory and kernels."""
+    import torch
+
+    if network.weight.task == "generator":
+        codes = network.module.sample_latents(network.module.categories[0], 1, 0.5, torch.Generator().manual_seed(0))
+        network(codes, torch.zeros(1, dtype=torch.long))
+    else:
+        with torch.inference_mode():
+            network.module(torch.zeros(1, 3, 64, 64, device=network.device, dtype=network.dtype))
+
+
+def _speaking_plainly(events: Iterator[Event]) -> Events:
+    """The same events; what goes wrong unexpectedly is logged with its traceback and leaves as one sentence."""
+    try:
+        yield from events
+    except (RequestError, EngineFailure):
+        raise
+    except Exception as error:
+        log.exception("a request failed")
+        if is_out_of_memory(error):
+            raise RequestError("This needs more memory than there is; try a smaller picture.") from error
+        raise EngineFailure("Something went wrong inside Vitrine; the log has the details.") from error

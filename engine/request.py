@@ -25,6 +25,10 @@ class RequestError(ValueError):
     """Something the caller can mend; the message is one clear sentence for a person."""
 
 
+class EngineFailure(RuntimeError):
+    """Something that nobody asked for: the log has its traceback, and the message is one sentence for a person."""
+
+
 def number(default: float, low: float, high: float, about: str) -> Any:
     """A field that is a number between `low` and `high`; the page and the command line read the bounds from here."""
     return field(default=default, metadata={"low": low, "high": high, "about": about})
@@ -33,6 +37,11 @@ def number(default: float, low: float, high: float, about: str) -> Any:
 def choice(default: str, options: tuple[str, ...], about: str) -> Any:
     """A field that is one of `options`."""
     return field(default=default, metadata={"options": options, "about": about})
+
+
+def text(about: str, **default: Any) -> Any:
+    """A field that is a name or a file."""
+    return field(**default, metadata={"about": about})
 
 
 @dataclass(frozen=True)
@@ -68,8 +77,8 @@ class StyleRequest(Request):
     verb: ClassVar[str] = "stylize"
     files: ClassVar[tuple[str, ...]] = ("photo",)
 
-    photo: str
-    style: str = "starry-night"
+    photo: str = text("a picture file")
+    style: str = text("a preset's name or a picture file", default="starry-night")
     method: str = choice("gatys", ("gatys",), "how the style is transferred")
     size_px: int = number(512, 64, 2048, "longer side of the result, in pixels")
     steps: int = number(80, 1, 1000, "optimisation steps at each of the scales")
@@ -77,7 +86,7 @@ class StyleRequest(Request):
     style_weight: float = number(1.0, 0.0, 100.0, "how much of the style is taken")
     strength: float = number(1.0, 0.0, 1.0, "0 gives the photo, 1 the full effect")
     seed: int = number(0, 0, SEED_MAX, "the same seed and settings give the same picture")
-    network: str = "auto"
+    network: str = text("auto, embedded, or a name from the table of weights", default="auto")
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -101,11 +110,11 @@ class EnhanceRequest(Request):
     verb: ClassVar[str] = "enhance"
     files: ClassVar[tuple[str, ...]] = ("photo", "mask")
 
-    photo: str
-    steps: tuple[str, ...] = ("restore", "upscale-x4")
+    photo: str = text("a picture file")
+    steps: tuple[str, ...] = text(f"in this order, separated by commas: {', '.join(STEPS)}", default=("restore", "upscale-x4"))
     strength: float = number(1.0, 0.0, 1.0, "0 gives the photo, 1 the full effect")
-    network: str = "auto"
-    mask: str | None = None
+    network: str = text("auto, embedded, hub, or names from the table of weights separated by commas", default="auto")
+    mask: str | None = text("a picture file for inpaint, white where the photo is to be filled", default=None)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -121,6 +130,8 @@ class EnhanceRequest(Request):
                 raise RequestError(f"There is no step {_shown(step)}; the steps are {', '.join(STEPS)}.")
         if len(set(self.steps)) < len(self.steps):
             raise RequestError("Each step can be used once in a chain.")
+        if self.mask is not None and not isinstance(self.mask, str):
+            raise RequestError("The mask must be a picture file.")
         if "inpaint" in self.steps and not self.mask:
             raise RequestError("Inpainting needs a mask that is white where the photo is to be filled.")
 
@@ -140,7 +151,7 @@ class GenerateRequest(Request):
     seed: int = number(0, 0, SEED_MAX, "the same seed and settings give the same pictures")
     truncation: float = number(0.7, 0.0, 1.0, "0 gives the most typical product, 1 the full variety")
     scale: int = field(default=4, metadata={"options": (1, 2, 4), "about": "how many times larger than the network's own size"})
-    network: str = "auto"
+    network: str = text("auto, embedded, hub, or names from the table of weights separated by commas", default="auto")
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -211,15 +222,20 @@ def from_recipe(recipe: Mapping[str, Any], **files: str) -> Requests:
     A value in `files` takes the place of the recipe's. RequestError when the recipe is of another kind, of a newer
     version, or has settings this version does not know.
     """
-    if not isinstance(recipe, Mapping) or recipe.get("verb") not in REQUESTS:
+    verb = recipe.get("verb") if isinstance(recipe, Mapping) else None
+    if not isinstance(verb, str) or verb not in REQUESTS:
         raise RequestError("This is not a Vitrine recipe.")
     if recipe.get("vitrine") != RECIPE_VERSION:
-        raise RequestError(f"This recipe is of version {recipe.get('vitrine')}, and this Vitrine reads version {RECIPE_VERSION}.")
-    kind = REQUESTS[recipe["verb"]]
-    settings = {k: v for k, v in recipe.items() if k not in ("vitrine", "verb")} | files
+        raise RequestError(f"This recipe is of version {_shown(recipe.get('vitrine'))}, and this Vitrine reads version {RECIPE_VERSION}.")
+    kind = REQUESTS[verb]
     known = {f.name for f in fields(kind)}
-    if unknown := sorted(set(settings) - known):
-        raise RequestError(f"This recipe has settings that this Vitrine does not know: {', '.join(unknown)}.")
+    carried = {k: v for k, v in recipe.items() if k not in ("vitrine", "verb")}
+    # A recipe may come from a stranger: it must not name files of this machine.
+    if unknown := sorted(map(str, set(carried) - (known - set(kind.files)))):
+        raise RequestError(f"This recipe has settings that this Vitrine does not know: {_shown(', '.join(unknown))}.")
+    if useless := sorted(set(files) - known):
+        raise RequestError(f"A recipe for {verb} takes no {' and no '.join(useless)}.")
+    settings = carried | files
     if missing := [f.name for f in fields(kind) if f.default is MISSING and f.default_factory is MISSING and f.name not in settings]:
         raise RequestError(f"This recipe also needs: {', '.join(missing)}.")
     return kind(**settings)

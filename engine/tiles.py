@@ -63,9 +63,10 @@ def run(
 ) -> Generator[tuple[int, int], None, Tensor]:
     """Put `pixels` (1, 3, H, W) through `network`; returns (1, 3, H * scale, W * scale) in [0, 1].
 
-    The result is float32 on the CPU, float16 above 16 Mpx; the network is always given float32. Yields (done, total)
-    after each tile. `preview`, a small picture (1, 3, h, w) of the whole, gets each finished tile drawn into it. When
-    memory runs out the tiles are halved and the work starts again; the error is raised when they cannot be smaller.
+    More channels, such as a mask, may follow the first three; the result has three. It is on the CPU, float32, or
+    float16 above 16 Mpx; the network is always given float32. Yields (done, total) after each tile. `preview`, a
+    small picture (1, 3, h, w) of the whole, gets each finished tile drawn into it. When memory runs out the tiles
+    are halved and the work starts again; the error is raised when they cannot be smaller.
     """
     side = tiling.side_px(memory)
     while True:
@@ -81,17 +82,17 @@ def run(
 def _run(network: Callable[[Tensor], Tensor], pixels: Tensor, tiling: Tiling, side: int, preview: Tensor | None) -> Generator[tuple[int, int], None, Tensor]:
     import torch
 
-    _, channels, height, width = pixels.shape
+    height, width = pixels.shape[-2:]
     scale = tiling.scale
     rows, columns = _cuts(height, tiling, side), _cuts(width, tiling, side)
     total = len(rows) * len(columns)
     kind = torch.float16 if height * width * scale * scale > HALF_ABOVE_PX else torch.float32
-    result = torch.empty(1, channels, height * scale, width * scale, dtype=kind)
+    result = torch.empty(1, 3, height * scale, width * scale, dtype=kind)
     for i, (top, bottom) in enumerate(rows):
         # A row of tiles is put together before it meets the row above: only so the fade is exact in the corners.
-        strip = torch.empty(1, channels, (bottom - top) * scale, width * scale)
+        strip = torch.empty(1, 3, (bottom - top) * scale, width * scale)
         for j, (left, right) in enumerate(columns):
-            tile = _checked(network(_cut(pixels, top, bottom, left, right)), channels, bottom - top, right - left, scale)
+            tile = _checked(network(_cut(pixels, top, bottom, left, right)), bottom - top, right - left, scale)
             _lay(strip, tile, left * scale, (columns[j - 1][1] if j else left) * scale, 3, tiling.blend)
             if preview is not None:
                 _draw(preview, tile, (top, bottom, left, right), height, width)
@@ -126,8 +127,8 @@ def _mirrored(start: int, end: int, length: int) -> list[int]:
     return [min(k % period, period - k % period) if length > 1 else 0 for k in range(start, end)]
 
 
-def _checked(tile: Tensor, channels: int, height: int, width: int, scale: int) -> Tensor:
-    wanted = (1, channels, height * scale, width * scale)
+def _checked(tile: Tensor, height: int, width: int, scale: int) -> Tensor:
+    wanted = (1, 3, height * scale, width * scale)
     if tuple(tile.shape) != wanted:
         raise ValueError(f"The network gave a tile of {tuple(tile.shape)} where {wanted} was due.")
     tile = tile.float().cpu()

@@ -1,0 +1,39 @@
+"""Which networks may answer a step, in the order they are asked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from engine.request import RequestError
+
+if TYPE_CHECKING:
+    from engine.weights import Weight
+
+
+def choose(tasks: Sequence[str], wish: str, table: Sequence[Weight], *, on_gpu: bool) -> dict[str, tuple[str, ...]]:
+    """The names to try for each of `tasks`, the best first; an empty tuple means that no network is allowed.
+
+    wish: "auto" asks the Hub's networks first on a GPU, and on a CPU only where nothing is embedded; "embedded" and
+    "hub" say what they mean, and the embedded network stands behind the Hub's; names from the table, separated by
+    commas, each come first for the task they serve. RequestError for a name that serves none of the tasks.
+    """
+    serving = {row.name: row.task for row in table if row.task in tasks}
+    ours = {row.name for row in table if row.embedded}
+    names = [] if wish in ("auto", "embedded", "hub") else [name.strip() for name in wish.split(",")]
+    for name in names:
+        if name not in serving:
+            raise RequestError(f"No network {name!r} serves {' or '.join(tasks)}; choose auto, embedded, hub, or from {', '.join(serving)}.")
+
+    def candidates(task: str) -> tuple[str, ...]:
+        embedded = [name for name in serving if serving[name] == task and name in ours]
+        hub = [name for name in serving if serving[name] == task and name not in ours]
+        if named := [name for name in names if serving[name] == task]:
+            return tuple(dict.fromkeys(named + embedded))
+        if wish == "embedded":
+            return tuple(embedded)
+        if wish == "hub" or on_gpu or not embedded:
+            return tuple(hub + embedded)
+        return tuple(embedded)
+
+    return {task: candidates(task) for task in tasks}

@@ -1,0 +1,197 @@
+"""A generator of product pictures by category, and the encoder it was first trained with.
+
+Variational autoencoder (Kingma & Welling 2014) whose decoder is then tuned as a generator against a discriminator
+(VAE-GAN, Larsen et al. 2016). Where we leave the papers:
+- New pictures are not drawn from the standard normal prior but from a mixture of Gaussians fitted, category by
+  category, to where the encoder puts the training pictures (two-stage VAE, Dai & Wipf 2019, with a mixture for the
+  second stage). The prior's empty regions are where a plain VAE draws things that are no product.
+- The code steers every block by a gain and a shift per channel (StyleGAN, Karras et al. 2019), not only the first.
+- Each pixel's channels are scaled to unit mean square (ProGAN, Karras et al. 2018) instead of batch normalisation:
+  a picture does not depend on what else is in its batch. Residual branches start at zero (Fixup, Zhang et al. 2019).
+- Convolutions run before each upsampling and the last doubling is a pixel shuffle: a third of the work.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class Block(nn.Module):
+    """Twice the size: (N, inputs, H, W) -> (N, outputs, 2H, 2W), steered by a code (N, D)."""
+
+    def __init__(self, inputs: int, outputs: int, code_dim: int) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(inputs, outputs, 3, padding=1)
+        self.second = nn.Conv2d(outputs, outputs, 3, padding=1)
+        self.skip = nn.Conv2d(inputs, outputs, 1)
+        self.steer = nn.Linear(code_dim, 2 * outputs)
+
+    def forward(self, x: Tensor, code: Tensor) -> Tensor:
+        gain, shift = self.steer(code)[:, :, None, None].chunk(2, 1)
+        y = _normalize(self.first(x)) * (1 + gain) + shift
+        y = self.second(F.leaky_relu(_double(y), 0.2))
+        return F.leaky_relu(_normalize(y + _double(self.skip(x))), 0.2)
+
+
+class Generator(nn.Module):
+    """Code (N, D) and category index (N,) -> product pictures (N, 3, S, S) in [0, 1], S = 2 ** (blocks + 3).
+
+    The fitted distribution of codes lives in buffers, so a weight file holds all that sampling needs:
+    means (K, D) and spreads (C, D, D) lower triangular; component k belongs to category component_of[k] and is
+    drawn with weight component_share[k].
+    """
+
+    means: Tensor
+    spreads: Tensor
+    component_of: Tensor
+    component_share: Tensor
+    category_names: Tensor
+
+    def __init__(self, categories: tuple[str, ...], latent_dim: int = 96, widths: tuple[int, ...] = (256, 224, 128, 64), components: int | None = None) -> None:
+        super().__init__()
+        self.latent_dim, self.widths = latent_dim, widths
+        code_dim = latent_dim + 32
+        self.embed = nn.Embedding(len(categories), 32)
+        self.start = nn.Linear(code_dim, widths[0] * 16)
+        self.blocks = nn.ModuleList(Block(i, o, code_dim) for i, o in zip(widths, widths[1:], strict=False))
+        tail = widths[-1] // 4
+        self.tail = nn.Conv2d(tail, tail, 3, padding=1)
+        self.to_rgb = nn.Conv2d(tail, 3, 3, padding=1)
+        k = components or len(categories)
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d | nn.Linear):
+                nn.init.kaiming_normal_(module.weight, 0.2)
+                nn.init.zeros_(module.bias)
+        for block in self.blocks:
+            nn.init.normal_(block.steer.weight, std=0.02)
+            nn.init.zeros_(block.second.weight)
+        self.register_buffer("means", torch.zeros(k, latent_dim))
+        self.register_buffer("spreads", torch.eye(latent_dim).expand(len(categories), -1, -1).clone())
+        self.register_buffer("component_of", torch.arange(k) % len(categories))
+        self.register_buffer("component_share", torch.ones(k))
+        self.register_buffer("category_names", torch.tensor(list("\n".join(categories).encode()), dtype=torch.uint8))
+
+    @property
+    def categories(self) -> tuple[str, ...]:
+        return tuple(bytes(self.category_names.tolist()).decode().split("\n"))
+
+    @property
+    def size_px(self) -> int:
+        return 2 ** (len(self.widths) + 2)
+
+    def forward(self, latents: Tensor, labels: Tensor) -> Tensor:
+        code = torch.cat([latents, self.embed(labels)], 1)
+        x = self.start(code).view(len(latents), -1, 4, 4).contiguous(memory_format=torch.channels_last)
+        x = F.leaky_relu(_normalize(x), 0.2)
+        for block in self.blocks:
+            x = block(x, code)
+        x = F.leaky_relu(self.tail(F.pixel_shuffle(x, 2)), 0.2)
+        # Linear while it learns: most pixels are white, and a sigmoid or a clamp would saturate there and go deaf.
+        x = 0.8 + 0.2 * self.to_rgb(x)
+        return x if self.training else x.clamp(0, 1)
+
+    def sample_latents(self, category: str, count: int, truncation: float, rng: torch.Generator) -> Tensor:
+        """Codes (count, D) of a category, float32 on the CPU: mean of a component + truncation x its spread.
+
+        The i-th code depends on the generator's state and on i, not on `count`. ValueError for an unknown category.
+        """
+        c = self.categories.index(category)
+        of_category = (self.component_of.cpu() == c).nonzero()[:, 0]
+        shares = self.component_share.cpu()[of_category].float()
+        codes = []
+        for _ in range(count):
+            k = of_category[torch.multinomial(shares, 1, generator=rng)[0]]
+            noise = torch.randn(self.latent_dim, generator=rng)
+            codes.append(self.means[k].cpu().float() + truncation * self.spreads[c].cpu().float() @ noise)
+        return torch.stack(codes)
+
+    @torch.no_grad()
+    def fit_latents(self, means: Tensor, variances: Tensor, labels: Tensor, per_component: int = 40, shrinkage: float = 0.1) -> None:
+        """Set the mixture from encoded pictures: posterior means and variances (N, D), categories (N,).
+
+        k-means inside each category finds the components; the spread is the covariance inside components plus the
+        posterior's own variance, pulled by `shrinkage` toward the mean variance of all directions (Ledoit & Wolf).
+        Categories with few pictures lean on the spread of all categories together.
+        """
+        centres, owners, shares, scatters, counts = [], [], [], [], []
+        for c in range(len(self.categories)):
+            codes, variance = means[labels == c], variances[labels == c].mean(0)
+            k = max(1, len(codes) // per_component)
+            centre, assigned = _kmeans(codes, k)
+            residual = codes - centre[assigned]
+            scatters.append(residual.T @ residual / max(1, len(codes) - k) + torch.diag(variance))
+            counts.append(len(codes))
+            centres.append(centre)
+            owners += [c] * k
+            shares += torch.bincount(assigned, minlength=k).tolist()
+        pooled = sum(n * s for n, s in zip(counts, scatters, strict=True)) / sum(counts)
+        for c, (n, scatter) in enumerate(zip(counts, scatters, strict=True)):
+            own = n / (n + 2 * self.latent_dim)
+            mixed = own * scatter + (1 - own) * pooled
+            mixed = (1 - shrinkage) * mixed + shrinkage * torch.diag(mixed.diagonal())
+            self.spreads[c] = torch.linalg.cholesky(mixed)
+        self.means = torch.cat(centres)
+        self.component_of = torch.tensor(owners)
+        self.component_share = torch.tensor(shares, dtype=torch.float32)
+
+
+class Encoder(nn.Module):
+    """Pictures (N, 3, S, S) in [0, 1] -> mean and log variance of their code, (N, D) each."""
+
+    def __init__(self, latent_dim: int = 96, size_px: int = 64, widths: tuple[int, ...] = (48, 96, 160, 256)) -> None:
+        super().__init__()
+        layers: list[nn.Module] = [nn.PixelUnshuffle(2), nn.Conv2d(12, widths[0], 3, padding=1), nn.LeakyReLU(0.2)]
+        for i, o in zip(widths, widths[1:], strict=False):
+            layers += [nn.Conv2d(i, o, 4, stride=2, padding=1), nn.BatchNorm2d(o), nn.LeakyReLU(0.2)]
+        self.body = nn.Sequential(*layers)
+        side = size_px // 2 ** len(widths)
+        self.head = nn.Linear(widths[-1] * side * side, 2 * latent_dim)
+        # A young encoder's means are small: under unit noise the decoder would learn to ignore them for good.
+        nn.init.constant_(self.head.bias[latent_dim:], -5.0)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        mean, log_variance = self.head(self.body(4 * (x - 0.8)).flatten(1)).chunk(2, 1)
+        return mean, log_variance.clamp(-12, 4)
+
+
+def kl_divergence(mean: Tensor, log_variance: Tensor) -> Tensor:
+    """KL(N(mean, exp(log_variance)) || N(0, 1)) summed over the code, averaged over the batch (eq. 10, appendix B)."""
+    return 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).sum(1).mean()
+
+
+def from_state_dict(state: dict[str, Tensor]) -> Generator:
+    """The generator whose weights these are; every width is read from the shapes. Strict."""
+    names = bytes(state["category_names"].tolist()).decode().split("\n")
+    blocks = sum(key.endswith(".skip.weight") for key in state)
+    outputs = [state[f"blocks.{i}.skip.weight"].shape[0] for i in range(blocks)]
+    widths = (state["start.weight"].shape[0] // 16, *outputs)
+    components, latent_dim = state["means"].shape
+    network = Generator(tuple(names), latent_dim, widths, components)
+    network.load_state_dict(state)
+    return network
+
+
+def _normalize(x: Tensor) -> Tensor:
+    return x * (x.square().mean(1, keepdim=True) + 1e-6).rsqrt()
+
+
+def _double(x: Tensor) -> Tensor:
+    return F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
+
+
+def _kmeans(x: Tensor, k: int, rounds: int = 30) -> tuple[Tensor, Tensor]:
+    """Centres (k, D) and the index of each row's centre; starts from the farthest-first traversal of the rows."""
+    chosen = [int((x - x.mean(0)).square().sum(1).argmin())]
+    distance = (x - x[chosen[0]]).square().sum(1)
+    for _ in range(k - 1):
+        chosen.append(int(distance.argmax()))
+        distance = distance.minimum((x - x[chosen[-1]]).square().sum(1))
+    centres = x[chosen].clone()
+    for _ in range(rounds):
+        assigned = torch.cdist(x, centres).argmin(1)
+        for j in range(k):
+            if (assigned == j).any():
+                centres[j] = x[assigned == j].mean(0)
+    return centres, torch.cdist(x, centres).argmin(1)

@@ -1,0 +1,56 @@
+"""Recipe of `restore`: clean crops of photos, disturbed at random, are to be given back.
+
+Charbonnier loss (Lai et al. 2017): L1 that is smooth at zero, which ends a little above L1 in PSNR.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from engine.models.restore import Restore
+from engine.train import data, degrade
+from engine.train.loop import Average, Recipe, learning_rate
+
+
+class RestoreRecipe(Recipe):
+    name = "restore"
+
+    def __init__(self, pictures: data.Pictures, *, steps: int, batch: int = 16, crop_px: int = 64, peak: float = 8e-4, seed: int = 0) -> None:
+        super().__init__()
+        torch.manual_seed(seed)
+        self.steps, self.batch, self.crop_px, self.peak, self.seed = steps, batch, crop_px, peak, seed
+        self.pictures = pictures
+        self.indices = pictures.subset(lambda name: not data.is_held_out(name))
+        self.held_out = pictures.subset(data.is_held_out)
+        self.network = Restore().to(memory_format=torch.channels_last)
+        self.average = Average(self.network, half_life_steps=300)
+        self.optimizer = torch.optim.Adam(self.network.parameters(), lr=peak, betas=(0.9, 0.99))
+        self.modules = {"network": self.network, "average": self.average.module}
+        self.optimizers = {"optimizer": self.optimizer}
+
+    def step(self, step: int) -> dict[str, float]:
+        learning_rate(self.optimizer, self.peak, step, self.steps)
+        rng = self.rng(step)
+        clean = data.random_crops(self.pictures, self.indices, self.batch, self.crop_px, rng)
+        disturbed = degrade.random_disturbance(clean, rng).to(memory_format=torch.channels_last)
+        difference = self.network(disturbed) - clean
+        loss = (difference.square() + 1e-6).sqrt().mean()
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.network.parameters(), 0.5)
+        self.optimizer.step()
+        self.average.update(self.network, step)
+        return {"loss": float(loss.detach()), "psnr": float(-10 * difference.detach().square().mean().log10())}
+
+    def sample(self) -> Tensor:
+        """Held-out crops disturbed, as the network gives them back, and as they were."""
+        rng = np.random.default_rng(0)
+        clean = data.random_crops(self.pictures, self.held_out, 8, 160, rng)
+        disturbed = degrade.random_disturbance(clean, rng)
+        with torch.no_grad():
+            return torch.cat([disturbed, self.average.module(disturbed), clean])
+
+    def export(self) -> dict[str, Tensor]:
+        return self.average.module.state_dict()

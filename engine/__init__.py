@@ -124,7 +124,7 @@ def _run_once(network: Network) -> None:
     """A tiny forward pass: the first one sets up threads, memory and kernels."""
     import torch
 
-    if network.weight.task == "generator":
+    if network.weight.task == "generate":
         codes = network.module.sample_latents(network.module.categories[0], 1, 0.5, torch.Generator().manual_seed(0))
         network(codes, torch.zeros(1, dtype=torch.long))
     else:

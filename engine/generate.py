@@ -27,7 +27,7 @@ def generate(request: GenerateRequest, weights: Weights, device: Device, setting
 
     Picture i depends on the seed and on i alone: asking for more only adds to the end.
     """
-    tasks = ("generator",) if request.scale == 1 else ("generator", f"upscale-x{request.scale}")
+    tasks = ("generate",) if request.scale == 1 else ("generate", f"upscale-x{request.scale}")
     networks: list[Network] = []
     fallbacks: list[str] = []
     for names in choose(tasks, request.network, weights.table, on_gpu=device.is_cuda).values():

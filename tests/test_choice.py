@@ -1,0 +1,46 @@
+"""Which network answers: on a GPU the Hub's, on a CPU the embedded, or what was named."""
+
+from __future__ import annotations
+
+import pytest
+
+from engine.choice import choose
+from engine.request import RequestError
+from engine.weights import TABLE
+
+CHAIN = ("restore", "deblur", "upscale-x4")
+
+
+def test_auto_on_a_cpu_stays_offline_where_something_is_embedded() -> None:
+    assert choose(CHAIN, "auto", TABLE, on_gpu=False) == {"restore": ("restore",), "deblur": ("nafnet-gopro",), "upscale-x4": ("upscale-x4",)}
+
+
+def test_auto_on_a_gpu_asks_the_hub_and_keeps_the_embedded_behind_it() -> None:
+    names = choose(CHAIN, "auto", TABLE, on_gpu=True)
+    assert names["restore"] == ("scunet", "restore")
+    assert names["upscale-x4"] == ("realesrgan-x4", "realesr-general-x4", "upscale-x4")
+    assert names == choose(CHAIN, "hub", TABLE, on_gpu=False)
+
+
+@pytest.mark.parametrize("on_gpu", [False, True])
+def test_embedded_never_asks_the_hub(on_gpu: bool) -> None:
+    assert choose(CHAIN, "embedded", TABLE, on_gpu=on_gpu) == {"restore": ("restore",), "deblur": (), "upscale-x4": ("upscale-x4",)}
+
+
+def test_a_named_network_serves_its_own_step_and_the_others_stay_automatic() -> None:
+    names = choose(CHAIN, "realesr-general-x4, scunet", TABLE, on_gpu=False)
+    assert names == {"restore": ("scunet", "restore"), "deblur": ("nafnet-gopro",), "upscale-x4": ("realesr-general-x4", "upscale-x4")}
+
+
+def test_naming_an_embedded_network_tries_nothing_else() -> None:
+    assert choose(("restore",), "restore", TABLE, on_gpu=True) == {"restore": ("restore",)}
+
+
+@pytest.mark.parametrize("wish", ["gone", "lama", "scunet,", "Auto", "vgg19"])
+def test_a_name_that_serves_no_step_is_one_sentence(wish: str) -> None:
+    with pytest.raises(RequestError, match=r"^No network .* serves restore or upscale-x4; choose auto, embedded, hub, or from restore, upscale-x4, .*\.$"):
+        choose(("restore", "upscale-x4"), wish, TABLE, on_gpu=False)
+
+
+def test_generating_needs_a_generator_and_an_enlarger() -> None:
+    assert choose(("generate", "upscale-x4"), "auto", TABLE, on_gpu=False) == {"generate": ("studio",), "upscale-x4": ("upscale-x4",)}

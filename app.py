@@ -1,0 +1,114 @@
+"""Vitrine's page: `make run`, `python app.py`, and the entry of its Hugging Face Space.
+
+The page answers first; torch is imported and the built-in networks are warmed up behind it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from engine.device import configure
+
+if TYPE_CHECKING:
+    import gradio as gr
+
+    from engine import Studio
+
+PYTHONS = ((3, 10), (3, 13))  # the oldest and the newest that torch and Gradio both have wheels for
+ZEROGPU_SECONDS = 90  # the longest that one request may hold a ZeroGPU device
+
+log = logging.getLogger("vitrine")
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Serve the page until it is stopped."""
+    started = time.monotonic()
+    options = parsed(arguments)
+    if not PYTHONS[0] <= sys.version_info[:2] <= PYTHONS[1]:
+        sys.exit(f"Vitrine needs Python 3.10 to 3.13; this is {sys.version.split()[0]}.")
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s", datefmt="%H:%M:%S")
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # Gradio asks its own page whether it is up
+    configure()
+    on_gpu = zerogpu()
+    print("Opening the page ...", flush=True)
+
+    from engine import Studio
+
+    studio = Studio()
+    if on_gpu:
+        studio.warm_up()  # a ZeroGPU request runs in a fork of this process: what is loaded now, it has
+    demo = served(studio, on_gpu(studio.run) if on_gpu else studio.run, options)
+    log.info("the page answers at http://%s:%s after %.1f s", options.host, demo.server_port, time.monotonic() - started)
+    if not on_gpu:
+        threading.Thread(target=warmed, args=(studio,), name="warm-up", daemon=True).start()
+    demo.block_thread()
+
+
+def parsed(arguments: list[str] | None) -> argparse.Namespace:
+    """The command line; VITRINE_HOST and VITRINE_PORT, then a Space's own variables, give the defaults."""
+    parser = argparse.ArgumentParser(prog="python app.py", description="Serve Vitrine's page.")
+    host = os.environ.get("VITRINE_HOST") or os.environ.get("GRADIO_SERVER_NAME") or "127.0.0.1"
+    port = os.environ.get("VITRINE_PORT") or os.environ.get("GRADIO_SERVER_PORT") or "7860"
+    parser.add_argument("--host", default=host, help="address to serve on (default: %(default)s)")
+    parser.add_argument("--port", default=port, type=_port, help="port to serve on (default: %(default)s)")
+    parser.add_argument("--share", action="store_true", help="also open a public link")
+    return parser.parse_args(arguments)
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or not 0 < int(text) < 65536:
+        raise argparse.ArgumentTypeError(f"a port is a number from 1 to 65535, not {text!r}")
+    return int(text)
+
+
+def served(studio: Studio, run: Callable[..., Any], options: argparse.Namespace) -> gr.Blocks:
+    """The page, answering."""
+    import gradio_ui
+
+    demo = gradio_ui.build(studio, run)
+    try:
+        demo.launch(server_name=options.host, server_port=options.port, share=options.share, prevent_thread_lock=True, **gradio_ui.launch_options())
+    except OSError as error:
+        sys.exit(f"The page cannot be served on {options.host}:{options.port}: {str(error).splitlines()[0].rstrip('.')}. VITRINE_PORT takes another port.")
+    return demo
+
+
+def warmed(studio: Studio) -> None:
+    """Import torch and run each built-in network once, so that the first visitor does not wait for it."""
+    try:
+        studio.warm_up()
+    except Exception:
+        log.exception("warming up failed; the first request tries again")
+
+
+def zerogpu() -> Callable[[Callable[..., Any]], Callable[..., Any]] | None:
+    """What sends a request to a ZeroGPU device, on a Space that has one; None anywhere else.
+
+    `spaces` must be imported before torch. Off Spaces it need not be installed.
+    """
+    try:
+        import spaces
+    except ImportError:
+        return None
+    if not os.environ.get("SPACES_ZERO_GPU"):
+        return None
+
+    def on_gpu(run: Callable[..., Any]) -> Callable[..., Any]:
+        @spaces.GPU(duration=ZEROGPU_SECONDS)
+        def run_on_gpu(request: Any) -> Any:
+            yield from run(request)
+
+        return run_on_gpu
+
+    return on_gpu
+
+
+if __name__ == "__main__":
+    main()

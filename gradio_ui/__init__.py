@@ -1,0 +1,64 @@
+"""The page: three tabs, one device queue, the web API. It knows no torch: pictures come and go as files."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+from starlette.middleware import Middleware
+
+from gradio_ui import api, catalogue, enhance, generate, parts, style
+from gradio_ui.guard import Guard
+from gradio_ui.theme import CSS, SCRIPT, theme
+from gradio_ui.words import said
+
+if TYPE_CHECKING:
+    from engine import Studio
+
+WAITING = 24  # requests that may wait for the device; the next one is told that the queue is full
+NAME = '<div class="v-name"><div class="v-mark" aria-hidden="true"><i></i></div><h1>Vitrine</h1></div>'
+SWITCH = '<button id="v-theme" type="button" aria-label="Light or dark" title="Light or dark"></button>'
+
+
+def build(studio: Studio, run: parts.Run | None = None) -> gr.Blocks:
+    """The page over a studio. `run` stands in for `studio.run` where a request must run elsewhere (ZeroGPU)."""
+    run = run or studio.run
+    presets, models = studio.presets(), studio.models()
+    gr.set_static_paths([parts.EXAMPLES, *style.static_paths(presets)])
+    with gr.Blocks(title="Vitrine", analytics_enabled=False, delete_cache=(600, 3600)) as demo:
+        with gr.Column(elem_classes="v-page"):
+            with gr.Row(elem_classes="v-header"):
+                gr.HTML(NAME)
+                gr.Markdown(said("tagline"), elem_classes="v-tagline")
+                gr.HTML(SWITCH)
+            with gr.Tabs(elem_id="v-tabs"):
+                with gr.Tab(said("style"), id="stylize"):
+                    style.tab(run, presets, models)
+                with gr.Tab(said("generate"), id="generate"):
+                    generate.tab(run, models)
+                with gr.Tab(said("enhance"), id="enhance"):
+                    enhance.tab(run, models)
+            catalogue.section(studio.models)
+        api.add(run, presets, studio.models)
+    demo.queue(max_size=WAITING, api_open=False)  # closed: a call that is posted straight to its route would pass the queue
+    return demo
+
+
+def launch_options() -> dict[str, Any]:
+    """How the page is served: looks, languages, and what it refuses. For `demo.launch`."""
+    return {
+        "theme": theme(),
+        "css_paths": CSS,
+        "head": f"<script>{SCRIPT.read_text(encoding='utf-8')}</script>",
+        "i18n": said,
+        "footer_links": ["api", "settings"],
+        "run_history": False,  # it keeps pictures in the browser of whoever uses the machine next
+        "show_error": True,
+        "max_file_size": "25mb",
+        "allowed_paths": [],
+        "enable_monitoring": False,
+        "strict_cors": True,
+        "ssr_mode": False,
+        "pwa": False,
+        "app_kwargs": {"middleware": [Middleware(Guard)]},
+    }

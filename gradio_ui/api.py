@@ -1,0 +1,134 @@
+"""The web API: /stylize, /enhance, /generate and /models.
+
+An endpoint's parameters are its request's fields, with their names, types and defaults, so that a call, a recipe and
+a command line say the same. Files come as uploads (`gradio_client.handle_file`), never as paths on this machine.
+"""
+
+from __future__ import annotations
+
+import inspect
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, Literal, get_type_hints
+
+import gradio as gr
+
+from engine.request import REQUESTS, EnhanceRequest, Request, RequestError, Result, StyleRequest
+from gradio_ui import parts
+
+_FILES = ("photo", "mask")  # fields that are files; a style may be one
+_SAVING: tuple[tuple[str, Any, Any, str], ...] = (
+    ("format", Literal["png", "jpg", "webp"], parts.Saving.format, "the files' format"),
+    ("quality", int, parts.Saving.quality, "1 to 100, for jpg and webp"),
+    ("keep_exif", bool, parts.Saving.keep_exif, "keep the photo's EXIF, without its location"),
+)
+
+
+def add(run: parts.Run, presets: Sequence[Any], models: Callable[[], list[dict[str, Any]]]) -> None:
+    """Add the endpoints to the page that is being built."""
+    names = tuple(p.name for p in presets)
+    for kind in REQUESTS.values():
+        gr.api(_endpoint(kind, run, names), api_name=kind.verb, api_description=_described(kind, names), **parts.DEVICE_QUEUE)
+
+    def listed() -> list[dict]:
+        return models()
+
+    gr.api(listed, api_name="models", api_description="Every network: name, task, source, size, licence, where it is now, what it was measured at.")
+
+
+def _endpoint(kind: type[Request], run: parts.Run, presets: tuple[str, ...]) -> Callable[..., Iterator[Any]]:
+    """A generator function that Gradio can read like one written by hand: what `kind` asks, then how to save it."""
+    many = kind.verb == "generate"
+    parameters = _parameters(kind) + [inspect.Parameter(n, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=d, annotation=t) for n, t, d, _ in _SAVING]
+    asked = [f.name for f in fields(kind)]
+
+    @parts.in_sentences
+    def endpoint(*values: Any) -> Iterator[Any]:
+        named = dict(zip((p.name for p in parameters), values, strict=False))
+        saving = parts.Saving(*(named.get(n, d) for n, _, d, _ in _SAVING))
+        request = kind(**_checked({n: named[n] for n in asked if n in named}, presets))
+        with tempfile.TemporaryDirectory(prefix="vitrine-") as folder, closing(run(request)) as events:  # type: ignore[arg-type]
+            for event in parts.paced(events):
+                if isinstance(event, Result):
+                    files = [_handed(path) for path in saving.write(event.pictures, parts.names_of(event), event.recipe, Path(folder))]
+                    yield (files if many else files[0]), event.report()
+                else:
+                    yield ([] if many else None), {"message": event.message, "done": event.done, "total": event.total}
+
+    returns = tuple[list[gr.FileData], dict] if many else tuple[gr.FileData, dict]
+    endpoint.__name__ = kind.verb
+    endpoint.__signature__ = inspect.Signature(parameters, return_annotation=returns)  # type: ignore[attr-defined]
+    endpoint.__annotations__ = {p.name: p.annotation for p in parameters} | {"return": returns}
+    del endpoint.__wrapped__  # type: ignore[attr-defined]
+    return endpoint
+
+
+def _parameters(kind: type[Request]) -> list[inspect.Parameter]:
+    hints = get_type_hints(kind)
+    return [
+        inspect.Parameter(
+            f.name,
+            inspect.Parameter.POSITIONAL_OR_KEYWORD,
+            default=inspect.Parameter.empty if f.name == "photo" else parts.default(kind, f.name),
+            annotation=_annotation(f.name, hints[f.name], f.metadata),
+        )
+        for f in fields(kind)
+    ]
+
+
+def _annotation(name: str, hint: Any, metadata: Mapping[str, Any]) -> Any:
+    """The type as the API shows it."""
+    if name == "photo":
+        return gr.FileData
+    if name == "mask":
+        return gr.FileData | None
+    if name == "style":
+        return str | gr.FileData
+    if name == "steps" and hint is not int:
+        return list[str]
+    return Literal[metadata["options"]] if "options" in metadata else hint
+
+
+def _described(kind: type[Request], presets: tuple[str, ...]) -> str:
+    """The endpoint's documentation, from the dataclass."""
+    said = [(f.name, f.metadata["about"] + _bounds(f.metadata)) for f in fields(kind) if "about" in f.metadata] + [(n, about) for n, _, _, about in _SAVING]
+    text = inspect.cleandoc(kind.__doc__ or "")
+    if kind is StyleRequest:
+        text += f"\n\nThe presets: {', '.join(presets)}."
+    if kind is EnhanceRequest:
+        text += "\n\nPhotos and masks are uploads."
+    text += "\n\n" + "\n".join(f"{name}: {about}." for name, about in said)
+    many = kind.verb == "generate"
+    return (
+        text
+        + f"\n\nReturns the {'pictures' if many else 'picture'} and a report: networks, device, seconds, fallbacks, recipe. While it works: nothing, and the progress."
+    )
+
+
+def _bounds(metadata: Mapping[str, Any]) -> str:
+    return f", {metadata['low']} to {metadata['high']}" if "low" in metadata else ""
+
+
+def _checked(named: dict[str, Any], presets: tuple[str, ...]) -> dict[str, Any]:
+    """The values for the dataclass, uploads turned into their paths. RequestError for anything that is not an upload."""
+    for name in _FILES:
+        if name in named:
+            named[name] = parts.uploaded(named[name], name)
+    style = named.get("style")
+    if isinstance(style, Mapping):
+        named["style"] = parts.uploaded(style, "style")
+    elif style is not None and style not in presets:
+        raise RequestError(f"There is no style preset {_brief(style)}; send a picture file, or one of {', '.join(presets)}.")
+    return named
+
+
+def _handed(path: Path) -> dict[str, Any]:
+    return {"path": str(path), "orig_name": path.name, "meta": {"_type": "gradio.FileData"}}
+
+
+def _brief(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."

@@ -1,0 +1,55 @@
+"""The tab that cleans and enlarges a photo."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import gradio as gr
+
+from engine.request import STEPS, EnhanceRequest
+from gradio_ui import parts
+from gradio_ui.words import said
+
+_GOALS = {"clean": ["restore"], "clean_x2": ["restore", "upscale-x2"], "clean_x4": ["restore", "upscale-x4"], "enlarge_x4": ["upscale-x4"]}
+
+
+def tab(run: parts.Run, models: Sequence[Mapping[str, Any]]) -> None:
+    """Build the tab. `run` turns a request into events."""
+    chain_first = parts.default(EnhanceRequest, "steps")
+    with gr.Row(elem_classes="v-tab"):
+        with gr.Column(scale=2, min_width=300, elem_classes="v-controls"):
+            photo = parts.photo_input("photo", height=200, elem_id="enhance-photo")
+            strip = parts.examples(photos := parts.example_photos("worn") or parts.example_photos())
+            goal = gr.Radio([(said(g), g) for g in _GOALS], value=_goal(chain_first), label=said("goal"), elem_id="enhance-goal")
+            strength = parts.slider(EnhanceRequest, "strength", step=0.05)
+            go, stop = parts.buttons("enhance")
+            with gr.Accordion(said("advanced"), open=False):
+                chain = gr.Dropdown([(said(s), s) for s in STEPS], value=chain_first, multiselect=True, label=said("chain"), elem_id="enhance-chain")
+                mask = parts.photo_input("mask", height=180, elem_id="enhance-mask")
+                network = parts.network_choice(models, ("restore", "deblur", "inpaint", "upscale"), hub=True)
+        with gr.Column(scale=3, min_width=320):
+            made = parts.stage("enhance")
+
+    @parts.in_sentences
+    def work(
+        photo: parts.Sent, mask: parts.Sent, chain: Any, strength: float, network: str, format: str, quality: float, keep_exif: bool
+    ) -> Iterator[parts.Updates]:
+        def make() -> EnhanceRequest:
+            return EnhanceRequest(parts.uploaded(photo, "photo") or "", chain or (), strength, network, parts.uploaded(mask, "mask"))
+
+        yield from made.follow(run, make, lambda: parts.Saving(format, quality, keep_exif))
+
+    inputs = [photo, mask, chain, strength, network, made.format, made.quality, made.keep_exif]
+    triggers = [go.click]
+    if strip is not None:
+        triggers.append(strip.click(lambda i: str(photos[i]), strip, photo, queue=False, show_progress="hidden", api_visibility="private").then)
+    parts.connect(made, work, inputs, [], triggers, stop)
+    goal.input(lambda chosen: _GOALS[chosen], goal, chain, queue=False, show_progress="hidden", api_visibility="private")
+    chain.input(_goal, chain, goal, queue=False, show_progress="hidden", api_visibility="private")
+    parts.reload(made, lambda request: [list(request.steps), _goal(list(request.steps)), request.strength, request.network], [chain, goal, strength, network])
+
+
+def _goal(chain: list[str]) -> str | None:
+    """The button that stands for a chain of steps, if one does."""
+    return next((name for name, steps in _GOALS.items() if steps == chain), None)

@@ -1,0 +1,832 @@
+"""The table of networks, and the way from a name in it to a network that is ready to run.
+
+`Weights.load(name)` looks for the file in the folder of the settings (VITRINE_WEIGHTS), in `weights/`, in the Hub's
+cache and on the Hub; checks size and SHA-256; reads tensors and nothing else (safetensors, or a `.pth` with
+`weights_only=True`); builds the network strictly; and keeps it, the least recently used leaving first. What cannot be
+had is one sentence, so that the embedded network can answer and say why.
+
+`python -m engine.weights` has the commands that keep the table honest: `pin NAME` asks the Hub for revision, size and
+hash of a row, `index` writes size and hash of the embedded files, `table` writes `weights/README.md`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import importlib
+import json
+import logging
+import os
+import re
+import sys
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from dataclasses import MISSING, dataclass, field, fields, replace
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from engine.device import is_out_of_memory
+from engine.request import Progress, RequestError
+from engine.settings import ROOT, Settings
+from engine.tiles import Tiling
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
+
+    from engine.device import Device
+
+log = logging.getLogger("vitrine")
+
+FOLDER = ROOT / "weights"
+INDEX = "index.json"
+_POLL_S = 0.2  # how often a download or a wait reports, and can be cancelled
+_LEAST_BYTES = 1 << 16  # a download that brings less than this within the timeout has stalled
+_PAUSE_S = 60.0  # after the Hub did not answer, it is not asked again for this long: a chain of steps waits once
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_PLAIN = Tiling()
+
+
+class WeightsUnavailable(RequestError):
+    """A network that cannot be had; the message says which and why."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(f"{name} could not be loaded because {reason}.")
+        self.name, self.reason = name, reason
+
+    def __reduce__(self) -> tuple[Any, ...]:  # a Space's GPU worker hands its errors over pickled
+        return type(self), (self.name, self.reason)
+
+
+class _HubUnreachable(WeightsUnavailable):
+    """The Hub as a whole did not answer: another file would wait just as long."""
+
+
+@dataclass(frozen=True)
+class Weight:
+    """A row of the table: one file of weights and all there is to know about it.
+
+    builder: "module:function" that takes the state dict and returns the network, or "spandrel:ARCHITECTURE".
+    ignored: tensors whose names begin so are not read (a classifier that no one asks). half, bfloat16: the formats
+    that the arithmetic stands on a GPU; float32 otherwise. sha256 is "" and size None where no one has told them.
+    """
+
+    name: str
+    task: str  # the step it serves (restore, deblur, inpaint, upscale-x2, upscale-x4, generate), or features
+    network: str
+    file: str
+    licence: str
+    credit: str
+    builder: str
+    repo: str = ""  # "" is embedded: the file lies in weights/
+    revision: str = "main"
+    size: int | None = None
+    sha256: str = ""
+    ignored: tuple[str, ...] = ()
+    tiling: Tiling = _PLAIN
+    half: bool = False
+    bfloat16: bool = False
+    measured: Mapping[str, float] = field(default_factory=dict, hash=False)
+
+    @property
+    def embedded(self) -> bool:
+        return not self.repo
+
+    @property
+    def local_file(self) -> str:
+        """The file's name in a folder of weights; on the Hub many are called model.safetensors."""
+        return self.name + Path(self.file).suffix
+
+
+def read_index(folder: Path = FOLDER) -> dict[str, dict[str, Any]]:
+    """name -> {size, sha256, measured} of the files in `folder`; empty where there is no index."""
+    file = folder / INDEX
+    return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+
+
+def _with_index(row: Weight, index: Mapping[str, Mapping[str, Any]]) -> Weight:
+    facts = index.get(row.name, {})
+    known = ("size", "sha256", "measured") if row.embedded else ("measured",)
+    return replace(row, **{key: facts[key] for key in known if key in facts})
+
+
+_OURS = "Vitrine, trained by engine/train"
+_ESRGAN = "Xintao Wang et al., Real-ESRGAN (2021)"
+
+_ROWS = (
+    Weight(
+        name="features",
+        task="features",
+        network="five convolutions, distilled from Darknet Reference",
+        file="features.safetensors",
+        licence="Apache-2.0",
+        credit=_OURS,
+        builder="engine.models.features:from_state_dict",
+    ),
+    Weight(
+        name="restore",
+        task="restore",
+        network="blind noise and JPEG restoration",
+        file="restore.safetensors",
+        licence="Apache-2.0",
+        credit=_OURS,
+        builder="engine.models.restore:from_state_dict",
+        tiling=Tiling(scale=1, overlap_px=32, multiple_px=8, blend=True),
+        half=True,
+    ),
+    Weight(
+        name="upscale-x2",
+        task="upscale-x2",
+        network="re-parameterised 3x3 convolutions",
+        file="upscale-x2.safetensors",
+        licence="Apache-2.0",
+        credit=_OURS,
+        builder="engine.models.upscale:from_state_dict",
+        tiling=Tiling(scale=2, overlap_px=12),
+        half=True,
+    ),
+    Weight(
+        name="upscale-x4",
+        task="upscale-x4",
+        network="re-parameterised 3x3 convolutions",
+        file="upscale-x4.safetensors",
+        licence="Apache-2.0",
+        credit=_OURS,
+        builder="engine.models.upscale:from_state_dict",
+        tiling=Tiling(scale=4, overlap_px=12),
+        half=True,
+    ),
+    Weight(
+        name="studio",
+        task="generate",
+        network="generator of product pictures by category",
+        file="studio.safetensors",
+        licence="Apache-2.0",
+        credit=_OURS,
+        builder="engine.models.generator:from_state_dict",
+    ),
+    Weight(
+        name="vgg19",
+        task="features",
+        network="VGG-19",
+        file="model.safetensors",
+        licence="BSD-3-Clause",
+        credit="Karen Simonyan and Andrew Zisserman (2015); weights by torchvision",
+        builder="engine.models.vgg:from_state_dict",
+        repo="timm/vgg19.tv_in1k",
+        ignored=("pre_logits.", "head.", "classifier."),
+    ),
+    Weight(
+        name="realesrgan-x4",
+        task="upscale-x4",
+        network="Real-ESRGAN, 23 residual-in-residual dense blocks",
+        file="RealESRGAN_x4plus.safetensors",
+        licence="BSD-3-Clause",
+        credit=_ESRGAN,
+        builder="spandrel:ESRGAN",
+        repo="Comfy-Org/Real-ESRGAN_repackaged",
+        revision="ea19b4cd14f85a5b914eee8aa7ff77bc371039a0",
+        size=66857836,
+        sha256="37f9a931c215f040aa6d50f711f2cb115f713c46df1d0d6469a8bd7bfe9a60bb",
+        tiling=Tiling(scale=4, overlap_px=16, bytes_per_px=12000),
+        half=True,
+        bfloat16=True,
+    ),
+    Weight(
+        name="realesrgan-x2",
+        task="upscale-x2",
+        network="Real-ESRGAN, 23 residual-in-residual dense blocks",
+        file="RealESRGAN_x2plus.pth",
+        licence="BSD-3-Clause",
+        credit=_ESRGAN,
+        builder="spandrel:ESRGAN",
+        repo="leonelhs/realesrgan",
+        revision="6907f85a9095e201ec4b3c7e91bbb66cdec0f04d",
+        size=67061725,
+        sha256="49fafd45f8fd7aa8d31ab2a22d14d91b536c34494a5cfe31eb5d89c2fa266abb",
+        tiling=Tiling(scale=2, overlap_px=32, multiple_px=4, bytes_per_px=4000),
+        half=True,
+        bfloat16=True,
+    ),
+    Weight(
+        name="realesr-general-x4",
+        task="upscale-x4",
+        network="Real-ESRGAN compact, 33 convolutions",
+        file="realesr-general-x4v3.pth",
+        licence="BSD-3-Clause",
+        credit=_ESRGAN,
+        builder="spandrel:Compact",
+        repo="leonelhs/realesrgan",
+        revision="6907f85a9095e201ec4b3c7e91bbb66cdec0f04d",
+        size=4885111,
+        sha256="8dc7edb9ac80ccdc30c3a5dca6616509367f05fbc184ad95b731f05bece96292",
+        tiling=Tiling(scale=4, overlap_px=24, bytes_per_px=1300),
+        half=True,
+        bfloat16=True,
+    ),
+    Weight(
+        name="scunet",
+        task="restore",
+        network="SCUNet, real noise, trained for PSNR",
+        file="scunet_color_real_psnr.pth",
+        licence="Apache-2.0",
+        credit="Kai Zhang et al., SCUNet (2022)",
+        builder="spandrel:SCUNet",
+        repo="deepinv/scunet",
+        size=71982841,
+        sha256="fa78899ba2caec9d235a900e91d96c689da71c42029230c2028b00f09f809c2e",
+        tiling=Tiling(overlap_px=32, multiple_px=64, blend=True, bytes_per_px=7000),
+        half=True,
+        bfloat16=True,
+    ),
+    Weight(
+        name="nafnet-gopro",
+        task="deblur",
+        network="NAFNet, width 32, GoPro",
+        file="NAFNet-GoPro-width32.pth",
+        licence="MIT",
+        credit="Liangyu Chen et al., NAFNet (2022)",
+        builder="spandrel:NAFNet",
+        repo="nyanko7/nafnet-models",
+        size=68671121,
+        sha256="19394e6155d12ef6371d1d57496f87f0ec88f92bdffa27c0792690722d5d1a5c",
+        tiling=Tiling(overlap_px=32, multiple_px=16, blend=True, bytes_per_px=2500, most_px=384),
+        bfloat16=True,
+    ),
+    Weight(
+        name="lama",
+        task="inpaint",
+        network="LaMa (big), Fourier convolutions",
+        file="big-lama.safetensors",
+        licence="Apache-2.0",
+        credit="Roman Suvorov et al., LaMa (2022)",
+        builder="spandrel:LaMa",
+        repo="michaelgold/big-lama",
+        revision="98ab7cface89a594b381f32fc7a9f2cae3f91ccc",
+        sha256="326ae1889b92d07c8819c35eaf561f8b290d057536eeb12524b72997f31005ec",
+        tiling=Tiling(overlap_px=64, multiple_px=8, blend=True, bytes_per_px=1500, most_px=768),
+    ),
+)
+
+TABLE: tuple[Weight, ...] = tuple(_with_index(row, read_index()) for row in _ROWS)
+
+
+class Network:
+    """A loaded network: `weight`, the row it came from, and `module`, in eval mode, its parameters frozen.
+
+    Calling it is the way to use a network from pictures to pictures; for gradients (style transfer) use `module` at
+    `device` and `dtype`. It stays valid for whoever holds it, also after `Weights` has let go of it.
+    """
+
+    def __init__(self, weight: Weight, module: nn.Module, call: Callable[..., Tensor] | None = None) -> None:
+        self.weight = weight
+        self.module: Any = module.eval().requires_grad_(False)  # Any: each network has methods of its own
+        self._call = call or module
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.module.parameters()).device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return next(self.module.parameters()).dtype
+
+    @property
+    def memory(self) -> int:
+        """What parameters and buffers hold, in bytes."""
+        tensors = [*self.module.parameters(), *self.module.buffers()]
+        return sum(t.numel() * t.element_size() for t in tensors)
+
+    def __call__(self, x: Tensor, *more: Tensor) -> Tensor:
+        """(N, 3, H, W) in [0, 1] -> (N, 3, scale H, scale W) in [0, 1], float32 on the CPU on both sides.
+
+        `more` are further inputs: LaMa's mask (1, 1, H, W) with 1 = fill, a generator's labels. Raises torch's
+        out-of-memory error, so that the caller can use smaller tiles, and in the end `to_cpu`.
+        """
+        import torch
+
+        with torch.inference_mode():
+            y = self._call(*(self._moved(t) for t in (x, *more)))
+        return y.float().cpu().clamp(0, 1)
+
+    def to(self, device: torch.device, dtype: torch.dtype) -> None:
+        """Move the parameters, in channels-last order: a tenth to a third faster on the CPU too."""
+        import torch
+
+        self.module.to(device, dtype, memory_format=torch.channels_last)
+
+    def to_cpu(self) -> None:
+        """Back to where memory is plenty, for a picture that does not fit on the GPU in any tile."""
+        import torch
+
+        self.to(torch.device("cpu"), torch.float32)
+
+    def _moved(self, t: Tensor) -> Tensor:
+        import torch
+
+        t = t.to(self.device, self.dtype if t.is_floating_point() else t.dtype)
+        return t.contiguous(memory_format=torch.channels_last) if t.dim() == 4 else t
+
+
+class Weights:
+    """The networks of a table, each loaded when first asked for. Constructing it imports no torch and no Hub."""
+
+    def __init__(self, device: Device, settings: Settings | None = None, table: Sequence[Weight] = TABLE) -> None:
+        self.table = tuple(table)
+        self.device = device
+        self._settings = settings or Settings.from_environment()
+        self._rows = {row.name: row for row in self.table}
+        # Plain locks: a generator may be resumed, and closed, by another thread than the one that started it.
+        self._loading = {name: threading.Lock() for name in self._rows}
+        self._guard = threading.Lock()
+        self._loaded: OrderedDict[str, Network] = OrderedDict()
+        self._hashes: dict[tuple[str, int, int], str] = {}
+        self._silent: tuple[float, str] | None = None  # until when the Hub is not asked, and why
+
+    def find(self, name: str) -> Weight:
+        """The row of this name; RequestError when there is none."""
+        if name not in self._rows:
+            raise RequestError(f"There is no network {name!r}; the networks are {', '.join(self._rows)}.")
+        return self._rows[name]
+
+    def embedded(self, task: str) -> Weight:
+        """The row that serves `task` without a network connection; RequestError when there is none."""
+        for row in self.table:
+            if row.embedded and row.task == task:
+                return row
+        raise RequestError(f"No network for {task} comes with Vitrine.")
+
+    def where(self, name: str) -> str:
+        """Where `name` would come from now: "memory", "weights/" or another folder, "cache", "Hub" or "missing"."""
+        row = self.find(name)
+        with self._guard:
+            if name in self._loaded:
+                return "memory"
+        for folder in self._folders():
+            if (folder / row.local_file).is_file():
+                return "weights/" if folder == FOLDER else str(folder)
+        if row.embedded:
+            return "missing"
+        return "cache" if _cached(row) else "Hub"
+
+    def load(self, name: str) -> Generator[Progress, None, Network]:
+        """The network of this name; yields Progress (bytes of a download) while it is fetched and built.
+
+        Happens once however many threads ask. Close the generator to stop a download. Raises WeightsUnavailable,
+        at the latest when the Hub has been silent for `hub_timeout_s`.
+        """
+        row, lock = self.find(name), self._loading[name]
+        while not lock.acquire(timeout=_POLL_S):
+            yield Progress(0, 0, f"Waiting for {name}, which is being loaded")
+        try:
+            if network := self._remembered(name):
+                return network
+            file = yield from self._fetch(row)
+            yield Progress(0, 0, f"Loading {name}")
+            network = self._place(_build(row, file))
+            self._remember(network)
+            return network
+        finally:
+            lock.release()
+
+    def load_first(self, names: Sequence[str]) -> Generator[Progress, None, tuple[Network, tuple[str, ...]]]:
+        """The first of `names` that can be had, and a sentence for each before it that could not.
+
+        WeightsUnavailable when none can be had: the sentence of the last.
+        """
+        failures: list[WeightsUnavailable] = []
+        for name in names:
+            try:
+                network = yield from self.load(name)
+            except WeightsUnavailable as error:
+                failures.append(error)
+            else:
+                return network, tuple(f"{str(error).rstrip('.')}, so {name} was used instead." for error in failures)
+        raise failures[-1]
+
+    def _remembered(self, name: str) -> Network | None:
+        with self._guard:
+            if name in self._loaded:
+                self._loaded.move_to_end(name)
+            return self._loaded.get(name)
+
+    def _remember(self, network: Network) -> None:
+        with self._guard:
+            self._loaded[network.weight.name] = network
+            while len(self._loaded) > 1 and sum(n.memory for n in self._loaded.values()) > self._settings.network_memory:
+                self._loaded.popitem(last=False)
+
+    def _folders(self) -> list[Path]:
+        return list(dict.fromkeys([self._settings.weights, FOLDER]))
+
+    def _fetch(self, row: Weight) -> Generator[Progress, None, Path]:
+        """A file that holds what the table says."""
+        reason = f"{row.local_file} is not in {' or '.join(map(str, self._folders()))}"
+        for folder in self._folders():
+            file = folder / row.local_file
+            if not file.is_file():
+                continue
+            known = replace(row, size=None, sha256="") if row.embedded else row  # what is embedded is listed beside it
+            if (problem := self._problem(file, _with_index(known, read_index(folder)))) is None:
+                return file
+            reason = f"{file} {problem}"
+            log.warning("%s is not used: it %s.", file, problem)
+        if row.embedded:
+            raise WeightsUnavailable(row.name, reason)
+        return (yield from self._fetch_from_hub(row))
+
+    def _fetch_from_hub(self, row: Weight) -> Generator[Progress, None, Path]:
+        problem = None
+        for _ in range(2):
+            file = _cached(row) or (yield from self._download(row))
+            if (problem := self._problem(file, _with_etag(row, file))) is None:
+                return file
+            log.warning("%s is deleted: it %s.", file, problem)
+            _delete(file)
+        raise WeightsUnavailable(row.name, f"{row.file} from the Hub {problem}, also when fetched again")
+
+    def _download(self, row: Weight) -> Generator[Progress, None, Path]:
+        if self._silent and time.monotonic() < self._silent[0]:
+            raise WeightsUnavailable(row.name, self._silent[1])
+        try:
+            return (yield from _Download(row, self._settings.hub_timeout_s).events())
+        except _HubUnreachable as error:
+            self._silent = time.monotonic() + _PAUSE_S, error.reason
+            raise
+
+    def _problem(self, file: Path, row: Weight) -> str | None:
+        """What is wrong with `file`, after "it"; None if it has the size and hash that are known."""
+        status = file.stat()
+        if row.size is not None and status.st_size != row.size:
+            return f"has {status.st_size} bytes instead of {row.size}"
+        key = (str(file.resolve()), status.st_mtime_ns, status.st_size)
+        if row.sha256 and key not in self._hashes:
+            self._hashes[key] = _sha256(file)
+        return "does not have the SHA-256 it should have" if row.sha256 and self._hashes[key] != row.sha256 else None
+
+    def _place(self, network: Network) -> Network:
+        """Move to the device; when its memory is full, let go of the other networks, then stay on the CPU."""
+        import torch
+
+        target = self.device.torch
+        for last_try in (False, True):
+            try:
+                network.to(target, _format(network.weight, target))
+                break
+            except Exception as error:
+                if not is_out_of_memory(error) or target.type == "cpu":
+                    raise
+                network.to_cpu()
+                if last_try:
+                    log.warning("%s stays on the CPU: the GPU's memory is full.", network.weight.name)
+                with self._guard:
+                    self._loaded.clear()
+                torch.cuda.empty_cache()
+        return network
+
+
+def _format(row: Weight, device: torch.device) -> torch.dtype:
+    import torch
+
+    if device.type == "cpu":
+        return torch.float32  # half formats are slower there
+    if row.half:
+        return torch.float16
+    return torch.bfloat16 if row.bfloat16 and torch.cuda.is_bf16_supported() else torch.float32
+
+
+def _build(row: Weight, file: Path) -> Network:
+    """Tensors from the file into the network the table names; every tensor must find its place and every place its tensor."""
+    try:
+        state = _read(file, row.ignored)
+        kind, _, what = row.builder.partition(":")
+        if kind == "spandrel":
+            return _through_spandrel(row, state, what)
+        return Network(row, getattr(importlib.import_module(kind), what)(state))
+    except ImportError as error:
+        log.exception("%s cannot be built", row.name)
+        raise WeightsUnavailable(row.name, f"the Python package {error.name} is not installed") from error
+    except MemoryError:
+        raise
+    except Exception as error:  # readers and builders raise anything from KeyError to their own; each means: not this file
+        log.exception("%s does not fit %s", file, row.name)
+        raise WeightsUnavailable(row.name, f"{file.name} does not hold the weights of this network") from error
+
+
+def _read(file: Path, ignored: tuple[str, ...]) -> dict[str, Tensor]:
+    """The tensors in a file, never code; those of a `.pth` may lie one level down, averaged weights first."""
+    if file.suffix == ".safetensors":
+        from safetensors import safe_open
+
+        with safe_open(file, framework="pt") as opened:
+            return {key: opened.get_tensor(key) for key in opened.keys() if not key.startswith(ignored)}  # noqa: SIM118 (no mapping)
+    import torch
+
+    state = torch.load(file, map_location="cpu", weights_only=True)
+    state = next((state[key] for key in ("params_ema", "params", "state_dict") if key in state), state)
+    return {key: tensor for key, tensor in state.items() if not key.startswith(ignored)}
+
+
+def _through_spandrel(row: Weight, state: dict[str, Tensor], architecture: str) -> Network:
+    """spandrel reads widths from shapes and loads strictly; its call pads, crops and masks as the network needs."""
+    import spandrel
+
+    if architecture == "LaMa" and not any(key.startswith(("generator.", "model.model.")) for key in state):
+        state = {f"generator.{key}": tensor for key, tensor in state.items()}
+    descriptor = spandrel.ModelLoader().load_from_state_dict(state)
+    if descriptor.architecture.id != architecture or descriptor.scale != row.tiling.scale:
+        raise ValueError(f"{row.name} should be {architecture} x{row.tiling.scale}, and is {descriptor.architecture.id} x{descriptor.scale}")
+    return Network(row, descriptor.model, descriptor)
+
+
+def _sha256(file: Path) -> str:
+    digest = hashlib.sha256()
+    with file.open("rb") as stream:
+        while piece := stream.read(1 << 20):
+            digest.update(piece)
+    return digest.hexdigest()
+
+
+def _hub() -> ModuleType:
+    """huggingface_hub, imported when first needed and set so that a download can be watched and stopped.
+
+    Bytes are handed on as they arrive, not in pieces of 10 MB: progress moves on a slow line, a stall is told from
+    slowness, and a stop takes hold at the next byte. Xet's transfers run in threads that Python cannot stop; the
+    plain way has the same files.
+    """
+    import huggingface_hub
+    from huggingface_hub import constants
+
+    constants.DOWNLOAD_CHUNK_SIZE = None  # type: ignore[assignment]
+    constants.HF_HUB_DISABLE_XET = True
+    return huggingface_hub
+
+
+def _endpoint() -> str | None:
+    return os.environ.get("HF_ENDPOINT", "").rstrip("/") or None
+
+
+def _cache() -> str | None:
+    return os.environ.get("HF_HUB_CACHE") or None
+
+
+def _cached(row: Weight) -> Path | None:
+    """The file in the Hub's cache, whether or not it is sound."""
+    found = _hub().try_to_load_from_cache(row.repo, row.file, cache_dir=_cache(), revision=row.revision)
+    return Path(found) if isinstance(found, str) else None
+
+
+def _with_etag(row: Weight, file: Path) -> Weight:
+    """Where the table knows no hash, the Hub's own: the cache names a large file after its SHA-256."""
+    name = file.resolve().name
+    return replace(row, sha256=name) if not row.sha256 and _SHA256.fullmatch(name) else row
+
+
+def _delete(file: Path) -> None:
+    """Remove a file of the Hub's cache and all that its links lead to, or the next download would find it again."""
+    while file.is_symlink():
+        target = file.parent / os.readlink(file)
+        file.unlink()
+        file = target
+    file.unlink(missing_ok=True)
+
+
+class _Stopped(Exception):
+    """Raised inside huggingface_hub's progress bar to end a download that no one waits for."""
+
+
+class _Download:
+    """One file on its way from the Hub, in a thread that is told to stop when its listener leaves."""
+
+    def __init__(self, row: Weight, timeout_s: float) -> None:
+        self.row, self.timeout_s = row, timeout_s
+        self.done, self.total = 0, row.size or 0
+        self._file: Path | None = None
+        self._error: BaseException | None = None
+        self._finished, self._stopped = threading.Event(), threading.Event()
+
+    def events(self) -> Generator[Progress, None, Path]:
+        """Progress in bytes until the file is there; WeightsUnavailable, with the reason, when it will not come."""
+        threading.Thread(target=self._run, name=f"download {self.row.name}", daemon=True).start()
+        mark, since = 0, time.monotonic()
+        try:
+            while not self._finished.wait(_POLL_S):
+                if self.done - mark >= _LEAST_BYTES:
+                    mark, since = self.done, time.monotonic()
+                elif time.monotonic() - since > self.timeout_s:
+                    raise _HubUnreachable(self.row.name, self._silence())
+                yield Progress(self.done, self.total, self._message())
+        finally:
+            self._stopped.set()
+        if self._file is None:
+            raise self._unavailable(self._error) from self._error
+        return self._file
+
+    def _run(self) -> None:
+        try:
+            hub, row, endpoint = _hub(), self.row, _endpoint()
+            # Asked for by itself first: hf_hub_download repeats for half a minute before it tells what was wrong.
+            hub.get_hf_file_metadata(hub.hf_hub_url(row.repo, row.file, revision=row.revision, endpoint=endpoint), timeout=self.timeout_s, endpoint=endpoint)
+            found = hub.hf_hub_download(
+                row.repo, row.file, revision=row.revision, endpoint=endpoint, cache_dir=_cache(), etag_timeout=self.timeout_s, tqdm_class=self._bar()
+            )
+            self._file = Path(found)
+        except BaseException as error:
+            self._error = error
+        finally:
+            self._finished.set()
+
+    def _bar(self) -> type:
+        download = self
+
+        class Bar:
+            """As much of a tqdm as huggingface_hub uses. A server that ignores ranges begins again: `done` stays the most that was reached."""
+
+            def __init__(self, *, total: int | None = None, initial: int = 0, **_: Any) -> None:
+                download.total = total or download.total
+                self.position = initial
+                self.update(0)
+
+            def update(self, count: int = 1) -> None:
+                if download._stopped.is_set():
+                    raise _Stopped
+                self.position += count
+                download.done = max(download.done, self.position)
+
+            def __enter__(self) -> Bar:
+                return self
+
+            def __exit__(self, *_: object) -> None:
+                pass
+
+        return Bar
+
+    def _message(self) -> str:
+        if not self.done:
+            return f"Asking the Hub for {self.row.name}"
+        return f"Downloading {self.row.name}, {self._amount()}"
+
+    def _amount(self) -> str:
+        return f"{self.done / 1e6:.1f} of {self.total / 1e6:.1f} MB" if self.total else f"{self.done / 1e6:.1f} MB"
+
+    def _silence(self) -> str:
+        if not self.done:
+            return f"the Hub did not answer within {self.timeout_s:g} s"
+        return f"the download stalled for {self.timeout_s:g} s after {self._amount()}"
+
+    def _unavailable(self, error: BaseException | None) -> WeightsUnavailable:
+        reason, unreachable = _reason(error)
+        return (_HubUnreachable if unreachable else WeightsUnavailable)(self.row.name, reason or self._silence())
+
+
+_ANSWERS = {401: "wants a token", 403: "does not give access", 404: "does not have it", 429: "has had too many requests"}
+
+
+def _reason(error: BaseException | None) -> tuple[str, bool]:
+    """Why the Hub gave no file, after "because" ("" for a timeout), and whether the Hub as a whole is out of reach."""
+    from huggingface_hub import errors
+
+    causes = list(_causes(error))
+    # The HTTP client has changed under huggingface_hub more than once; the names of its errors have not.
+    kinds = {kind.__name__ for cause in causes for kind in type(cause).__mro__}
+    statuses = [status for cause in causes if isinstance(status := getattr(getattr(cause, "response", None), "status_code", None), int)]
+    if "OfflineModeIsEnabled" in kinds:
+        return "the machine is set to offline (HF_HUB_OFFLINE) and the file is not in the Hub's cache", False
+    if statuses:
+        answer = _ANSWERS.get(statuses[0], "is out of order" if statuses[0] >= 500 else "refused")
+        return f"the Hub {answer} (HTTP {statuses[0]})", False
+    if kinds & {"TimeoutException", "TimeoutError"}:
+        return "", True
+    if kinds & {"ConnectError", "ProxyError"}:
+        return "the Hub cannot be reached", True
+    if "TransportError" in kinds or any("Consistency check" in str(cause) for cause in causes):
+        return "the download broke off", False
+    if any(isinstance(cause, errors.FileMetadataError) for cause in causes):
+        return "what answered is not the Hub", False
+    if denials := [cause.strerror for cause in causes if isinstance(cause, OSError) and cause.strerror]:
+        return f"the file could not be written ({denials[0]})", False
+    log.error("A download failed", exc_info=error)
+    return f"of an unexpected error ({type(error).__name__})", False
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__
+
+
+def pin(row: Weight) -> Weight:
+    """The row with the revision, size and hash that the Hub has for it now: one call."""
+    info = _hub().HfApi(endpoint=_endpoint()).model_info(row.repo, files_metadata=True, timeout=30)
+    found = next((file for file in info.siblings or () if file.rfilename == row.file), None)
+    if found is None:
+        raise RequestError(f"{row.repo} has no file {row.file}.")
+    return replace(row, revision=info.sha, size=found.size, sha256=found.lfs.sha256 if found.lfs else "")
+
+
+def source(row: Weight) -> str:
+    """The row as it stands in this file."""
+    lines = [f"        {f.name}={_literal(getattr(row, f.name))},\n" for f in fields(Weight) if f.name != "measured" and not _is_default(row, f)]
+    return f"    Weight(\n{''.join(lines)}    ),"
+
+
+def _literal(value: Any) -> str:
+    if isinstance(value, Tiling):
+        return f"Tiling({', '.join(f'{f.name}={getattr(value, f.name)!r}' for f in fields(value) if not _is_default(value, f))})"
+    if isinstance(value, tuple):
+        return f"({', '.join(map(_literal, value))}{',' if len(value) == 1 else ''})"
+    return json.dumps(value) if isinstance(value, str) else repr(value)
+
+
+def _is_default(row: Any, f: Any) -> bool:
+    return f.default is not MISSING and getattr(row, f.name) == f.default
+
+
+def write_index(folder: Path = FOLDER, table: Sequence[Weight] = _ROWS) -> dict[str, dict[str, Any]]:
+    """Write size and SHA-256 of the embedded files in `folder`; what was measured is kept while its file is the same."""
+    old, new = read_index(folder), {}
+    for row in table:
+        file, entry = folder / row.local_file, old.get(row.name, {})
+        if row.embedded and file.is_file():
+            facts = {"size": file.stat().st_size, "sha256": _sha256(file)}
+            entry = {**entry, **facts} if entry.get("sha256", facts["sha256"]) == facts["sha256"] else facts
+        elif row.embedded:
+            entry = {}
+        if entry:
+            new[row.name] = entry
+    return _save_index(new, folder)
+
+
+def record(name: str, measured: Mapping[str, float], folder: Path = FOLDER) -> None:
+    """Write down what the network of this name was measured at; the tables take it from here."""
+    index = read_index(folder)
+    index.setdefault(name, {})["measured"] = dict(measured)
+    _save_index(index, folder)
+
+
+def _save_index(index: dict[str, dict[str, Any]], folder: Path) -> dict[str, dict[str, Any]]:
+    partial = folder / f"{INDEX}.partial"
+    partial.write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
+    os.replace(partial, folder / INDEX)
+    return index
+
+
+_TABLE_BEGINS, _TABLE_ENDS = "<!-- table: written by python -m engine.weights table -->", "<!-- end of table -->"
+
+
+def markdown(table: Sequence[Weight]) -> str:
+    """The table of weights for people."""
+    head = ("name", "task", "network", "source", "size", "SHA-256", "licence", "credit", "measured")
+    rows = [head, ("---",) * len(head), *map(_cells, table)]
+    return "".join(f"| {' | '.join(row)} |\n" for row in rows)
+
+
+def _cells(row: Weight) -> tuple[str, ...]:
+    pinned = "" if row.revision == "main" else f" @ `{row.revision[:7]}`"
+    place = f"`weights/{row.local_file}`" if row.embedded else f"[{row.repo}](https://huggingface.co/{row.repo}) `{row.file}`{pinned}"
+    size = "" if row.size is None else f"{row.size / 1e6:.1f} MB"
+    measured = ", ".join(f"{what} {value:g}" for what, value in row.measured.items())
+    return row.name, row.task, row.network, place, size, f"`{row.sha256[:12]}`" if row.sha256 else "", row.licence, row.credit, measured
+
+
+def write_table(file: Path = FOLDER / "README.md", folder: Path = FOLDER) -> str:
+    """Write the table between its marks in `file`; returns the new text."""
+    table = markdown([_with_index(row, read_index(folder)) for row in _ROWS])
+    before, _, rest = file.read_text(encoding="utf-8").partition(_TABLE_BEGINS)
+    _, mark, after = rest.partition(_TABLE_ENDS)
+    if not mark:
+        raise RequestError(f"{file} has no marks for the table: {_TABLE_BEGINS} and {_TABLE_ENDS}.")
+    text = f"{before}{_TABLE_BEGINS}\n{table}{_TABLE_ENDS}{after}"
+    file.write_text(text, encoding="utf-8")
+    return text
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m engine.weights", description="Keep the table of weights honest.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("pin", help="print a row with what the Hub has now").add_argument("name")
+    commands.add_parser("index", help="write size and hash of the embedded files into weights/index.json, and the table")
+    commands.add_parser("table", help="write the table in weights/README.md")
+    options = parser.parse_args(arguments)
+    rows = {row.name: row for row in _ROWS}
+    if options.command == "pin":
+        if options.name not in rows or rows[options.name].embedded:
+            parser.error(f"the networks on the Hub are {', '.join(row.name for row in _ROWS if not row.embedded)}")
+        try:
+            print(source(pin(rows[options.name])))
+        except Exception as error:
+            reason = _reason(error)[0] or "the Hub did not answer"
+            print(error if isinstance(error, RequestError) else f"{options.name} could not be pinned because {reason}.", file=sys.stderr)
+            return 2
+        return 0
+    if options.command == "index":
+        write_index()
+    write_table()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -29,7 +29,7 @@ class Features(nn.Module):
             setattr(self, name, nn.Conv2d(i, o, 3, padding=1, padding_mode="reflect"))
 
     def forward(self, x: Tensor, depth: int = len(LAYERS)) -> list[Tensor]:
-        activations = []
+        activations: list[Tensor] = []
         for name in LAYERS[:depth]:
             if activations:
                 x = F.max_pool2d(x, 2)

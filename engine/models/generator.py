@@ -28,6 +28,11 @@ class Block(nn.Module):
         self.skip = nn.Conv2d(inputs, outputs, 1)
         self.steer = nn.Linear(code_dim, 2 * outputs)
 
+    def start_plain(self) -> None:
+        """Weights with which the block only enlarges: the code hardly steers, the branch adds nothing."""
+        nn.init.normal_(self.steer.weight, std=0.02)
+        nn.init.zeros_(self.second.weight)
+
     def forward(self, x: Tensor, code: Tensor) -> Tensor:
         gain, shift = self.steer(code)[:, :, None, None].chunk(2, 1)
         y = _normalize(self.first(x)) * (1 + gain) + shift
@@ -63,10 +68,11 @@ class Generator(nn.Module):
         for module in self.modules():
             if isinstance(module, nn.Conv2d | nn.Linear):
                 nn.init.kaiming_normal_(module.weight, 0.2)
-                nn.init.zeros_(module.bias)
-        for block in self.blocks:
-            nn.init.normal_(block.steer.weight, std=0.02)
-            nn.init.zeros_(block.second.weight)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
+        for module in self.modules():
+            if isinstance(module, Block):
+                module.start_plain()
         self.register_buffer("means", torch.zeros(k, latent_dim))
         self.register_buffer("spreads", torch.eye(latent_dim).expand(len(categories), -1, -1).clone())
         self.register_buffer("component_of", torch.arange(k) % len(categories))

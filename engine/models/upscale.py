@@ -59,7 +59,7 @@ class Upscale(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         first = y = self.slopes[0](self.head(x))
-        for conv, slope in zip(self.body, self.slopes[1:], strict=True):  # type: ignore[call-overload]
+        for conv, slope in zip(self.body, self.slopes[1:], strict=True):
             y = slope(conv(y))
         enlarged = F.interpolate(x, scale_factor=self.scale, mode="bilinear", align_corners=False)
         return F.pixel_shuffle(self.tail(y + first), self.scale) + enlarged

@@ -18,6 +18,8 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
+from engine.request import RequestError
+
 PICTURE_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"}
 
 
@@ -63,18 +65,32 @@ class Pictures(Sequence[Tensor]):
         h, w = self._sizes[i]
         return torch.from_numpy(self._pixels[self._offsets[i] : self._offsets[i + 1]].reshape(3, h, w))
 
+    def split(self, least_px: int = 1) -> tuple[list[int], list[int]]:
+        """Indices to learn from and held out, of pictures with no side under `least_px`.
+
+        A set so small that chance holds none out shows its own pictures instead. RequestError when none is large enough.
+        """
+        large = [i for i, size in enumerate(self._sizes) if min(size) >= least_px]
+        if not large:
+            raise RequestError(f"No picture has {least_px} px on both sides after it is prepared.")
+        held_out = [i for i in large if is_held_out(self.names[i])]
+        return [i for i in large if not is_held_out(self.names[i])] or large, held_out or large
+
     def subset(self, keep: Callable[[str], bool]) -> list[int]:
         """Indices of the pictures whose name `keep` accepts."""
         return [i for i, name in enumerate(self.names) if keep(name)]
 
 
-def pack(sources: Sequence[Path], file: Path, prepare: Callable[[Image.Image], Image.Image]) -> Pictures:
-    """Write every picture of `sources`, after `prepare`, into one file beside an index; reuse it when it is there.
+def pack(sources: Sequence[Path], cache: Path, label: str, prepare: Callable[[Image.Image], Image.Image]) -> Pictures:
+    """Write every picture of `sources`, after `prepare`, into one file in `cache`; reuse it when it is there.
 
-    The caller names `file` after what `prepare` does, since that is not checked.
+    The file's name holds `label`, which the caller chooses for what `prepare` does, and a hash of the sources' paths
+    and times. RequestError when there is no picture in them.
     """
+    digest = hashlib.sha1(repr([(str(s.resolve()), s.stat().st_mtime_ns) for s in sources]).encode()).hexdigest()[:12]
+    file = cache / f"{label}-{digest}.u8"
     if not file.with_suffix(".json").exists():
-        file.parent.mkdir(parents=True, exist_ok=True)
+        cache.mkdir(parents=True, exist_ok=True)
         names, sizes = [], []
         with file.open("wb") as out:
             for source in sources:
@@ -83,6 +99,8 @@ def pack(sources: Sequence[Path], file: Path, prepare: Callable[[Image.Image], I
                     out.write(pixels.transpose(2, 0, 1).tobytes())
                     names.append(name)
                     sizes.append(pixels.shape[:2])
+        if not names:
+            raise RequestError(f"There is no picture in {', '.join(str(s) for s in sources)}.")
         file.with_suffix(".json").write_text(json.dumps({"names": names, "sizes": sizes}))
     return Pictures(file)
 
@@ -101,15 +119,13 @@ def shrink(factor: float, most_px: int = 10**6) -> Callable[[Image.Image], Image
 def random_crops(pictures: Sequence[Tensor], indices: Sequence[int], count: int, size_px: int, rng: np.random.Generator) -> Tensor:
     """`count` square crops, float (count, 3, size, size) in [0, 1], each flipped and turned at random.
 
-    Pictures smaller than a crop are skipped; a crop is kept from being plain background by taking the busier of
-    two tries, since most of a product photo teaches nothing.
+    A crop is kept from being plain background by taking the busier of two tries, since most of a product photo
+    teaches nothing.
     """
     crops: list[Tensor] = []
     while len(crops) < count:
         picture = pictures[indices[int(rng.integers(len(indices)))]]
         _, h, w = picture.shape
-        if h < size_px or w < size_px:
-            continue
         tries = []
         for _ in range(2):
             y, x = int(rng.integers(h - size_px + 1)), int(rng.integers(w - size_px + 1))

@@ -28,6 +28,9 @@ class WhitenedConv(nn.Module):
     inputs (N, C, H, W): what the layer will see. scale: the root mean square of what it should give.
     """
 
+    mean: Tensor
+    whitening: Tensor
+
     def __init__(self, inputs: Tensor, outputs: int, scale: float) -> None:
         super().__init__()
         patches = _patches(inputs).double()
@@ -62,8 +65,7 @@ class FeaturesRecipe(Recipe):
         self.steps, self.batch, self.crop_px, self.peak, self.seed = steps, batch, crop_px, peak, seed
         self.teacher = teacher.eval().requires_grad_(False)
         self.pictures = pictures
-        self.indices = pictures.subset(lambda name: not data.is_held_out(name))
-        self.held_out = pictures.subset(data.is_held_out)
+        self.indices, self.held_out = pictures.split(crop_px)
         rng = np.random.default_rng(seed)
         x = _vary(data.random_crops(pictures, self.indices, 12 * batch, crop_px, rng), rng)
         with torch.no_grad():
@@ -101,7 +103,7 @@ class FeaturesRecipe(Recipe):
         return torch.cat([x, *[((m - low) / (high - low)).expand(-1, 3, -1, -1) for m in maps]])
 
     def export(self) -> dict[str, Tensor]:
-        folded = {name: layer.folded() for name, layer in zip(LAYERS, self.layers, strict=True)}
+        folded = {name: layer.folded() for name, layer in zip(LAYERS, self.layers, strict=True) if isinstance(layer, WhitenedConv)}
         return {f"{name}.{part}": t.detach() for name, pair in folded.items() for part, t in zip(("weight", "bias"), pair, strict=True)}
 
 

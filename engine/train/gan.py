@@ -10,6 +10,7 @@ reconstruction goes on as an anchor, so that the adversary sharpens and cannot c
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -44,6 +45,15 @@ def frame(size_px: int, margin: float = 0.06, threshold: int = 244) -> Any:
         return square.resize((size_px, size_px), Image.Resampling.LANCZOS)
 
     return prepare
+
+
+def read_packshots(sources: Sequence[Path], table: Path, cache: Path, categories: tuple[str, ...], *, held_out: bool = False) -> tuple[Tensor, Tensor]:
+    """Framed packshots uint8 (N, 3, 64, 64) that have one of `categories`, and its index (N,); to train, or held out."""
+    packed = data.pack(sources, cache, "packshots_64", frame(64))
+    category = data.read_categories(table)
+    chosen = packed.subset(lambda name: category.get(name) in categories and data.is_held_out(name) == held_out)
+    labels = torch.tensor([categories.index(category[packed.names[i]]) for i in chosen])
+    return torch.stack([packed[i] for i in chosen]), labels
 
 
 class Heads(nn.Module):
@@ -159,13 +169,13 @@ class GanRecipe(Recipe):
         self.heads_optimizer.zero_grad(set_to_none=True)
         real_maps = self._judge(x, labels, seeds[0])
         fake_maps = self._judge(both.detach(), both_labels, seeds[1])
-        judged = sum(F.relu(1 - r).mean() + F.relu(1 + f).mean() for r, f in zip(real_maps, fake_maps, strict=True))
+        judged = torch.stack([F.relu(1 - r).mean() + F.relu(1 + f).mean() for r, f in zip(real_maps, fake_maps, strict=True)]).sum()
         judged.backward()
         self.heads_optimizer.step()
 
         self.autoencoder_optimizer.zero_grad(set_to_none=True)
         self.heads.requires_grad_(False)
-        fooled = -sum(m.mean() for m in self._judge(both, both_labels, seeds[1]))
+        fooled = -torch.stack([m.mean() for m in self._judge(both, both_labels, seeds[1])]).sum()
         (loss + self.adversarial_weight * fooled).backward()
         self.heads.requires_grad_(True)
         self.autoencoder_optimizer.step()

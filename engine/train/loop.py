@@ -14,7 +14,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 import torch
@@ -54,23 +54,29 @@ class Recipe:
         raise NotImplementedError
 
     def state(self) -> dict[str, Any]:
-        parts = {**self.modules, **self.optimizers}
-        return {name: part.state_dict() for name, part in parts.items()}
+        return {name: part.state_dict() for name, part in self._parts()}
 
     def load_state(self, state: dict[str, Any]) -> None:
-        for name, part in {**self.modules, **self.optimizers}.items():
+        for name, part in self._parts():
             part.load_state_dict(state[name])
 
+    def _parts(self) -> Iterator[tuple[str, nn.Module | torch.optim.Optimizer]]:
+        yield from self.modules.items()
+        yield from self.optimizers.items()
 
-class Average:
+
+M = TypeVar("M", bound=nn.Module)
+
+
+class Average(Generic[M]):
     """Exponential moving average of a module's weights, with the short memory of a young average (EDM2's warm-up)."""
 
-    def __init__(self, module: nn.Module, half_life_steps: float) -> None:
-        self.module = copy.deepcopy(module).requires_grad_(False).eval()
+    def __init__(self, module: M, half_life_steps: float) -> None:
+        self.module: M = copy.deepcopy(module).requires_grad_(False).eval()
         self.decay = 0.5 ** (1 / half_life_steps)
 
     @torch.no_grad()
-    def update(self, module: nn.Module, step: int) -> None:
+    def update(self, module: M, step: int) -> None:
         decay = min(self.decay, (1 + step) / (10 + step))
         source = module.state_dict()
         for name, mean in self.module.state_dict().items():

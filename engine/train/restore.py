@@ -22,8 +22,7 @@ class RestoreRecipe(Recipe):
         torch.manual_seed(seed)
         self.steps, self.batch, self.crop_px, self.peak, self.seed = steps, batch, crop_px, peak, seed
         self.pictures = pictures
-        self.indices = pictures.subset(lambda name: not data.is_held_out(name))
-        self.held_out = pictures.subset(data.is_held_out)
+        self.indices, self.held_out = pictures.split(crop_px)
         self.network = Restore().to(memory_format=torch.channels_last)
         self.average = Average(self.network, half_life_steps=300)
         self.optimizer = torch.optim.Adam(self.network.parameters(), lr=peak, betas=(0.9, 0.99))
@@ -47,7 +46,7 @@ class RestoreRecipe(Recipe):
     def sample(self) -> Tensor:
         """Held-out crops disturbed, as the network gives them back, and as they were."""
         rng = np.random.default_rng(0)
-        clean = data.random_crops(self.pictures, self.held_out, 8, 160, rng)
+        clean = data.random_crops(self.pictures, self.held_out, 8, self.crop_px, rng)
         disturbed = degrade.random_disturbance(clean, rng)
         with torch.no_grad():
             return torch.cat([disturbed, self.average.module(disturbed), clean])

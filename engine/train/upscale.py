@@ -40,8 +40,7 @@ class UpscaleRecipe(Recipe):
         self.name = f"upscale-x{scale}"
         self.steps, self.scale, self.batch, self.crop_px, self.peak, self.seed = steps, scale, batch, crop_px, peak, seed
         self.pictures = pictures
-        self.indices = pictures.subset(lambda name: not data.is_held_out(name))
-        self.held_out = pictures.subset(data.is_held_out)
+        self.indices, self.held_out = pictures.split(crop_px)
         self.network = Upscale(scale, rich=True).to(memory_format=torch.channels_last)
         if start is not None:
             self.network.load_state_dict({k: v for k, v in start.items() if not k.startswith("tail.")}, strict=False)
@@ -66,13 +65,11 @@ class UpscaleRecipe(Recipe):
 
     def sample(self) -> Tensor:
         """Held-out crops: enlarged by bicubic interpolation, by the network, and as they were."""
-        large = data.random_crops(self.pictures, self.held_out, 8, 192, np.random.default_rng(0))
+        large = data.random_crops(self.pictures, self.held_out, 8, self.crop_px, np.random.default_rng(0))
         small = shrink(large, self.scale)
         with torch.no_grad():
             ours = from_state_dict(self.export())(small)
         return torch.cat([F.interpolate(small, scale_factor=self.scale, mode="bicubic", align_corners=False), ours, large])
 
     def export(self) -> dict[str, Tensor]:
-        average = self.average.module
-        assert isinstance(average, Upscale)
-        return average.folded()
+        return self.average.module.folded()

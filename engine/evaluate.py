@@ -1,0 +1,364 @@
+"""`python -m engine.evaluate [NAME...] --data DIR`: measure our networks next to what they must beat.
+
+DIR holds `benchmarks.tar` (or the folders Set5, Set14, BSD68) and, for `studio` and `features`, the packs that they
+were trained on, of which the held-out pictures are used. The table is printed, written into the cards of the
+weights (`weights/NAME.md`, between the marks) and, its headline rows, into `weights/index.json`.
+Figures come from the shipped files through the app's own tiles, on pictures that no recipe has seen.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from engine.device import Device, configure
+from engine.request import CATEGORIES, RequestError
+from engine.settings import ROOT, Settings
+
+configure()
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from engine.weights import Network
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table. headline: the short name under which it also goes into the table of weights."""
+
+    data: str
+    measure: str
+    ours: float
+    baseline: float
+    against: str
+    headline: str = ""
+
+
+def psnr(ours: Tensor, truth: Tensor, border_px: int = 0) -> float:
+    """10 log10(1 / mean squared error) in dB of (1, C, H, W) in [0, 1] after rounding to 8 bit, borders cut."""
+    from torchmetrics.functional.image import peak_signal_noise_ratio
+
+    inside = slice(border_px, -border_px or None)
+    ours, truth = ((t.clamp(0, 1) * 255).round()[..., inside, inside] for t in (ours, truth))
+    return float(peak_signal_noise_ratio(ours, truth, data_range=255.0))
+
+
+def luma(x: Tensor) -> Tensor:
+    """BT.601 luma in video range as super-resolution papers use it: (N, 3, H, W) in [0, 1] -> (N, 1, H, W)."""
+    import torch
+
+    return (16 + torch.einsum("c,nchw->nhw", torch.tensor([65.481, 128.553, 24.966]), x.double()).float()[:, None]) / 255
+
+
+def gaussian_filter(x: Tensor, sigma: float) -> Tensor:
+    """Gaussian blur of (N, 3, H, W), reflected borders."""
+    from torchvision.transforms.v2.functional import gaussian_blur
+
+    return gaussian_blur(x, 2 * int(3 * sigma + 0.5) + 1, sigma)
+
+
+def median_filter(x: Tensor, size: int) -> Tensor:
+    """Median over size x size windows of each channel, reflected borders."""
+    import torch.nn.functional as F
+
+    n, c, h, w = x.shape
+    windows = F.unfold(F.pad(x, [size // 2] * 4, mode="reflect").view(n * c, 1, h + size - 1, w + size - 1), size)
+    return windows.median(1).values.view(n, c, h, w)
+
+
+# Tuned on the very pictures that they are measured on: the baseline gets the better of all of these.
+FILTERS: dict[str, Callable[[Tensor], Tensor]] = {
+    **{f"Gaussian {s}": lambda x, s=s: gaussian_filter(x, s) for s in (0.6, 0.8, 1.0, 1.2, 1.5, 2.0)},  # type: ignore[misc]
+    **{f"median {s}": lambda x, s=s: median_filter(x, s) for s in (3, 5)},  # type: ignore[misc]
+}
+
+
+def benchmark(folder: Path, name: str) -> list[Tensor]:
+    """The pictures of Set5, Set14 or BSD68 as (1, 3, H, W) in [0, 1]."""
+    import numpy as np
+    import torch
+
+    from engine.train.data import read_pictures
+
+    source = folder / name if (folder / name).is_dir() else folder / "benchmarks.tar"
+    if not source.exists():
+        raise RequestError(f"{folder} has neither a folder {name} nor benchmarks.tar.")
+    found = (np.asarray(p) for path, p in read_pictures(source) if source.name == name or path.startswith(f"{name}/"))
+    return [torch.from_numpy(p.copy()).permute(2, 0, 1)[None].float() / 255 for p in found]
+
+
+def measure_restore(network: Network, folder: Path) -> Iterator[Row]:
+    """White noise in colour against the best filter; JPEG on luma against the JPEG itself."""
+    import numpy as np
+
+    from engine.train.degrade import gaussian_noise, jpeg
+
+    pictures = benchmark(folder, "BSD68")
+    run = _runner(network)
+    for sigma in (15, 25, 50):
+        rng = np.random.default_rng(sigma)
+        noisy = [gaussian_noise(x, sigma, rng) for x in pictures]
+        ours = _mean(psnr(run(n), x) for n, x in zip(noisy, pictures, strict=True))
+        filtered = {name: _mean(psnr(f(n), x) for n, x in zip(noisy, pictures, strict=True)) for name, f in FILTERS.items()}
+        best = max(filtered, key=lambda name: filtered[name])
+        yield Row("BSD68", f"white noise of sigma {sigma}, RGB PSNR (dB)", ours, filtered[best], f"best filter ({best})", f"sigma {sigma} dB")
+    for quality in (10, 20, 30, 40):
+        coded = [jpeg(x[0], quality)[None] for x in pictures]
+        ours = _mean(psnr(luma(run(c)), luma(x)) for c, x in zip(coded, pictures, strict=True))
+        before = _mean(psnr(luma(c), luma(x)) for c, x in zip(coded, pictures, strict=True))
+        yield Row("BSD68", f"JPEG quality {quality}, luma PSNR (dB)", ours, before, "the JPEG", f"JPEG q{quality} dB")
+    clean = _mean(psnr(run(x), x) for x in pictures)
+    yield Row("BSD68", "a clean photo against itself, RGB PSNR (dB)", clean, float("inf"), "untouched")
+    yield _seconds_per_mpx(network, scale=1)
+
+
+def measure_upscale(network: Network, folder: Path) -> Iterator[Row]:
+    """Luma PSNR and SSIM after antialiased bicubic shrinking, border of `scale` cut, against bicubic enlarging."""
+    import torch.nn.functional as F
+    from torchmetrics.functional.image import structural_similarity_index_measure as ssim
+
+    from engine.train.upscale import shrink
+
+    scale = network.weight.tiling.scale
+    run = _runner(network)
+    for name in ("Set5", "Set14", "BSD68"):
+        whole = [x[..., : x.shape[-2] // scale * scale, : x.shape[-1] // scale * scale] for x in benchmark(folder, name)]
+        small = [shrink(x, scale) for x in whole]
+        ours = [luma(run(s)) for s in small]
+        bicubic = [luma(F.interpolate(s, scale_factor=scale, mode="bicubic", align_corners=False).clamp(0, 1)) for s in small]
+        truth = [luma(x) for x in whole]
+
+        def mean(measure: Callable[[Tensor, Tensor], float], pictures: list[Tensor], truth: list[Tensor] = truth) -> float:
+            return _mean(measure(y, x) for y, x in zip(pictures, truth, strict=True))
+
+        def decibels(y: Tensor, x: Tensor) -> float:
+            return psnr(y, x, scale)
+
+        def similarity(y: Tensor, x: Tensor) -> float:
+            return float(ssim(y, x, data_range=1.0))  # type: ignore[arg-type]
+
+        yield Row(name, f"x{scale}, luma PSNR (dB)", mean(decibels, ours), mean(decibels, bicubic), "bicubic", f"{name} dB")
+        yield Row(name, f"x{scale}, luma SSIM", mean(similarity, ours), mean(similarity, bicubic), "bicubic")
+    yield _seconds_per_mpx(network, scale=scale)
+
+
+def measure_features(network: Network, folder: Path, teacher: Path | None) -> Iterator[Row]:
+    """Relative error of each layer's activations on held-out photos, against an untrained network of the same shape."""
+    import numpy as np
+    import torch
+
+    from engine.models.features import LAYERS, Features, relative_error
+    from engine.train import data
+    from engine.train.features import teacher_from_file
+
+    if teacher is None:
+        raise RequestError("Measuring features needs the network it was distilled from: give its file with --teacher.")
+    packs = [p for p in (folder / "photos_a.tar", folder / "photos_b.tar") if p.exists()]
+    if not packs:
+        raise RequestError(f"{folder} has neither photos_a.tar nor photos_b.tar.")
+    held_out = [np.asarray(data.shrink(2.0)(p)) for pack in packs for name, p in data.read_pictures(pack) if data.is_held_out(name)]
+    target = teacher_from_file(teacher)
+    torch.manual_seed(0)
+    untrained = Features()
+    errors, others = [], []
+    with torch.inference_mode():
+        for pixels in held_out:
+            x = torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None].float() / 255
+            wanted = target(x)
+            errors.append(relative_error(network.module(x), wanted))
+            others.append(relative_error(untrained(x), wanted))
+    ours, theirs = torch.stack(errors).mean(0), torch.stack(others).mean(0)
+    for name, error, other in zip(LAYERS, ours.tolist(), theirs.tolist(), strict=True):
+        yield Row(f"{len(held_out)} held-out photos", f"{name}, mean relative activation error (%)", 100 * error, 100 * other, "untrained", f"{name} error %")
+
+
+def measure_studio(network: Network, folder: Path) -> Iterator[Row]:
+    """Kernel distance and category accuracy on `features`, against held-out packshots; time for 16 pictures."""
+    import tempfile
+
+    import torch
+
+    from engine.train.gan import read_packshots
+
+    sources, table = [folder / "packshots.tar"], folder / "packshots.csv"
+    with tempfile.TemporaryDirectory() as cache:
+        train, train_labels = read_packshots(sources, table, Path(cache), CATEGORIES)
+        real, real_labels = read_packshots(sources, table, Path(cache), CATEGORIES, held_out=True)
+    generator = network.module
+    with torch.inference_mode():
+        rng = torch.Generator().manual_seed(0)
+        latents = torch.cat([generator.sample_latents(CATEGORIES[int(c)], 1, 0.7, rng) for c in train_labels[:: max(1, len(train_labels) // 1000)]])
+        labels = train_labels[:: max(1, len(train_labels) // 1000)]
+        fake = torch.cat([generator(z, c) for z, c in zip(latents.split(64), labels.split(64), strict=True)])
+    embed = _Embedding()
+    fit, seen, made = (embed(x.float() / 255 if x.dtype == torch.uint8 else x) for x in (train, real, fake))
+    mean, spread = fit.mean(0), fit.std(0) + 1e-6
+    fit, seen, made = ((t - mean) / spread for t in (fit, seen, made))
+    noise = (embed(torch.rand(256, 3, 64, 64, generator=rng)) - mean) / spread
+    ours, floor, ceiling = (1000 * kernel_distance(t, seen) for t in (made, fit[::3], noise))
+    yield Row(f"{len(seen)} held-out packshots", "kernel distance on `features` x 1000 (not KID)", ours, floor, "real against real", "kernel distance")
+    yield Row(f"{len(seen)} held-out packshots", "the same", ours, ceiling, "noise")
+    classes = torch.nn.functional.one_hot(train_labels, len(CATEGORIES)).float()
+    ridge = torch.linalg.solve(fit.T @ fit + 300 * torch.eye(fit.shape[1]), fit.T @ (classes - classes.mean(0)))
+
+    def accuracy(x: Tensor, wanted: Tensor) -> float:
+        return 100 * float(((x @ ridge + classes.mean(0)).argmax(1) == wanted).float().mean())
+
+    yield Row(
+        f"{len(made)} samples at truncation 0.7",
+        "category by a linear classifier on `features` (%)",
+        accuracy(made, labels),
+        accuracy(seen, real_labels),
+        "held-out packshots",
+        "category %",
+    )
+    z, c = latents[:16], labels[:16]
+    with torch.inference_mode():
+        generator(z, c)
+        started = time.perf_counter()
+        generator(z, c)
+    yield Row("this machine", "16 pictures of 64 px (s)", time.perf_counter() - started, 2.0, "goal")
+
+
+def kernel_distance(x: Tensor, y: Tensor) -> float:
+    """Unbiased squared maximum mean discrepancy of rows x (N, D) and y (M, D) under (x.y / D + 1)^3 (Binkowski et al. 2018)."""
+
+    def kernel(a: Tensor, b: Tensor) -> Tensor:
+        return (a.double() @ b.double().T / a.shape[1] + 1) ** 3
+
+    def within(k: Tensor) -> Tensor:
+        return (k.sum() - k.diagonal().sum()) / (len(k) * (len(k) - 1))
+
+    return float(within(kernel(x, x)) + within(kernel(y, y)) - 2 * kernel(x, y).mean())
+
+
+class _Embedding:
+    """(N, 3, H, W) in [0, 1] -> (N, D): mean and a 2x2 grid of maxima of conv3 to conv5 of `features`."""
+
+    def __init__(self) -> None:
+        self.network = _load("features").module
+
+    def __call__(self, x: Tensor) -> Tensor:
+        import torch
+        import torch.nn.functional as F
+
+        parts = []
+        with torch.inference_mode():
+            for batch in x.split(128):
+                maps = self.network(batch)[2:]
+                parts.append(torch.cat([part for m in maps for part in (m.mean((2, 3)), F.adaptive_max_pool2d(m, 2).flatten(1))], 1))
+        return torch.cat(parts).float()
+
+
+def _seconds_per_mpx(network: Network, scale: int) -> Row:
+    """Seconds for a picture of 1 Mpx (of output, for enlarging: 4 Mpx at x4), beside a Gaussian filter or bicubic."""
+    import torch
+    import torch.nn.functional as F
+
+    side = 1024 if scale == 1 else 512
+    x = torch.rand(1, 3, side, side)
+    run = _runner(network)
+    baseline: Callable[[], Tensor] = (
+        (lambda: gaussian_filter(x, 1.5)) if scale == 1 else (lambda: F.interpolate(x, scale_factor=scale, mode="bicubic", align_corners=False))
+    )
+    run(x[..., :256, :256])
+    ours, theirs = (min(_timed(f) for _ in range(3)) for f in (lambda: run(x), baseline))
+    mpx = side * side * scale * scale / 1e6
+    return Row("this machine", f"time for {mpx:.0f} Mpx, as multiples of the baseline's", ours / theirs, 1.0, "Gaussian filter" if scale == 1 else "bicubic")
+
+
+def _timed(run: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    run()
+    return time.perf_counter() - started
+
+
+def _runner(network: Network) -> Callable[[Tensor], Tensor]:
+    """The network through the app's own tiles, pictures (1, 3, H, W) in and out."""
+    from engine import tiles
+
+    def run(x: Tensor) -> Tensor:
+        steps = tiles.run(network, x, network.weight.tiling, memory=Settings().tile_memory)
+        while True:
+            try:
+                next(steps)
+            except StopIteration as stop:
+                return stop.value
+
+    return run
+
+
+def _mean(values: Iterator[float]) -> float:
+    found = list(values)
+    return sum(found) / len(found)
+
+
+def _load(name: str) -> Network:
+    from engine.weights import Weights
+
+    loading = Weights(Device(), Settings()).load(name)
+    while True:
+        try:
+            next(loading)
+        except StopIteration as stop:
+            return stop.value
+
+
+def table(rows: Sequence[Row]) -> str:
+    """Markdown."""
+    lines = ["| data | measure | ours | baseline | which |", "| --- | --- | --- | --- | --- |"]
+    return "\n".join(lines + [f"| {r.data} | {r.measure} | {r.ours:.4g} | {r.baseline:.4g} | {r.against} |" for r in rows])
+
+
+def write_card(card: Path, rows: Sequence[Row]) -> None:
+    """Put the table between the marks of the card; RequestError when the card or its marks are missing."""
+    marks = re.compile(r"(<!-- measured -->\n).*?(<!-- end of measured -->)", re.DOTALL)
+    text = card.read_text(encoding="utf-8") if card.exists() else ""
+    if not marks.search(text):
+        raise RequestError(f"{card} has no place for the measured numbers.")
+    card.write_text(marks.sub(lambda m: f"{m[1]}{table(rows)}\n{m[2]}", text), encoding="utf-8")
+
+
+MEASURES: dict[str, Callable[[Network, argparse.Namespace], Iterator[Row]]] = {
+    "features": lambda network, args: measure_features(network, args.data, args.teacher),
+    "restore": lambda network, args: measure_restore(network, args.data),
+    "upscale-x2": lambda network, args: measure_upscale(network, args.data),
+    "upscale-x4": lambda network, args: measure_upscale(network, args.data),
+    "studio": lambda network, args: measure_studio(network, args.data),
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Exit status 0, or 2 with one sentence on stderr."""
+    parser = argparse.ArgumentParser(prog="python -m engine.evaluate", description="Measure our networks on stated data, beside their baselines.")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(MEASURES)}; all if none is given")
+    parser.add_argument("--data", type=Path, required=True, help="folder of benchmarks.tar and of the training packs")
+    parser.add_argument("--teacher", type=Path, help="safetensors that features was distilled from")
+    parser.add_argument("--no-write", action="store_true", help="print only; leave cards and index as they are")
+    args = parser.parse_args(arguments)
+    try:
+        if unknown := [name for name in args.names if name not in MEASURES]:
+            raise RequestError(f"There is no measure of {unknown[0]}; there is {', '.join(MEASURES)}.")
+        for name in args.names or MEASURES:
+            rows = list(MEASURES[name](_load(name), args))
+            print(f"{name}\n{table(rows)}\n")
+            if not args.no_write:
+                from engine.weights import record
+
+                write_card(ROOT / "weights" / f"{name}.md", rows)
+                record(name, {r.headline: round(r.ours, 3) for r in rows if r.headline})
+        return 0
+    except RequestError as error:
+        print(error, file=sys.stderr)
+        return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,158 @@
+"""`python -m engine.train NAME`: run one recipe, going on where its run folder stopped.
+
+The trained file lands in the run folder; `--install` copies it into weights/ at the end.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from engine.device import configure
+from engine.request import CATEGORIES, RequestError
+from engine.settings import ROOT
+
+if TYPE_CHECKING:
+    from engine.train.loop import Recipe
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A row: which recipe with which settings, and what it reached (see the card of the weight)."""
+
+    recipe: Callable[[argparse.Namespace, dict[str, Any]], Recipe]
+    settings: dict[str, Any]
+    reached: str
+
+
+def _photos(args: argparse.Namespace) -> Any:
+    from engine.train import data
+
+    return data.pack(args.data, args.cache, "photos_1.6", data.shrink(1.6, 560))
+
+
+def _features(args: argparse.Namespace, settings: dict[str, Any]) -> Recipe:
+    from engine.train.features import FeaturesRecipe, teacher_from_file
+
+    if args.teacher is None:
+        raise RequestError("The recipe of features learns from a teacher: give its file with --teacher (weights/features.md says where it is).")
+    return FeaturesRecipe(teacher_from_file(args.teacher), _photos(args), seed=args.seed, **settings)
+
+
+def _restore(args: argparse.Namespace, settings: dict[str, Any]) -> Recipe:
+    from engine.train.restore import RestoreRecipe
+
+    return RestoreRecipe(_photos(args), seed=args.seed, **settings)
+
+
+def _upscale(args: argparse.Namespace, settings: dict[str, Any]) -> Recipe:
+    import torch
+
+    from engine.train.upscale import UpscaleRecipe
+
+    start = None
+    if settings["scale"] == 2 and (beside := args.runs / "upscale-x4" / "checkpoint.pt").exists():
+        start = torch.load(beside, weights_only=True)["state"]["average"]
+    return UpscaleRecipe(_photos(args), seed=args.seed, start=start, **settings)
+
+
+def _gan(args: argparse.Namespace, settings: dict[str, Any]) -> Recipe:
+    from safetensors.torch import load_file
+
+    from engine.models.features import from_state_dict
+    from engine.train.gan import GanRecipe, read_packshots
+
+    if args.categories is None:
+        raise RequestError("The recipe of the generator needs categories: give a csv with the columns file and category with --categories.")
+    pictures, labels = read_packshots(args.data, args.categories, args.cache, CATEGORIES)
+    features = from_state_dict({k: v.float() for k, v in load_file(ROOT / "weights" / "features.safetensors").items()})
+    return GanRecipe(features, pictures, labels, CATEGORIES, seed=args.seed, **settings)
+
+
+PRESETS: dict[str, dict[str, Preset]] = {
+    "features": {"default": Preset(_features, {"steps": 2600}, "0.42 % error in conv5")},
+    "restore": {"default": Preset(_restore, {"steps": 8000}, "see weights/restore.md")},
+    "upscale": {
+        "x4": Preset(_upscale, {"scale": 4, "steps": 5000}, "see weights/upscale-x4.md"),
+        "x2": Preset(_upscale, {"scale": 2, "steps": 2500, "crop_px": 128}, "see weights/upscale-x2.md"),
+    },
+    "gan": {"studio": Preset(_gan, {"steps": 8000}, "see weights/studio.md")},
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Exit status 0, or 2 with one sentence on stderr; 130 after Ctrl-C, with a checkpoint saved."""
+    parser = argparse.ArgumentParser(prog="python -m engine.train", description="Train a network of Vitrine, or make its presets and examples.")
+    parser.add_argument("name", choices=[*PRESETS, "presets", "examples"])
+    parser.add_argument("--preset", help="a row of the recipe's table; the first if not given")
+    parser.add_argument("--data", type=Path, nargs="+", default=[], help="folders or tars of pictures")
+    parser.add_argument("--categories", type=Path, help="csv with the columns file and category")
+    parser.add_argument("--teacher", type=Path, help="safetensors of the network to distil from")
+    parser.add_argument("--runs", type=Path, default=ROOT / "runs", help="folder of the run folders")
+    parser.add_argument("--cache", type=Path, help="folder for packed pictures; RUNS/cache if not given")
+    parser.add_argument("--steps", type=int, help="instead of the preset's")
+    parser.add_argument("--stop-at", type=int, help="stop at this step; the same command goes on from there")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--threads", type=int, help="of the processor; all if not given")
+    parser.add_argument("--install", action="store_true", help="copy the trained file into weights/ at the end")
+    args = parser.parse_args(arguments)
+    args.cache = args.cache or args.runs / "cache"
+    try:
+        if missing := [str(p) for p in (*args.data, *(p for p in (args.teacher, args.categories) if p)) if not p.exists()]:
+            raise RequestError(f"There is no {missing[0]}.")
+        return _make(args) if args.name not in PRESETS else _train(args)
+    except RequestError as error:
+        print(error, file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("\nStopped; the same command goes on from here.", file=sys.stderr)
+        return 130
+
+
+def _train(args: argparse.Namespace) -> int:
+    if not args.data:
+        raise RequestError("Give the pictures to learn from with --data, folders or tars.")
+    presets = PRESETS[args.name]
+    chosen = args.preset or next(iter(presets))
+    if chosen not in presets:
+        raise RequestError(f"{args.name} has the presets {', '.join(presets)}, not {chosen}.")
+    configure()
+    import torch
+
+    from engine.train import loop
+
+    if args.threads:
+        torch.set_num_threads(args.threads)
+    preset = presets[chosen]
+    recipe = preset.recipe(args, preset.settings | ({"steps": args.steps} if args.steps else {}))
+    run = args.runs / recipe.name
+    print(f"{recipe.name}: {recipe.steps} steps, run folder {run}", file=sys.stderr)
+    loop.report(recipe, loop.train(recipe, run, stop_at=args.stop_at))
+    if args.install:
+        shutil.copy(run / f"{recipe.name}.safetensors", ROOT / "weights")
+        print(f"weights/{recipe.name}.safetensors is new: run `python -m engine.evaluate {recipe.name}` and `python -m engine.weights index`.", file=sys.stderr)
+    return 0
+
+
+def _make(args: argparse.Namespace) -> int:
+    configure()
+    if args.name == "examples":
+        from engine.train import examples
+
+        examples.make()
+    else:
+        from engine.train import presets
+
+        if len(args.data) != 1:
+            raise RequestError("Give the folder or tar of artworks with --data.")
+        presets.make(args.data[0])
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

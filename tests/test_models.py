@@ -1,0 +1,161 @@
+"""What every network of ours promises: shapes, ranges, odd sizes, batches, and that widths come from the file."""
+
+import math
+
+import pytest
+import torch
+
+from engine.models import features, generator, restore, upscale
+
+
+def randomised(module, seed=0):
+    """Every parameter random, biases and zero-initialised layers too, so that nothing passes by being zero."""
+    rng = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for p in module.parameters():
+            p.copy_(torch.randn(p.shape, generator=rng) / math.sqrt(max(1, p[0].numel())))
+    return module.eval()
+
+
+def small_generator(categories=("mug", "lamp")):
+    return generator.Generator(categories, latent_dim=8, widths=(16, 12, 8, 8), components=3)
+
+
+NETWORKS = {
+    "features": (lambda: features.Features((4, 6, 8, 10, 12)), features),
+    "restore": (lambda: restore.Restore((8, 12, 16), (1, 2, 1, 1, 0)), restore),
+    "upscale-x2": (lambda: upscale.Upscale(2, 8, 3), upscale),
+    "upscale-x4": (lambda: upscale.Upscale(4, 8, 2), upscale),
+    "generator": (small_generator, generator),
+}
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_network_is_rebuilt_from_its_weights_alone(name):
+    build, module = NETWORKS[name]
+    network = randomised(build())
+    again = module.from_state_dict(network.state_dict()).eval()
+    x = (torch.rand(2, 8), torch.tensor([0, 1])) if name == "generator" else (torch.rand(2, 3, 32, 40),)
+    with torch.no_grad():
+        ours, theirs = network(*x), again(*x)
+    pairs = zip(ours, theirs, strict=True) if isinstance(ours, list) else [(ours, theirs)]
+    assert all(torch.equal(a, b) for a, b in pairs)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_missing_tensor_is_refused(name):
+    build, module = NETWORKS[name]
+    state = dict(build().state_dict())
+    state.pop(next(k for k in state if k.endswith("bias")))
+    with pytest.raises(RuntimeError, match="Missing key"):
+        module.from_state_dict(state)
+
+
+@pytest.mark.parametrize("name", ["restore", "upscale-x2", "upscale-x4", "features"])
+def test_a_batch_of_two_equals_two_batches_of_one(name):
+    network = randomised(NETWORKS[name][0]())
+    x = torch.rand(2, 3, 32, 40)
+    with torch.no_grad():
+        both = network(x)
+        one = [network(p[None]) for p in x]
+    if isinstance(both, list):
+        both, one = both[-1], [o[-1] for o in one]
+    torch.testing.assert_close(both, torch.cat(one), atol=1e-5, rtol=1e-4)
+
+
+def test_features_halve_at_each_layer_and_take_odd_sizes():
+    with torch.no_grad():
+        maps = features.Features()(torch.rand(1, 3, 33, 47))
+    assert [tuple(m.shape[1:]) for m in maps] == [(16, 33, 47), (32, 16, 23), (64, 8, 11), (128, 4, 5), (256, 2, 2)]
+
+
+def test_relative_error_is_zero_for_the_same_and_one_for_nothing():
+    maps = [torch.rand(1, 2, 3, 3), torch.rand(1, 4, 2, 2)]
+    assert features.relative_error(maps, maps).tolist() == [0, 0]
+    assert features.relative_error([torch.zeros_like(m) for m in maps], maps).tolist() == [1, 1]
+
+
+def test_restore_without_a_tail_gives_the_photo_back():
+    network = randomised(restore.Restore((8, 8, 8)))
+    network.tail.weight.data.zero_()
+    network.tail.bias.data.zero_()
+    x = torch.rand(1, 3, 16, 24)
+    with torch.no_grad():
+        assert torch.equal(network(x), x)
+
+
+@pytest.mark.parametrize("scale", [2, 4])
+def test_upscale_without_a_tail_is_bilinear(scale):
+    network = randomised(upscale.Upscale(scale, 8, 2))
+    network.tail.weight.data.zero_()
+    network.tail.bias.data.zero_()
+    x = torch.rand(1, 3, 9, 7)
+    expected = torch.nn.functional.interpolate(x, scale_factor=scale, mode="bilinear", align_corners=False)
+    with torch.no_grad():
+        assert torch.equal(network(x), expected)
+
+
+def test_a_folded_convolution_is_the_sum_of_its_branches():
+    rich = randomised(upscale.RichConv(4, 4))
+    x = torch.randn(1, 4, 9, 9)
+    conv = torch.nn.functional.conv2d
+    with torch.no_grad():
+        expanded = conv(x, rich.expand[:, :, None, None])
+        edges = [
+            conv(conv(x, point[:, :, None, None]), (gain[:, None, None] * edge)[:, None], padding=1, groups=4)
+            for point, gain, edge in zip(rich.edge_points, rich.edge_gains, upscale._EDGES, strict=True)
+        ]
+        branches = [conv(x, rich.plain, padding=1), conv(x, rich.point[:, :, None, None]), x, conv(expanded, rich.squeeze, padding=1), *edges]
+        torch.testing.assert_close(rich(x), sum(branches) + rich.bias[:, None, None], atol=1e-5, rtol=1e-5)
+
+
+def test_a_rich_network_and_its_folded_form_agree():
+    rich = randomised(upscale.Upscale(4, 8, 3, rich=True))
+    x = torch.rand(1, 3, 12, 12)
+    with torch.no_grad():
+        torch.testing.assert_close(rich(x), upscale.from_state_dict(rich.folded())(x), atol=1e-4, rtol=1e-4)
+
+
+def test_pictures_of_a_generator_are_in_range_and_of_its_size():
+    network = randomised(small_generator())
+    with torch.no_grad():
+        pictures = network(10 * torch.randn(3, 8), torch.tensor([0, 1, 0]))
+    assert pictures.shape == (3, 3, network.size_px, network.size_px)
+    assert 0 <= pictures.min() <= pictures.max() <= 1
+
+
+def test_the_categories_of_a_generator_survive_its_file():
+    assert generator.from_state_dict(small_generator(("mug", "t-shirt")).state_dict()).categories == ("mug", "t-shirt")
+
+
+def test_codes_do_not_depend_on_how_many_are_drawn():
+    network = randomised(small_generator())
+    few = network.sample_latents("mug", 2, 1.0, torch.Generator().manual_seed(3))
+    many = network.sample_latents("mug", 5, 1.0, torch.Generator().manual_seed(3))
+    assert torch.equal(few, many[:2])
+
+
+def test_truncation_zero_gives_a_centre_of_the_category():
+    network = small_generator()
+    network.means.normal_(generator=torch.Generator().manual_seed(1))
+    codes = network.sample_latents("lamp", 6, 0.0, torch.Generator().manual_seed(0))
+    centres = network.means[network.component_of == network.categories.index("lamp")]
+    assert all(any(torch.equal(code, centre) for centre in centres) for code in codes)
+
+
+def test_a_fitted_mixture_has_the_mean_and_spread_of_what_it_was_fitted_to():
+    network = small_generator()
+    rng = torch.Generator().manual_seed(0)
+    labels = torch.arange(4000) % 2
+    codes = torch.randn(4000, 8, generator=rng) * torch.linspace(0.5, 2, 8) + 3 * labels[:, None]
+    network.fit_latents(codes, torch.full((4000, 8), 0.01), labels, per_component=4000, shrinkage=0.0)
+    drawn = network.sample_latents("lamp", 3000, 1.0, rng)
+    torch.testing.assert_close(drawn.mean(0), codes[labels == 1].mean(0), atol=0.15, rtol=0)
+    torch.testing.assert_close(drawn.std(0), codes[labels == 1].std(0), atol=0.05, rtol=0.05)
+
+
+def test_kl_is_zero_at_the_prior_and_known_elsewhere():
+    zero = torch.zeros(3, 4)
+    assert generator.kl_divergence(zero, zero) == 0
+    mean, log_variance = torch.full((3, 4), 2.0), torch.full((3, 4), math.log(0.25))
+    assert generator.kl_divergence(mean, log_variance) == pytest.approx(4 * 0.5 * (4 + 0.25 - 1 - math.log(0.25)))

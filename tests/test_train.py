@@ -1,0 +1,220 @@
+"""Recipes: what they learn from, that a stop changes nothing, and that their parts do what they say."""
+
+import io
+import json
+import tarfile
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file, save_file
+
+from engine.models.features import Features
+from engine.train import data, degrade, gan, loop
+from engine.train.__main__ import main
+from engine.train.features import FeaturesRecipe, WhitenedConv
+from engine.train.restore import RestoreRecipe
+from engine.train.upscale import UpscaleRecipe, shrink
+
+
+def picture(i, width=80, height=64):
+    """A product of sorts: a coloured block on white, with a gradient inside."""
+    rng = np.random.default_rng(i)
+    pixels = np.full((height, width, 3), 255, np.uint8)
+    pixels[12:-12, 12:-12] = rng.integers(0, 200, 3) + np.linspace(0, 50, width - 24, dtype=np.int64)[None, :, None]
+    pixels[20:30, 20:50] = rng.integers(0, 255, (10, 30, 3))
+    return Image.fromarray(pixels)
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for i in range(30):
+        picture(i).save(folder / f"p{i}.png")
+    return data.pack([folder], tmp_path / "cache", "all", lambda p: p)
+
+
+def small(recipe):
+    """A step on little data: four pictures of 32 px."""
+    return {"steps": 6, "batch": 4, "crop_px": 32} | recipe
+
+
+RECIPES = {
+    "features": lambda p: FeaturesRecipe(Features(), p, **small({})),
+    "restore": lambda p: RestoreRecipe(p, **small({})),
+    "upscale-x4": lambda p: UpscaleRecipe(p, scale=4, **small({})),
+    "studio": lambda p: gan.GanRecipe(
+        Features(),
+        torch.randint(0, 255, (20, 3, 64, 64), dtype=torch.uint8, generator=torch.Generator().manual_seed(0)),
+        torch.arange(20) % 2,
+        ("mug", "lamp"),
+        steps=6,
+        batch=4,
+        vae_share=0.5,
+    ),
+}
+
+
+def run(recipe, folder, **how):
+    return list(loop.train(recipe, folder, log_every=1, sample_every=100, save_every=100, **how))
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_going_on_from_a_checkpoint_equals_never_having_stopped(name, pictures, tmp_path):
+    torch.manual_seed(1)
+    whole = RECIPES[name](pictures)
+    torch.manual_seed(1)
+    first = RECIPES[name](pictures)
+    torch.manual_seed(1)
+    second = RECIPES[name](pictures)
+    rows = run(whole, tmp_path / "whole")
+    run(first, tmp_path / "parts", stop_at=4)
+    run(second, tmp_path / "parts")
+    ours, theirs = (load_file(tmp_path / part / f"{whole.name}.safetensors") for part in ("whole", "parts"))
+    assert ours.keys() == theirs.keys()
+    assert all(torch.equal(ours[k], theirs[k]) for k in ours)
+    logged = [json.loads(line) for line in (tmp_path / "parts" / "log.jsonl").read_text().splitlines()]
+    assert [row["step"] for row in logged] == [row["step"] for row in rows]
+    assert (tmp_path / "whole" / "samples" / "0000006.png").exists()
+    assert (tmp_path / "whole" / "loss.png").exists()
+
+
+def test_closing_a_training_saves_where_it_is(pictures, tmp_path):
+    rows = loop.train(RECIPES["restore"](pictures), tmp_path / "run", log_every=2, sample_every=100, save_every=100)
+    assert next(rows)["step"] == 2
+    rows.close()
+    assert torch.load(tmp_path / "run" / "checkpoint.pt", weights_only=True)["step"] == 2
+
+
+def test_a_loss_that_is_not_finite_stops_the_training(tmp_path):
+    class Bad(loop.Recipe):
+        name, steps = "bad", 3
+
+        def step(self, step):
+            return {"loss": float("nan")}
+
+    with pytest.raises(FloatingPointError, match="step 0"):
+        list(loop.train(Bad(), tmp_path))
+
+
+def test_held_out_pictures_are_about_one_in_twelve_and_never_trained_on(pictures):
+    assert 0.06 < np.mean([data.is_held_out(f"{i}.jpg") for i in range(5000)]) < 0.11
+    assert data.is_held_out("a/b/7.jpg") == data.is_held_out("7.jpg")
+    recipe = RECIPES["restore"](pictures)
+    assert recipe.held_out
+    assert not any(data.is_held_out(pictures.names[i]) for i in recipe.indices)
+
+
+def test_a_tar_and_a_folder_pack_to_the_same_pixels(tmp_path, pictures):
+    with tarfile.open(tmp_path / "all.tar", "w") as tar:
+        for i in range(30):
+            stream = io.BytesIO()
+            picture(i).save(stream, "PNG")
+            info = tarfile.TarInfo(f"p{i}.png")
+            info.size = stream.tell()
+            stream.seek(0)
+            tar.addfile(info, stream)
+    packed = data.pack([tmp_path / "all.tar"], tmp_path / "cache", "all", lambda p: p)
+    assert packed.names == pictures.names
+    assert all(torch.equal(a, b) for a, b in zip(packed, pictures, strict=True))
+
+
+def test_a_whitened_convolution_is_the_plain_one_it_folds_to():
+    torch.manual_seed(0)
+    x = torch.rand(2, 3, 12, 12)
+    layer = WhitenedConv(x, 5, scale=2.0)
+    torch.nn.init.normal_(layer.u)
+    torch.nn.init.normal_(layer.c)
+    weight, bias = layer.folded()
+    plain = torch.nn.functional.conv2d(torch.nn.functional.pad(x, (1, 1, 1, 1), mode="reflect"), weight, bias)
+    with torch.no_grad():
+        torch.testing.assert_close(layer(x), plain)
+
+
+def test_features_learn_their_teacher(pictures, tmp_path):
+    recipe = FeaturesRecipe(Features((4, 4, 4, 4, 4)), pictures, steps=150, batch=8, crop_px=32, peak=3e-2)
+    rows = run(recipe, tmp_path / "run")
+    assert rows[-1]["conv1"] < 0.2 * rows[0]["conv1"]
+
+
+def test_white_noise_has_the_sigma_that_was_asked_for():
+    noisy = degrade.gaussian_noise(torch.full((1, 3, 256, 256), 0.5), 25, np.random.default_rng(0))
+    assert 255 * float((noisy - 0.5).std()) == pytest.approx(25, rel=0.01)
+
+
+def test_disturbed_pictures_stay_in_shape_and_most_are_disturbed():
+    clean = torch.rand(24, 3, 32, 32)
+    disturbed = degrade.random_disturbance(clean, np.random.default_rng(1))
+    assert disturbed.shape == clean.shape
+    assert all((a - b).abs().max() > 0.01 for a, b in zip(disturbed, clean, strict=True))
+
+
+def test_shrinking_keeps_a_constant_and_lands_on_whole_grey_levels():
+    small = shrink(torch.full((1, 3, 16, 16), 0.31), 4)
+    assert torch.equal(small, torch.full((1, 3, 4, 4), round(0.31 * 255) / 255))
+
+
+def test_turning_hues_keeps_luma_and_grey():
+    rng = np.random.default_rng(0)
+    x = 0.3 + 0.2 * torch.rand(16, 3, 8, 8)
+    x[:, :, :4] = x[:, :1, :4]
+    turned = gan.recolour(x, rng, chance=1.0)
+    luma = torch.tensor([0.299, 0.587, 0.114])
+    torch.testing.assert_close(torch.einsum("c,nchw->nhw", luma, turned), torch.einsum("c,nchw->nhw", luma, x), atol=1e-5, rtol=0)
+    torch.testing.assert_close(turned[:, :, :4], x[:, :, :4], atol=1e-5, rtol=0)
+    assert (turned - x).abs().max() > 0.02
+
+
+def test_augmenting_is_a_function_of_its_seed():
+    x = torch.rand(4, 3, 16, 16)
+    one, two, other = (gan.augment(x, np.random.default_rng(s)) for s in (1, 1, 2))
+    assert torch.equal(one, two)
+    assert not torch.equal(one, other)
+
+
+def test_a_product_is_framed_with_its_margin():
+    packshot = Image.new("RGB", (64, 48), "white")
+    packshot.paste((10, 20, 30), (20, 12, 44, 18))  # 24 x 6, so 24 x 8 once the squash is undone
+    framed = np.asarray(gan.frame(64)(packshot))
+    dark = np.argwhere(framed[..., 0] < 128)
+    assert dark[:, 1].min() == pytest.approx(64 * 0.06 / 1.12, abs=1.5)
+    assert np.ptp(dark[:, 1]) / np.ptp(dark[:, 0]) == pytest.approx(3, rel=0.25)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["restore"], "with --data"),
+        (["restore", "--data", "no/such/folder"], "There is no no/such/folder."),
+        (["restore", "--preset", "x", "--data", "."], "has the presets"),
+        (["features", "--data", "."], "--teacher"),
+        (["gan", "--data", "."], "--categories"),
+    ],
+)
+def test_a_mistake_on_the_command_line_is_one_sentence(arguments, sentence, capsys):
+    assert main(arguments) == 2
+    assert sentence in capsys.readouterr().err
+
+
+def test_a_recipe_runs_from_the_command_line_and_goes_on(tmp_path, capsys):
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for i in range(20):
+        picture(i, 400, 420).save(folder / f"{i}.jpg")
+    command = ["upscale", "--preset", "x4", "--data", str(folder), "--runs", str(tmp_path / "runs"), "--steps", "2"]
+    assert main([*command, "--stop-at", "1"]) == 0
+    assert main(command) == 0
+    state = load_file(tmp_path / "runs" / "upscale-x4" / "upscale-x4.safetensors")
+    assert state["tail.weight"].dtype == torch.float16
+    assert torch.load(tmp_path / "runs" / "upscale-x4" / "checkpoint.pt", weights_only=True)["step"] == 2
+
+
+def test_weights_are_written_whole_or_not_at_all(tmp_path):
+    loop.save_weights({"a": torch.ones(2)}, tmp_path / "w.safetensors", seed="3")
+    assert load_file(tmp_path / "w.safetensors")["a"].dtype == torch.float16
+    save_file({"a": torch.zeros(1)}, tmp_path / "w.safetensors")
+    with pytest.raises(AttributeError):
+        loop.save_weights({"a": None}, tmp_path / "w.safetensors")
+    assert load_file(tmp_path / "w.safetensors")["a"].tolist() == [0]

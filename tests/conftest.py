@@ -1,0 +1,3 @@
+from engine.device import configure
+
+configure()

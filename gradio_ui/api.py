@@ -101,11 +101,9 @@ def _described(kind: type[Request], presets: tuple[str, ...]) -> str:
     if kind is EnhanceRequest:
         text += "\n\nPhotos and masks are uploads."
     text += "\n\n" + "\n".join(f"{name}: {about}." for name, about in said)
-    many = kind.verb == "generate"
-    return (
-        text
-        + f"\n\nReturns the {'pictures' if many else 'picture'} and a report: networks, device, seconds, fallbacks, recipe. While it works: nothing, and the progress."
-    )
+    returned = "the pictures" if kind.verb == "generate" else "the picture"
+    report = "a report: networks, device, seconds, fallbacks, recipe"
+    return f"{text}\n\nReturns {returned} and {report}. While it works: no picture yet, and the progress."
 
 
 def _bounds(metadata: Mapping[str, Any]) -> str:

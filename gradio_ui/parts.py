@@ -411,10 +411,8 @@ def connect(
     The values come as the browser sends them, checked by Gradio to be uploads where they are files. Its own
     preprocessing would open a picture, and answer a broken one in words that hold this machine's paths.
     """
-    started = [
-        trigger(work, list(inputs), [*made.outputs, *outputs], show_progress="minimal", show_progress_on=made.line, api_visibility="private", **DEVICE_QUEUE)
-        for trigger in triggers
-    ]
+    options = {"preprocess": False, "show_progress": "minimal", "show_progress_on": made.line, "api_visibility": "private", **DEVICE_QUEUE}
+    started = [trigger(work, list(inputs), [*made.outputs, *outputs], **options) for trigger in triggers]
     for trigger in triggers:
         trigger(None, js=_SHOW_STAGE.format(verb=made.verb))
     stop.click(None, cancels=started, api_visibility="private").then(

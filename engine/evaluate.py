@@ -2,7 +2,8 @@
 
 DIR holds `benchmarks.tar` (or the folders Set5, Set14, BSD68) and, for `studio` and `features`, the packs that they
 were trained on, of which the held-out pictures are used. The table is printed, written into the cards of the
-weights (`weights/NAME.md`, between the marks) and, its headline rows, into `weights/index.json`.
+weights (`weights/NAME.md`, between the marks) with a new sample picture and, its headline rows, into
+`weights/index.json`.
 Figures come from the shipped files through the app's own tiles, on pictures that no recipe has seen.
 """
 
@@ -347,11 +348,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if unknown := [name for name in args.names if name not in MEASURES]:
             raise RequestError(f"There is no measure of {unknown[0]}; there is {', '.join(MEASURES)}.")
         for name in args.names or MEASURES:
-            rows = list(MEASURES[name](_load(name), args))
+            network = _load(name)
+            rows = list(MEASURES[name](network, args))
             print(f"{name}\n{table(rows)}\n")
             if not args.no_write:
+                from engine.train import samples
                 from engine.weights import record
 
+                samples.write(name, network, _runner(network), ROOT / "weights" / "samples")
                 write_card(ROOT / "weights" / f"{name}.md", rows)
                 record(name, {r.headline: round(r.ours, 3) for r in rows if r.headline})
         return 0

@@ -13,6 +13,8 @@ Variational autoencoder (Kingma & Welling 2014) whose decoder is then tuned as a
 
 from __future__ import annotations
 
+import itertools
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -60,7 +62,7 @@ class Generator(nn.Module):
         code_dim = latent_dim + 32
         self.embed = nn.Embedding(len(categories), 32)
         self.start = nn.Linear(code_dim, widths[0] * 16)
-        self.blocks = nn.ModuleList(Block(i, o, code_dim) for i, o in zip(widths, widths[1:], strict=False))
+        self.blocks = nn.ModuleList(Block(i, o, code_dim) for i, o in itertools.pairwise(widths))
         tail = widths[-1] // 4
         self.tail = nn.Conv2d(tail, tail, 3, padding=1)
         self.to_rgb = nn.Conv2d(tail, 3, 3, padding=1)
@@ -119,13 +121,17 @@ class Generator(nn.Module):
 
         k-means inside each category finds the components; the spread is the covariance inside components plus the
         posterior's own variance, pulled by `shrinkage` toward the mean variance of all directions (Ledoit & Wolf).
-        Categories with few pictures lean on the spread of all categories together.
+        Categories with few pictures lean on the spread of all categories together. Components with less than a third
+        of their fair share are left out with their pictures: there sit the odd ones and the wrongly labelled.
         """
         centres, owners, shares, scatters, counts = [], [], [], [], []
         for c in range(len(self.categories)):
             codes, variance = means[labels == c], variances[labels == c].mean(0)
             k = max(1, len(codes) // per_component)
             centre, assigned = _kmeans(codes, k)
+            common = torch.bincount(assigned, minlength=k) * 3 * k >= len(codes)
+            codes = codes[common[assigned]]
+            centre, assigned = _kmeans(codes, k := int(common.sum()))
             residual = codes - centre[assigned]
             scatters.append(residual.T @ residual / max(1, len(codes) - k) + torch.diag(variance))
             counts.append(len(codes))
@@ -149,7 +155,7 @@ class Encoder(nn.Module):
     def __init__(self, latent_dim: int = 96, size_px: int = 64, widths: tuple[int, ...] = (48, 96, 160, 256)) -> None:
         super().__init__()
         layers: list[nn.Module] = [nn.PixelUnshuffle(2), nn.Conv2d(12, widths[0], 3, padding=1), nn.LeakyReLU(0.2)]
-        for i, o in zip(widths, widths[1:], strict=False):
+        for i, o in itertools.pairwise(widths):
             layers += [nn.Conv2d(i, o, 4, stride=2, padding=1), nn.BatchNorm2d(o), nn.LeakyReLU(0.2)]
         self.body = nn.Sequential(*layers)
         side = size_px // 2 ** len(widths)

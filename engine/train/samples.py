@@ -1,0 +1,75 @@
+"""The sample picture on each weight's card, made from the app's own rendered examples and from nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from torch import Tensor
+
+from engine.request import CATEGORIES
+from engine.settings import ROOT
+from engine.train import degrade
+from engine.train.loop import contact_sheet
+from engine.train.upscale import shrink
+
+if TYPE_CHECKING:
+    from engine.weights import Network
+
+EXAMPLES = ROOT / "gradio_ui" / "examples"
+
+
+def write(name: str, network: Network, run: Callable[[Tensor], Tensor], folder: Path) -> Path:
+    """Write FOLDER/NAME.jpg, a few pictures side by side. `run` takes pictures through the network, (1, 3, H, W)."""
+    if name == "studio":
+        sheet = contact_sheet(studio_samples(network, 64), columns=8)
+    else:
+        rows = {"features": _features_row, "restore": _restore_row}.get(name, _upscale_row)
+        crops = [_crop(file, 256) for file in sorted(EXAMPLES.glob("*.jpg")) if not file.name.startswith("snapshot")][:3]
+        shown = [rows(network, run, crop) for crop in crops]
+        sheet = contact_sheet(torch.cat([p for row in shown for p in row]), columns=len(shown[0]))
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / f"{name}.jpg"
+    sheet.save(file, quality=90)
+    return file
+
+
+def studio_samples(network: Network, count: int, truncation: float = 0.7, seed: int = 0) -> Tensor:
+    """`count` products (N, 3, S, S), categories in turn."""
+    rng = torch.Generator().manual_seed(seed)
+    labels = torch.arange(count) % len(CATEGORIES)
+    latents = torch.cat([network.module.sample_latents(CATEGORIES[int(c)], 1, truncation, rng) for c in labels])
+    with torch.inference_mode():
+        return network.module(latents, labels)
+
+
+def _crop(file: Path, size_px: int) -> Tensor:
+    """The middle of an example at half size, where its detail is: (1, 3, S, S)."""
+    picture = Image.open(file).convert("RGB")
+    picture = picture.resize((picture.width // 2, picture.height // 2), Image.Resampling.LANCZOS)
+    x, y = (picture.width - size_px) // 2, (picture.height - size_px) // 2
+    pixels = np.asarray(picture.crop((x, y, x + size_px, y + size_px)))
+    return torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None].float() / 255
+
+
+def _features_row(network: Network, run: Callable[[Tensor], Tensor], x: Tensor) -> list[Tensor]:
+    with torch.inference_mode():
+        maps = [F.interpolate(m.mean(1, keepdim=True), x.shape[-1]) for m in network.module(x)[:4]]
+    return [x, *(((m - m.amin()) / (m.amax() - m.amin())).expand(-1, 3, -1, -1) for m in maps)]
+
+
+def _restore_row(network: Network, run: Callable[[Tensor], Tensor], x: Tensor) -> list[Tensor]:
+    noisy = degrade.gaussian_noise(x, 15, np.random.default_rng(0))
+    spoiled = degrade.jpeg(noisy[0], 40)[None]
+    return [spoiled, run(spoiled), x]
+
+
+def _upscale_row(network: Network, run: Callable[[Tensor], Tensor], x: Tensor) -> list[Tensor]:
+    scale = network.weight.tiling.scale
+    small = shrink(x, scale)
+    return [F.interpolate(small, scale_factor=scale, mode="bicubic", align_corners=False).clamp(0, 1), run(small), x]

@@ -148,6 +148,12 @@ def gamma(power: float) -> bytes:
     return b"curv\0\0\0\0" + struct.pack(">IH", 1, round(power * 256)) + b"\0\0"
 
 
+def srgb_curve() -> bytes:
+    """The sRGB curve as a table of 1024 values, as most makers write it."""
+    table = [round(65535 * (v / 12.92 if v <= 0.04045 else ((v + 0.055) / 1.055) ** 2.4)) for v in np.linspace(0, 1, 1024)]
+    return b"curv\0\0\0\0" + struct.pack(">I1024H", 1024, *table)
+
+
 def icc(space: bytes, connection: bytes, tags: dict[bytes, bytes], kind: bytes = b"mntr") -> bytes:
     """A version 2 ICC profile of those tags (ICC.1:2001-04, 6)."""
     description = b"test\0"
@@ -170,10 +176,10 @@ SRGB_COLOURANTS = ((0.43607, 0.22249, 0.01392), (0.38515, 0.71687, 0.09708), (0.
 P3_COLOURANTS = ((0.51512, 0.24120, -0.00105), (0.29198, 0.69225, 0.04189), (0.15710, 0.06657, 0.78407))
 
 
-def rgb_profile(colourants: tuple[tuple[float, float, float], ...], power: float = 2.2) -> bytes:
-    """A matrix profile: the XYZ of red, green and blue, and one exponent."""
+def rgb_profile(colourants: tuple[tuple[float, float, float], ...], power: float | None = 2.2) -> bytes:
+    """A matrix profile: the XYZ of red, green and blue, and one exponent, or without it the sRGB curve."""
     colours = {tag: xyz(*c) for tag, c in zip((b"rXYZ", b"gXYZ", b"bXYZ"), colourants, strict=True)}
-    return icc(b"RGB ", b"XYZ ", colours | dict.fromkeys((b"rTRC", b"gTRC", b"bTRC"), gamma(power)))
+    return icc(b"RGB ", b"XYZ ", colours | dict.fromkeys((b"rTRC", b"gTRC", b"bTRC"), gamma(power) if power else srgb_curve()))
 
 
 def grey_profile(power: float = 1.0) -> bytes:

@@ -57,7 +57,7 @@ class Request:
             if "low" in f.metadata:
                 object.__setattr__(self, f.name, _checked_number(f.name, value, f.metadata, whole=isinstance(f.default, int)))
             elif "options" in f.metadata and value not in f.metadata["options"]:
-                raise RequestError(f"{_spoken(f.name)} must be one of {', '.join(f.metadata['options'])}, not {_shown(value)}.")
+                raise RequestError(f"{_spoken(f.name)} must be one of {', '.join(map(str, f.metadata['options']))}, not {_shown(value)}.")
 
     def recipe(self) -> dict[str, Any]:
         """Everything but the files, as JSON-ready values; `from_recipe` reads it back."""
@@ -232,7 +232,7 @@ def from_recipe(recipe: Mapping[str, Any], **files: str) -> Requests:
     carried = {k: v for k, v in recipe.items() if k not in ("vitrine", "verb")}
     # A recipe may come from a stranger: it must not name files of this machine.
     if unknown := sorted(map(str, set(carried) - (known - set(kind.files)))):
-        raise RequestError(f"This recipe has settings that this Vitrine does not know: {_shown(', '.join(unknown))}.")
+        raise RequestError(f"This recipe has settings that this Vitrine does not know: {', '.join(map(_shown, unknown[:3]))}.")
     if useless := sorted(set(files) - known):
         raise RequestError(f"A recipe for {verb} takes no {' and no '.join(useless)}.")
     settings = carried | files

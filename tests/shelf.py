@@ -16,6 +16,8 @@ from engine.request import Event, Progress, Result
 from engine.tiles import Tiling
 from engine.weights import Network, Weight, WeightsUnavailable
 
+SMALL = Tiling(overlap_px=4, most_px=64)
+
 
 class Plain(nn.Module):
     """A function as a network; it has a parameter only because networks have one."""
@@ -42,7 +44,7 @@ class TinyGenerator(Plain):
         return truncation * torch.stack([torch.randn(3, generator=rng) for _ in range(count)])
 
 
-def row(name: str, task: str, *, hub: bool = False, tiling: Tiling = Tiling(overlap_px=4, most_px=64)) -> Weight:
+def row(name: str, task: str, *, hub: bool = False, tiling: Tiling = SMALL) -> Weight:
     return Weight(
         name,
         task,
@@ -141,3 +143,25 @@ def write_photo(file: Path, width: int = 90, height: int = 70, seed: int = 0, mo
     pixels = rng.integers(0, 256, (height, width, len(mode)), dtype=np.uint8)
     Image.fromarray(pixels if len(mode) > 1 else pixels[..., 0], mode).save(file)
     return str(file)
+
+
+def write_networks(folder: Path) -> None:
+    """Every embedded network, small and initialised at random, as the files that `engine.weights` reads."""
+    from safetensors.torch import save_file
+
+    from engine.models.features import Features
+    from engine.models.generator import Generator as ProductGenerator
+    from engine.models.restore import Restore
+    from engine.models.upscale import Upscale
+    from engine.request import CATEGORIES
+
+    torch.manual_seed(0)
+    networks = {
+        "features": Features((4, 4, 8, 8, 8)),
+        "restore": Restore((8, 8, 16)),
+        "upscale-x2": Upscale(2, width=8, depth=2),
+        "upscale-x4": Upscale(4, width=8, depth=2),
+        "studio": ProductGenerator(CATEGORIES, latent_dim=8, widths=(16, 16, 16, 16)),
+    }
+    for name, network in networks.items():
+        save_file({key: tensor.contiguous() for key, tensor in network.state_dict().items()}, folder / f"{name}.safetensors")

@@ -276,7 +276,7 @@ def test_closing_frees_the_device_within_one_tile(tmp_path: Path, photo: str) ->
     asked = time.monotonic()
     result = finish(enhance(EnhanceRequest(photo, steps=("restore",)), quick, device, Settings()))  # type: ignore[arg-type]
     assert result.notes.networks == ("restore",)
-    assert time.monotonic() - asked < 5  # the rest of the large photo would have taken more than 20 s
+    assert time.monotonic() - asked < 12  # the rest of the large photo would have taken more than 20 s
 
 
 def test_the_same_request_gives_the_same_pixels(photo: str) -> None:

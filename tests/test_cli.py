@@ -1,0 +1,286 @@
+"""The command line: arguments read off the requests, one sentence for a mistake, exit statuses."""
+
+from __future__ import annotations
+
+import io
+import json
+import signal
+import subprocess
+import sys
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from shelf import shelf, write_photo
+
+from engine import Studio, image
+from engine import __main__ as command_line
+from engine.request import REQUESTS, GenerateRequest
+from engine.settings import ROOT, Settings
+
+
+@pytest.fixture(autouse=True)
+def _stand_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(command_line, "Studio", lambda settings: Studio(settings, shelf()))
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> str:
+    return write_photo(tmp_path / "photo.png")
+
+
+def size(file: Path) -> tuple[int, int]:
+    with Image.open(file) as picture:
+        return picture.size
+
+
+def pixels(file: Path) -> np.ndarray:
+    with Image.open(file) as picture:
+        return np.asarray(picture)
+
+
+def run(*arguments: Any) -> int:
+    try:
+        return command_line.main([str(a) for a in arguments])
+    except SystemExit as end:  # argparse leaves this way
+        return int(end.code or 0)
+
+
+def mistake(capsys: pytest.CaptureFixture[str], *arguments: Any) -> str:
+    """The one line on stderr of a command that must end with status 2."""
+    assert run(*arguments) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.endswith(".\n")
+    assert err.count("\n") == 1
+    return err.strip()
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".jpeg", ".webp", ".PNG"])
+def test_enhance_writes_the_picture_with_its_recipe(photo: str, tmp_path: Path, suffix: str) -> None:
+    out = tmp_path / f"out{suffix}"
+    assert run("enhance", photo, "--steps", "restore,upscale-x2", "--strength", "0.5", "--out", out) == 0
+    assert size(out) == (180, 140)
+    recipe = image.read_recipe(out)
+    assert recipe["steps"] == ["restore", "upscale-x2"]
+    assert recipe["strength"] == 0.5
+
+
+def test_without_arguments_the_defaults_of_the_request_hold(tmp_path: Path) -> None:
+    assert run("generate", "--out", tmp_path / "sheet.png") == 0
+    assert image.read_recipe(tmp_path / "sheet.png") == GenerateRequest().recipe()
+
+
+def test_several_pictures_are_a_grid_or_files_in_a_folder(tmp_path: Path) -> None:
+    assert run("generate", "--category", "shoe", "--count", "5", "--seed", "7", "--scale", "1", "--out", tmp_path / "sheet.png") == 0
+    assert size(tmp_path / "sheet.png") == (3 * 8 + 2 * 8, 2 * 8 + 8)
+    assert run("generate", "--category", "shoe", "--count", "5", "--seed", "7", "--scale", "1", "--out", tmp_path / "new" / "shoes") == 0
+    names = sorted(file.name for file in (tmp_path / "new" / "shoes").iterdir())
+    assert names == [f"shoe-7-0{k}.png" for k in range(1, 6)]
+    first = pixels(tmp_path / "new" / "shoes" / names[0])
+    assert np.array_equal(pixels(tmp_path / "sheet.png")[:8, :8], first)
+
+
+def test_json_prints_the_notes(photo: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("enhance", photo, "--steps", "restore", "--network", "hub", "--out", tmp_path / "out.png", "--json") == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["networks"] == ["restore"]
+    assert report["device"]
+    assert "scunet could not be loaded" in report["fallbacks"][0]
+    assert report["files"] == [str(tmp_path / "out.png")]
+    assert report["recipe"]["steps"] == ["restore"]
+
+
+def test_without_json_a_sentence_says_what_ran(photo: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("enhance", photo, "--steps", "deblur", "--network", "embedded", "--out", tmp_path / "out.png") == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    assert out.splitlines()[0] == str(tmp_path / "out.png")
+    assert out.splitlines()[1].startswith("unsharp masking on ")
+
+
+def test_a_recipe_is_printed_and_repeated(photo: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run("enhance", photo, "--steps", "restore", "--strength", "0.3", "--out", tmp_path / "first.png")
+    capsys.readouterr()
+    assert run("recipe", tmp_path / "first.png") == 0
+    (tmp_path / "recipe.json").write_text(capsys.readouterr().out)
+    assert run("run", tmp_path / "recipe.json", photo, "--out", tmp_path / "again.png") == 0
+    assert np.array_equal(pixels(tmp_path / "first.png"), pixels(tmp_path / "again.png"))
+
+
+def test_a_recipe_with_a_mask_takes_it_as_an_argument(photo: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Image.new("L", (90, 70), 255).save(tmp_path / "mask.png")
+    run("enhance", photo, "--steps", "inpaint", "--mask", tmp_path / "mask.png", "--out", tmp_path / "first.png")
+    (tmp_path / "recipe.json").write_text(json.dumps(image.read_recipe(tmp_path / "first.png")))
+    capsys.readouterr()
+    assert "needs a mask" in mistake(capsys, "run", tmp_path / "recipe.json", photo, "--out", tmp_path / "again.png")
+    assert run("run", tmp_path / "recipe.json", photo, "--mask", tmp_path / "mask.png", "--out", tmp_path / "again.png") == 0
+
+
+def test_a_recipe_for_generating_needs_no_photo(tmp_path: Path) -> None:
+    (tmp_path / "recipe.json").write_text(json.dumps(GenerateRequest(count=2, scale=1).recipe()))
+    assert run("run", tmp_path / "recipe.json", "--out", tmp_path / "out.png") == 0
+
+
+def test_models_are_listed_as_a_table_and_as_json(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("models") == 0
+    table = capsys.readouterr().out
+    assert run("models", "--json") == 0
+    models = json.loads(capsys.readouterr().out)
+    assert {"name", "task", "source", "size", "licence", "where", "measured"} <= set(models[0])
+    assert all(model["name"] in table for model in models)
+
+
+def test_quality_changes_the_size_of_the_file(photo: str, tmp_path: Path) -> None:
+    sizes = []
+    for quality in ("20", "95"):
+        run("enhance", photo, "--steps", "restore", "--quality", quality, "--out", tmp_path / "out.jpg")
+        sizes.append((tmp_path / "out.jpg").stat().st_size)
+    assert 2 * sizes[0] < sizes[1]
+
+
+@pytest.mark.parametrize("keep", [False, True])
+def test_exif_is_kept_on_request(tmp_path: Path, keep: bool) -> None:
+    exif = Image.Exif()
+    exif[0x013B] = "Anna Atkins"
+    Image.new("RGB", (60, 60)).save(tmp_path / "photo.jpg", exif=exif)
+    run("enhance", tmp_path / "photo.jpg", "--steps", "restore", *(["--keep-exif"] if keep else []), "--out", tmp_path / "out.jpg")
+    with Image.open(tmp_path / "out.jpg") as picture:
+        assert (picture.getexif().get(0x013B) == "Anna Atkins") is keep
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ([], "The following arguments are required: COMMAND; see python -m engine --help."),
+        (["polish"], "invalid choice: 'polish'"),
+        (["generate"], "The following arguments are required: --out; see python -m engine generate --help."),
+        (["generate", "--count", "many", "--out", "o.png"], "Argument --count: invalid int value: 'many'"),
+        (["generate", "--count", "37", "--out", "o.png"], "Count must be a whole number from 1 to 36, not 37."),
+        (["generate", "--truncation", "nan", "--out", "o.png"], "Truncation must be a number from 0.0 to 1.0, not nan."),
+        (["generate", "--category", "boat", "--out", "o.png"], "Category must be one of shoe, "),
+        (["generate", "--scale", "3", "--out", "o.png"], "Scale must be one of 1, 2, 4, not 3."),
+        (["generate", "--network", "lama", "--out", "o.png"], "No network 'lama' serves generate or upscale-x4"),
+        (["generate", "--out", "o.svg"], "Pictures are saved as .png, .jpg, .jpeg, .webp, not as o.svg."),
+        (["generate", "--out", "gone/o.png"], "There is no folder gone."),
+        (["generate", "--out", "o.png", "--quality", "0"], "Quality must be a whole number from 1 to 100."),
+        (["generate", "--out", "o.png", "--colour", "red"], "Unrecognized arguments: --colour red"),
+        (["enhance", "gone.png", "--out", "o.png"], "There is no file gone.png."),
+        (["enhance", "gone.png", "--steps", "polish", "--out", "o.png"], "There is no step 'polish'"),
+        (["enhance", "gone.png", "--steps", ",", "--out", "o.png"], "Choose at least one step"),
+        (["stylize", "gone.png", "--size", "10", "--out", "o.png"], "Size must be a whole number from 64 to 2048, not 10."),
+        (["run", "gone.json", "photo.png", "--out", "o.png"], "gone.json cannot be opened: no such file or directory."),
+        (["recipe", "gone.png"], "There is no file gone.png."),
+    ],
+)
+def test_mistakes_are_one_sentence_and_status_2(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], sentence: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert sentence in mistake(capsys, *arguments)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_setting_that_is_no_number_is_one_sentence(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("VITRINE_OUTPUT_MPX", "lots")
+    assert mistake(capsys, "generate", "--out", tmp_path / "o.png") == "VITRINE_OUTPUT_MPX must be a number, not 'lots'."
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"vitrine": 1}', "not json", "\udcff"])
+def test_a_recipe_that_is_none_is_one_sentence(capsys: pytest.CaptureFixture[str], tmp_path: Path, content: str) -> None:
+    file = tmp_path / "recipe.json"
+    file.write_bytes(content.encode("utf-8", "surrogateescape"))
+    assert "recipe" in mistake(capsys, "run", file, "--out", tmp_path / "o.png")
+
+
+def test_a_picture_without_a_recipe_is_one_sentence(capsys: pytest.CaptureFixture[str], photo: str) -> None:
+    assert mistake(capsys, "recipe", photo) == "photo.png carries no recipe."
+
+
+def test_what_nobody_expected_is_one_sentence_too(capsys: pytest.CaptureFixture[str], photo: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(command_line, "Studio", lambda settings: Studio(settings, shelf(restore=lambda x: x / "a")))
+    assert mistake(capsys, "enhance", photo, "--steps", "restore", "--out", tmp_path / "o.png").startswith("Something went wrong inside Vitrine")
+
+
+def test_a_failed_command_writes_no_file(photo: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(command_line, "Studio", lambda settings: Studio(settings, shelf(restore=None)))
+    assert run("enhance", photo, "--steps", "restore", "--out", tmp_path / "o.png") == 2
+    assert not (tmp_path / "o.png").exists()
+
+
+def test_progress_is_shown_where_somebody_watches(photo: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    assert run("enhance", photo, "--steps", "restore", "--out", tmp_path / "o.png") == 0
+    assert " 50 %  Cleaning with restore: 2 of 4" in terminal.getvalue()
+    assert terminal.getvalue().endswith("\r\x1b[K")  # nothing is left behind
+
+
+def test_help_names_every_field_and_its_default(capsys: pytest.CaptureFixture[str]) -> None:
+    for verb, kind in REQUESTS.items():
+        assert run(verb, "--help") == 0
+        text = " ".join(capsys.readouterr().out.split())
+        for f in fields(kind):
+            assert (f.name.upper() if f.name == "photo" else command_line._flag(f.name)) in text
+            assert f.metadata["about"].split(",")[0] in text
+    assert "512 unless given" in text or verb != "stylize"
+
+
+def test_the_suffixes_are_those_that_the_door_can_write() -> None:
+    assert set(command_line._SUFFIXES) == set(image._OUTPUT_FORMATS)
+
+
+SLOW = """
+import sys
+sys.path.insert(0, "tests")
+from shelf import shelf, slowly
+from engine import Studio, __main__ as command_line
+
+def network(x, wait=slowly(0.1)):
+    print("at work", flush=True)
+    return wait(x)
+
+command_line.Studio = lambda settings: Studio(settings, shelf(restore=network))
+sys.exit(command_line.main(sys.argv[1:]))
+"""
+
+
+def test_control_c_ends_with_130_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    photo, out = write_photo(tmp_path / "large.png", 1200, 1200), tmp_path / "out.png"
+    process = subprocess.Popen(
+        [sys.executable, "-c", SLOW, "enhance", photo, "--steps", "restore", "--out", str(out)],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "at work\n"
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 130  # and not 0: all of it would take a minute
+    assert err == "Stopped.\n"
+    assert [file.name for file in tmp_path.iterdir()] == ["large.png"]
+
+
+def test_the_module_runs_as_a_program(tmp_path: Path) -> None:
+    process = subprocess.run(
+        [sys.executable, "-m", "engine", "enhance", str(tmp_path / "gone.png"), "--out", "o.png"], check=False, cwd=ROOT, capture_output=True, text=True
+    )
+    assert process.returncode == 2
+    assert process.stderr == "There is no file gone.png.\n"
+
+
+def test_the_settings_reach_the_studio(monkeypatch: pytest.MonkeyPatch, photo: str, tmp_path: Path) -> None:
+    seen: list[Settings] = []
+    monkeypatch.setattr(command_line, "Studio", lambda settings: (seen.append(settings), Studio(settings, shelf()))[1])
+    monkeypatch.setenv("VITRINE_TILE_MB", "7")
+    assert run("enhance", photo, "--steps", "restore", "--out", tmp_path / "o.png") == 0
+    assert seen[0].tile_memory == 7_000_000

@@ -1,0 +1,144 @@
+"""Requests check themselves; recipes come back as the requests they were; a result reports itself."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from dataclasses import fields
+from typing import Any
+
+import pytest
+
+from engine.request import (
+    RECIPE_VERSION,
+    REQUESTS,
+    SEED_MAX,
+    EnhanceRequest,
+    GenerateRequest,
+    Notes,
+    Request,
+    RequestError,
+    Result,
+    StyleRequest,
+    from_recipe,
+)
+
+ONE_OF_EACH: tuple[tuple[Request, dict[str, str]], ...] = (
+    (StyleRequest("p.png", style="great-wave", size_px=300, steps=7, strength=0.5, seed=9), {"photo": "p.png"}),
+    (EnhanceRequest("p.png", steps=("deblur", "upscale-x2"), strength=0.3, network="nafnet-gopro"), {"photo": "p.png"}),
+    (EnhanceRequest("p.png", steps=("inpaint",), mask="m.png"), {"photo": "p.png", "mask": "m.png"}),
+    (GenerateRequest("handbag", 4, 11, 0.2, 2), {}),
+)
+
+
+@pytest.mark.parametrize(("request_", "files"), ONE_OF_EACH)
+def test_a_recipe_comes_back_as_the_request_it_was(request_: Request, files: dict[str, str]) -> None:
+    assert from_recipe(json.loads(json.dumps(request_.recipe())), **files) == request_
+
+
+@pytest.mark.parametrize(("request_", "files"), ONE_OF_EACH)
+def test_a_recipe_names_no_file(request_: Request, files: dict[str, str]) -> None:
+    assert not set(request_.recipe()) & set(files)
+    assert "p.png" not in json.dumps(request_.recipe())
+
+
+@pytest.mark.parametrize(("request_", "files"), ONE_OF_EACH)
+def test_requests_are_values(request_: Request, files: dict[str, str]) -> None:
+    assert pickle.loads(pickle.dumps(request_)) == request_
+    with pytest.raises(AttributeError):
+        request_.network = "other"  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("kind", REQUESTS.values())
+def test_every_field_says_what_it_is_and_every_default_is_within_its_own_bounds(kind: type[Request]) -> None:
+    assert all(f.metadata["about"] for f in fields(kind))
+    kind(**{f.name: "p.png" for f in fields(kind) if f.name == "photo"})
+
+
+@pytest.mark.parametrize("kind", REQUESTS.values())
+def test_numbers_outside_their_bounds_are_one_sentence_that_names_them(kind: type[Request]) -> None:
+    needed = {"photo": "p.png"} if "photo" in {f.name for f in fields(kind)} else {}
+    for f in (f for f in fields(kind) if "low" in f.metadata):
+        low, high = f.metadata["low"], f.metadata["high"]
+        for wrong in (low - 1, high + 1, float("nan"), float("inf"), -float("inf"), "5", None, True, [1]):
+            with pytest.raises(RequestError, match=rf"from {low} to {high}, not .*\.$"):
+                kind(**needed, **{f.name: wrong})
+        assert getattr(kind(**needed, **{f.name: low or high}), f.name) == (low or high)
+
+
+def test_whole_numbers_may_come_as_floats_but_not_as_fractions() -> None:
+    assert isinstance(GenerateRequest(count=4.0).count, int)  # type: ignore[arg-type]
+    with pytest.raises(RequestError, match=r"Count must be a whole number from 1 to 36, not 4\.5\."):
+        GenerateRequest(count=4.5)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("kind", "settings", "sentence"),
+    [
+        (StyleRequest, {"photo": ""}, "Add a photo first."),
+        (EnhanceRequest, {"photo": None}, "Add a photo first."),
+        (StyleRequest, {"photo": "p", "style": ""}, "Choose a style preset or give a style picture."),
+        (StyleRequest, {"photo": "p", "method": "magic"}, "Method must be one of gatys, not 'magic'."),
+        (StyleRequest, {"photo": "p", "content_weight": 0, "style_weight": 0}, "Content weight and style weight cannot both be 0."),
+        (EnhanceRequest, {"photo": "p", "steps": ()}, "Choose at least one step: restore, deblur, inpaint, upscale-x2, upscale-x4."),
+        (EnhanceRequest, {"photo": "p", "steps": ("polish",)}, "There is no step 'polish'; the steps are restore, deblur, inpaint, upscale-x2, upscale-x4."),
+        (EnhanceRequest, {"photo": "p", "steps": "restore"}, "Steps must be a list of names, not 'restore'."),
+        (EnhanceRequest, {"photo": "p", "steps": ("restore", "restore")}, "Each step can be used once in a chain."),
+        (EnhanceRequest, {"photo": "p", "steps": ("inpaint",)}, "Inpainting needs a mask that is white where the photo is to be filled."),
+        (EnhanceRequest, {"photo": "p", "mask": {"path": "x"}}, "The mask must be a picture file."),
+        (GenerateRequest, {"network": ""}, "Network must be a name, not ''."),
+    ],
+)
+def test_mistakes_are_one_sentence(kind: type[Request], settings: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(RequestError) as caught:
+        kind(**settings)
+    assert str(caught.value) == sentence
+
+
+def test_a_long_wrong_value_is_shortened() -> None:
+    with pytest.raises(RequestError) as caught:
+        GenerateRequest(category="x" * 10_000)
+    assert len(str(caught.value)) < 250
+
+
+RECIPE = GenerateRequest(seed=SEED_MAX).recipe()
+
+
+@pytest.mark.parametrize(
+    ("recipe", "files", "match"),
+    [
+        ([], {}, "not a Vitrine recipe"),
+        ({}, {}, "not a Vitrine recipe"),
+        ({"verb": ["generate"], "vitrine": 1}, {}, "not a Vitrine recipe"),
+        (RECIPE | {"vitrine": RECIPE_VERSION + 1}, {}, "is of version 2, and this Vitrine reads version 1"),
+        (RECIPE | {"colour": "red"}, {}, "does not know: 'colour'"),
+        (RECIPE, {"photo": "p.png"}, "A recipe for generate takes no photo"),
+        (RECIPE | {"count": "many"}, {}, "Count must be"),
+        (StyleRequest("p").recipe(), {}, "also needs: photo"),
+        (StyleRequest("p").recipe() | {"photo": "/etc/passwd"}, {}, "does not know: 'photo'"),
+        (EnhanceRequest("p").recipe() | {"mask": "/srv/private.png"}, {"photo": "p"}, "does not know: 'mask'"),
+    ],
+)
+def test_recipes_of_strangers_are_checked(recipe: Any, files: dict[str, str], match: str) -> None:
+    with pytest.raises(RequestError, match=match):
+        from_recipe(recipe, **files)
+
+
+def test_the_note_is_one_line_with_everything_that_went_otherwise() -> None:
+    notes = Notes(("restore", "upscale-x4"), "CPU", ("scunet could not be loaded.",), ("The photo was scaled down first.",))
+    assert notes.sentence(2.345) == "restore + upscale-x4 on CPU, 2.3 s · scunet could not be loaded · The photo was scaled down first."
+    assert Notes((), "CPU").sentence(0) == "no network on CPU, 0.0 s."
+
+
+def test_a_result_reports_itself_as_json() -> None:
+    report = Result((), RECIPE, Notes(("studio",), "CPU", measures={"x": 1.5}), 1.23456).report()
+    assert json.loads(json.dumps(report)) == {
+        "networks": ["studio"],
+        "device": "CPU",
+        "seconds": 1.235,
+        "fallbacks": [],
+        "remarks": [],
+        "measures": {"x": 1.5},
+        "note": "studio on CPU, 1.2 s.",
+        "recipe": RECIPE,
+    }

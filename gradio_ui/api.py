@@ -53,8 +53,9 @@ def _endpoint(kind: type[Request], run: parts.Run, presets: tuple[str, ...]) -> 
         with tempfile.TemporaryDirectory(prefix="vitrine-") as folder, closing(run(request)) as events:  # type: ignore[arg-type]
             for event in parts.paced(events):
                 if isinstance(event, Result):
-                    files = [_handed(path) for path in saving.write(event.pictures, parts.names_of(event), event.recipe, Path(folder))]
-                    yield (files if many else files[0]), event.report()
+                    recipe = parts.shareable(event.recipe)
+                    files = [_handed(path) for path in saving.write(event.pictures, parts.names_of(event), recipe, Path(folder))]
+                    yield (files if many else files[0]), event.report() | {"recipe": recipe}
                 else:
                     yield ([] if many else None), {"message": event.message, "done": event.done, "total": event.total}
 
@@ -72,7 +73,7 @@ def _parameters(kind: type[Request]) -> list[inspect.Parameter]:
         inspect.Parameter(
             f.name,
             inspect.Parameter.POSITIONAL_OR_KEYWORD,
-            default=inspect.Parameter.empty if f.name == "photo" else parts.default(kind, f.name),
+            default=parts.default(kind, f.name),  # a photo has none: without it the request says so in its own words
             annotation=_annotation(f.name, hints[f.name], f.metadata),
         )
         for f in fields(kind)
@@ -81,9 +82,7 @@ def _parameters(kind: type[Request]) -> list[inspect.Parameter]:
 
 def _annotation(name: str, hint: Any, metadata: Mapping[str, Any]) -> Any:
     """The type as the API shows it."""
-    if name == "photo":
-        return gr.FileData
-    if name == "mask":
+    if name in _FILES:
         return gr.FileData | None
     if name == "style":
         return str | gr.FileData

@@ -27,7 +27,7 @@ def tab(run: parts.Run, models: Sequence[Mapping[str, Any]]) -> None:
             with gr.Accordion(said("advanced"), open=False):
                 chain = gr.Dropdown([(said(s), s) for s in STEPS], value=chain_first, multiselect=True, label=said("chain"), elem_id="enhance-chain")
                 mask = parts.photo_input("mask", height=180, elem_id="enhance-mask")
-                network = parts.network_choice(models, ("restore", "deblur", "inpaint", "upscale"), hub=True)
+                network = parts.network_choice(models, STEPS, hub=True)
         with gr.Column(scale=3, min_width=320):
             made = parts.stage("enhance")
 
@@ -47,7 +47,14 @@ def tab(run: parts.Run, models: Sequence[Mapping[str, Any]]) -> None:
     parts.connect(made, work, inputs, [], triggers, stop)
     goal.input(lambda chosen: _GOALS[chosen], goal, chain, queue=False, show_progress="hidden", api_visibility="private")
     chain.input(_goal, chain, goal, queue=False, show_progress="hidden", api_visibility="private")
-    parts.reload(made, lambda request: [list(request.steps), _goal(list(request.steps)), request.strength, request.network], [chain, goal, strength, network])
+
+    def lacking(request: EnhanceRequest) -> str:
+        return "Add the mask for the area to fill." if "inpaint" in request.steps else ""
+
+    def fill(request: EnhanceRequest) -> Sequence[Any]:
+        return [list(request.steps), _goal(list(request.steps)), request.strength, request.network]
+
+    parts.reload(made, fill, [chain, goal, strength, network], lacking)
 
 
 def _goal(chain: list[str]) -> str | None:

@@ -54,7 +54,12 @@ class Guard:
         if _names_address(body):
             await _refuse(400, "Send the picture itself, not its address.", scope, receive, send)
             return
-        await self.app(scope, _replayed(body, receive), send)
+        try:
+            await self.app(scope, _replayed(body, receive), send)
+        except TypeError as error:  # how Gradio refuses a parameter that it does not know, before it has answered
+            if "/call/v2/" not in scope["path"]:
+                raise
+            await _refuse(422, str(error).split(". ")[0] + ".", scope, receive, send)
 
 
 def _fetches(path: str) -> bool:

@@ -134,7 +134,16 @@ def slider(kind: type[Request], name: str, *, word: str = "", step: float) -> gr
 def seed_row(kind: type[Request], *, new_each_time: bool) -> tuple[gr.Number, gr.Checkbox]:
     """The seed, shown after each run; the box decides whether the next run draws another."""
     with gr.Row(equal_height=True):
-        seed = gr.Number(default(kind, "seed"), label=said("seed"), info=said(f"about.{kind.verb}.seed"), minimum=0, maximum=SEED_MAX, precision=0, scale=1)
+        seed = gr.Number(
+            default(kind, "seed"),
+            label=said("seed"),
+            info=said(f"about.{kind.verb}.seed"),
+            minimum=0,
+            maximum=SEED_MAX,
+            precision=0,
+            scale=1,
+            elem_classes="v-seed",
+        )
         fresh = gr.Checkbox(new_each_time, label=said("new_seed"), scale=1, min_width=120, elem_classes="v-fresh")
     return seed, fresh
 
@@ -203,6 +212,11 @@ class Saving:
             p.save(folder / f"{name}.{self.format}", quality=int(self.quality), recipe=recipe, keep_exif=self.keep_exif)
             for p, name in zip(pictures, names, strict=True)
         ]
+
+
+def shareable(recipe: Mapping[str, Any]) -> dict[str, Any]:
+    """The recipe with the name of a style picture in place of where it lay on this machine."""
+    return {key: Path(value).name if key == "style" and isinstance(value, str) else value for key, value in recipe.items()}
 
 
 def names_of(result: Result) -> list[str]:
@@ -290,7 +304,7 @@ class Stage:
 
     def _filled(self, result: Result, saving: Saving, folder: Path) -> Updates:
         """The result on the stage, its lossless files kept for other formats, its file ready to download."""
-        names, recipe = names_of(result), dict(result.recipe)
+        names, recipe = names_of(result), shareable(result.recipe)
         (folder / "kept").mkdir()
         kept = Saving("png", keep_exif=True).write(result.pictures, names, recipe, folder / "kept")
         (folder / "out").mkdir()
@@ -455,10 +469,14 @@ def _placeholders(recipe: Any) -> dict[str, str]:
     return files | ({"mask": "mask"} if isinstance(steps, list) and "inpaint" in steps else {})
 
 
-def reload(made: Stage, fill: Callable[[Any], Sequence[Any]], outputs: Sequence[Any]) -> None:
-    """Let a dropped recipe fill the tab: `fill` turns the request it describes into the values of `outputs`."""
+def reload(made: Stage, fill: Callable[[Any], Sequence[Any]], outputs: Sequence[Any], lacking: Callable[[Any], str] = lambda request: "") -> None:
+    """Let a dropped recipe fill the tab: `fill` turns the request it describes into the values of `outputs`.
+
+    `lacking` says what the person still has to add.
+    """
 
     def filled(file: str | None) -> Iterator[Any]:
-        yield [*fill(read_recipe(file, made.verb)), status("The recipe's settings are in place.", kind="v-done")]
+        request = read_recipe(file, made.verb)
+        yield [*fill(request), status(f"The recipe's settings are in place. {lacking(request)}".strip(), kind="v-done")]
 
     made.recipe_file.upload(in_sentences(filled), made.recipe_file, [*outputs, made.line], queue=False, show_progress="hidden", api_visibility="private")

@@ -50,7 +50,7 @@ def tab(run: parts.Run, presets: Sequence[Any], models: Sequence[Mapping[str, An
                 paint = parts.slider(StyleRequest, "style_weight", step=0.1)
                 methods = parts.options(StyleRequest, "method")
                 method = gr.Dropdown(list(methods), value=parts.default(StyleRequest, "method"), label=said("method"))
-                network = parts.network_choice(models, ("features", "style"))
+                network = parts.network_choice(models, ("features",))
                 seed, fresh = parts.seed_row(StyleRequest, new_each_time=False)
         with gr.Column(scale=3, min_width=320):
             made = parts.stage("stylize")
@@ -84,7 +84,10 @@ def tab(run: parts.Run, presets: Sequence[Any], models: Sequence[Mapping[str, An
         settings = [getattr(request, name) for name in _SETTINGS]
         return [*settings, False, known, gr.update(selected_index=by_name.get(known)), _credit(presets, by_name.get(known))]
 
-    parts.reload(made, fill, [*settings, fresh, style, wall, credit])
+    def lacking(request: StyleRequest) -> str:
+        return "" if request.style in by_name else f"Its style was the picture {request.style}, which you have to add."
+
+    parts.reload(made, fill, [*settings, fresh, style, wall, credit], lacking)
 
 
 def _credit(presets: Sequence[Any], index: int | None) -> str:

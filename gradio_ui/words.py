@@ -166,8 +166,9 @@ CHINESE = {
 
 
 def _about() -> dict[str, str]:
-    """What the request dataclasses say about their fields, so that the page and the command line say the same."""
-    return {f"about.{verb}.{f.name}": f.metadata["about"] for verb, kind in REQUESTS.items() for f in fields(kind) if "about" in f.metadata}
+    """What the request dataclasses say about their numbers and choices, so that the page and the command line say the same."""
+    settings = [(verb, f) for verb, kind in REQUESTS.items() for f in fields(kind) if "low" in f.metadata or "options" in f.metadata]
+    return {f"about.{verb}.{f.name}": f.metadata["about"] for verb, f in settings}
 
 
 LANGUAGES = {"en": _about() | ENGLISH, "zh": CHINESE, "zh-CN": CHINESE}

@@ -1,0 +1,342 @@
+"""The page and its web API, asked the way strangers ask: gradio_client, plain HTTP, and files that are not pictures."""
+
+from __future__ import annotations
+
+import json
+import logging
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import zipfile
+from collections.abc import Iterator
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from gradio_client import Client, handle_file
+from PIL import Image
+from serving import called, served, upload
+from standin import StandIn
+
+import gradio_ui
+from engine import image
+from engine.request import REQUESTS, Notes, RequestError, Result, StyleRequest
+from engine.settings import ROOT
+from gradio_ui import catalogue, parts, words
+
+PATIENT_S = 60  # for what takes a moment on a quiet machine
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("page")
+    Image.new("RGB", (64, 48), (200, 30, 30)).save(folder / "red shoe.jpg")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def studio(folder: Path) -> StandIn:
+    return StandIn(folder, seconds=0.2)
+
+
+@pytest.fixture(scope="module")
+def url(studio: StandIn) -> Iterator[str]:
+    with served(studio) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def client(url: str, tmp_path_factory: pytest.TempPathFactory) -> Client:
+    return Client(url, verbose=False, download_files=str(tmp_path_factory.mktemp("downloads")))
+
+
+@pytest.fixture
+def shoe(url: str, folder: Path) -> dict[str, Any]:
+    return upload(url, folder / "red shoe.jpg")
+
+
+def until(true: Any) -> bool:
+    """Wait for something to become true."""
+    end = time.monotonic() + PATIENT_S
+    while time.monotonic() < end:
+        if true():
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def test_the_page_answers_before_torch_is_imported(tmp_path: Path) -> None:
+    code = f"""
+import sys, urllib.request
+from pathlib import Path
+sys.path[:0] = [{str(ROOT)!r}, {str(ROOT / "tests")!r}]
+from serving import called, served
+from standin import StandIn
+with served(StandIn(Path({str(tmp_path)!r}), seconds=0.1)) as url:
+    assert b"Vitrine" in urllib.request.urlopen(url).read()
+    event, (pictures, report) = called(url, "generate", {{"count": 2}})
+    assert event == "complete" and len(pictures) == 2, report
+assert "torch" not in sys.modules
+"""
+    done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_api_has_four_endpoints_and_the_page_s_own_events_are_none_of_them(url: str) -> None:
+    named = httpx.get(f"{url}/gradio_api/info").json()["named_endpoints"]
+    assert set(named) == {"/stylize", "/enhance", "/generate", "/models"}
+
+
+@pytest.mark.parametrize("verb", REQUESTS)
+def test_an_endpoint_has_the_request_s_names_and_defaults(url: str, verb: str) -> None:
+    endpoint = httpx.get(f"{url}/gradio_api/info").json()["named_endpoints"][f"/{verb}"]
+    offered = {p["parameter_name"]: p["parameter_default"] for p in endpoint["parameters"]}
+    assert offered == {f.name: parts.default(REQUESTS[verb], f.name) for f in fields(REQUESTS[verb])} | {"format": "png", "quality": 90, "keep_exif": False}
+    assert all(p["type"] for p in endpoint["parameters"])
+    described = endpoint["description"]
+    assert all(f"{f.name}: {f.metadata['about']}" in described for f in fields(REQUESTS[verb]) if "about" in f.metadata)
+
+
+def test_the_api_s_choices_are_the_request_s(url: str) -> None:
+    schema = httpx.get(f"{url}/gradio_api/openapi.json").text
+    assert all(category in schema for category in parts.options(REQUESTS["generate"], "category"))
+
+
+def test_a_photo_is_restyled_by_the_client(client: Client, folder: Path) -> None:
+    picture, report = client.predict(photo=handle_file(folder / "red shoe.jpg"), style="great-wave", steps=3, api_name="/stylize")
+    assert Path(picture).name == "red-shoe-styled.png"
+    assert report["networks"] == ["stand-in"]
+    assert report["recipe"] == StyleRequest("x", "great-wave", steps=3).recipe() == image.read_recipe(picture)
+    assert "s · The Hub did not answer" in report["note"]
+
+
+def test_a_style_may_be_a_picture_and_its_place_on_the_server_stays_untold(client: Client, folder: Path) -> None:
+    photo = handle_file(folder / "red shoe.jpg")
+    picture, report = client.predict(photo=photo, style=photo, api_name="/stylize")
+    assert report["recipe"]["style"] == image.read_recipe(picture)["style"] == "red shoe.jpg"
+
+
+def test_a_photo_is_enhanced_by_the_client(client: Client, folder: Path) -> None:
+    picture, report = client.predict(photo=handle_file(folder / "red shoe.jpg"), steps=["upscale-x2"], format="jpg", api_name="/enhance")
+    with Image.open(picture) as opened:
+        assert (opened.format, opened.size) == ("JPEG", (128, 96))
+    assert report["recipe"]["steps"] == ["upscale-x2"]
+
+
+def test_pictures_are_generated_by_the_client(client: Client) -> None:
+    pictures, report = client.predict(category="watch", count=3, seed=7, api_name="/generate")
+    assert [Path(p).name for p in pictures] == [f"watch-vitrine-{i:02d}.png" for i in (1, 2, 3)]
+    assert (report["recipe"]["seed"], report["recipe"]["scale"]) == (7, 4)
+
+
+def test_the_networks_are_listed_by_the_client(client: Client, studio: StandIn) -> None:
+    assert client.predict(api_name="/models") == studio.models()
+
+
+def test_progress_is_heard_on_the_way(client: Client) -> None:
+    job = client.submit(category="tie", api_name="/generate")
+    job.result(timeout=PATIENT_S)
+    heard = [report["message"] for _, report in job.outputs()[:-1]]
+    assert heard
+    assert heard[0] == "Step 1 of 20"
+
+
+@pytest.mark.parametrize(
+    ("verb", "settings", "sentence"),
+    [
+        ("stylize", {}, "Add a photo first."),
+        ("stylize", {"photo": "shoe.jpg"}, "The photo must be an uploaded file, not a path or an address."),
+        ("stylize", {"photo": {"path": "/etc/passwd"}}, "The photo must be an uploaded file, not a path or an address."),
+        ("stylize", {"photo": None, "style": "/etc/passwd"}, "There is no style preset '/etc/passwd'"),
+        ("stylize", {"photo": None, "style": ["starry-night"]}, "There is no style preset ['starry-night']"),
+        ("stylize", {"photo": None, "strength": float("nan")}, "Strength must be a number from 0.0 to 1.0, not nan."),
+        ("stylize", {"photo": None, "steps": "many"}, "Steps must be a whole number from 1 to 1000, not 'many'."),
+        ("enhance", {"photo": None, "network": 5}, "Add a photo first."),
+        ("enhance", {"photo": None, "quality": float("nan")}, "Quality must be a number from 1 to 100."),
+        ("enhance", {"photo": None, "format": "svg"}, "The file format must be png, jpg or webp."),
+        ("generate", {"count": 10**9}, "Count must be a whole number from 1 to 36, not 1000000000."),
+        ("generate", {"count": True}, "Count must be a whole number from 1 to 36, not True."),
+        ("generate", {"category": "<img src=x onerror=alert(1)>"}, "not '&lt;img src=x onerror=alert(1)&gt;'."),
+        ("generate", {"network": "unheard-of"}, "There is no network 'unheard-of'."),
+        ("generate", {"seed": {}}, "Seed must be a whole number from 0 to 2147483647, not {}."),
+    ],
+)
+def test_a_mistake_is_answered_with_one_sentence(url: str, verb: str, settings: dict[str, Any], sentence: str) -> None:
+    event, answer = called(url, verb, settings)
+    assert event == "error"
+    assert sentence in answer["error"]
+
+
+def test_what_goes_wrong_inside_is_logged_and_stays_inside(url: str, caplog: pytest.LogCaptureFixture) -> None:
+    event, answer = called(url, "generate", {"network": "broken"})
+    assert (event, answer["error"]) == ("error", parts.UNEXPECTED)
+    assert "a secret path: /srv/secret" in caplog.text
+
+
+def test_an_unknown_parameter_is_named(url: str) -> None:
+    status, answer = called(url, "generate", {"kategory": "shoe"})
+    assert (status, answer["error"]) == ("422", "Parameter `kategory` is not a valid key-word argument.")
+
+
+def test_one_request_works_at_a_time(url: str, studio: StandIn) -> None:
+    studio.most_running = 0
+    threads = [threading.Thread(target=called, args=(url, verb, {})) for verb in ("generate", "generate", "generate")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(PATIENT_S)
+    assert studio.most_running == 1
+
+
+def test_a_cancelled_request_stops_working(folder: Path) -> None:
+    studio = StandIn(folder, seconds=PATIENT_S / 2)
+    with served(studio) as url:
+        job = Client(url, verbose=False).submit(api_name="/generate")
+        assert until(lambda: job.outputs())
+        assert job.cancel()
+        assert until(lambda: not studio.running)
+    assert (studio.closed, studio.finished) == (1, 0)
+
+
+def test_a_full_queue_says_so(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gradio_ui, "WAITING", 1)
+    studio = StandIn(folder, seconds=PATIENT_S)
+    with served(studio) as url:
+        post = lambda: httpx.post(f"{url}/gradio_api/call/v2/generate", json={})  # noqa: E731
+        assert post().status_code == 200
+        assert until(lambda: studio.running)
+        assert post().status_code == 200
+        refused = post()
+    assert (refused.status_code, refused.json()["detail"]) == (503, "Queue is full. Max size is 1 and size is 1.")
+
+
+def test_nothing_of_a_run_stays_behind(url: str, shoe: dict[str, Any]) -> None:
+    before = set(Path(tempfile.gettempdir()).glob("vitrine-*"))
+    assert called(url, "stylize", {"photo": shoe})[0] == "complete"
+    assert until(lambda: set(Path(tempfile.gettempdir()).glob("vitrine-*")) <= before)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "file=http://example.com/",
+        "file=https:/example.com/",
+        "file=HTTP://example.com/",
+        "file=%68ttp://example.com/",
+        "proxy=http://example.com/",
+        "file/http://example.com/",
+        "file=/etc/passwd",
+        f"file={ROOT}/app.py",
+        f"file={ROOT}/gradio_ui/examples/../parts.py",
+    ],
+)
+def test_the_page_fetches_no_address_and_no_file_of_the_server_s(url: str, path: str) -> None:
+    assert httpx.get(f"{url}/gradio_api/{path}").status_code == 403
+
+
+def test_a_picture_s_address_in_a_request_is_refused(url: str) -> None:
+    status, answer = called(url, "stylize", {"photo": {"path": "http://example.com/a.jpg", "meta": {"_type": "gradio.FileData"}}})
+    assert (status, answer["error"]) == ("400", "Send the picture itself, not its address.")
+
+
+def test_a_large_body_is_refused_whether_it_declares_its_size_or_not(url: str) -> None:
+    address, body = f"{url}/gradio_api/call/stylize", json.dumps({"data": ["x" * 2_100_000]}).encode()
+    assert httpx.post(address, content=body).status_code == 413
+    assert httpx.post(address, content=iter([body[:1_000_000], body[1_000_000:]])).status_code == 413
+
+
+def test_a_large_upload_is_refused(url: str) -> None:
+    assert httpx.post(f"{url}/gradio_api/upload", files={"files": ("a.jpg", b"x" * 27_000_000)}, timeout=PATIENT_S).status_code == 413
+
+
+@pytest.mark.parametrize("route", ["run/stylize", "api/stylize"])
+def test_no_request_goes_past_the_queue(url: str, route: str) -> None:
+    assert httpx.post(f"{url}/gradio_api/{route}", json={"data": []}).status_code == 404
+
+
+@pytest.mark.parametrize("route", ["monitoring", "monitoring/summary", "gradio_api/runs"])
+def test_nobody_is_watched(url: str, route: str) -> None:
+    assert httpx.get(f"{url}/{route}").status_code in (403, 404)
+
+
+def test_a_word_is_said_in_both_languages() -> None:
+    assert set(words.CHINESE) == set(words.LANGUAGES["en"])
+
+
+def test_a_status_shows_how_far_it_is_and_no_markup() -> None:
+    assert "width:25%" in parts.status("Step", 1, 4)
+    assert "v-busy" in parts.status("Loading")
+    assert "<b>" not in parts.status("<b>")
+
+
+@pytest.mark.parametrize(("name", "tidied"), [("red shoe", "red-shoe"), ("../../etc", "etc"), ("", "picture"), ("鞋子", "鞋子"), ("x" * 99, "x" * 60)])
+def test_file_names_are_tidied(name: str, tidied: str) -> None:
+    assert parts.tidy(name) == tidied
+
+
+def test_several_pictures_are_bundled_with_their_recipe(tmp_path: Path) -> None:
+    files = [tmp_path / "a.png", tmp_path / "b.png"]
+    for file in files:
+        file.write_bytes(b"picture")
+    with zipfile.ZipFile(parts.bundled(files, {"verb": "generate"}, tmp_path)) as archive:
+        assert archive.namelist() == ["a.png", "b.png", "recipe.json"]
+        assert json.loads(archive.read("recipe.json")) == {"verb": "generate"}
+
+
+def test_one_picture_is_its_own_download(tmp_path: Path) -> None:
+    assert parts.bundled([tmp_path / "a.png"], {}, tmp_path) == tmp_path / "a.png"
+
+
+@pytest.mark.parametrize("request_", [StyleRequest("p", seed=5), REQUESTS["enhance"]("p", ("inpaint", "upscale-x2"), mask="m"), REQUESTS["generate"](seed=9)])
+def test_a_recipe_file_is_read_back(tmp_path: Path, request_: Any) -> None:
+    file = tmp_path / "recipe.json"
+    file.write_text(json.dumps(request_.recipe()))
+    assert parts.read_recipe(str(file), request_.verb).recipe() == request_.recipe()
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        ("{", "This is not a Vitrine recipe."),
+        ("[1]", "This is not a Vitrine recipe."),
+        ('{"verb": []}', "This is not a Vitrine recipe."),
+        (json.dumps(StyleRequest("p").recipe()), "This recipe belongs to the tab Style; drop it there."),
+        ("[" * 60_000, "This is not a Vitrine recipe."),
+        (" " * 200_000, "This file is too large for a recipe."),
+    ],
+)
+def test_what_is_no_recipe_for_this_tab_is_one_sentence(tmp_path: Path, content: str, sentence: str) -> None:
+    file = tmp_path / "recipe.json"
+    file.write_text(content)
+    with pytest.raises(RequestError, match=sentence):
+        parts.read_recipe(str(file), "generate")
+
+
+def test_progress_is_paced_and_nothing_that_matters_is_left_out() -> None:
+    from engine.request import Progress
+
+    events = [Progress(i, 100, "x", preview=object() if i == 50 else None) for i in range(100)]  # type: ignore[arg-type]
+    result = Result((), {}, Notes((), "CPU"), 0.0)
+    heard = list(parts.paced(iter([*events, result])))
+    assert heard[0] is events[0]
+    assert events[50] in heard
+    assert heard[-1] is result
+    assert len(heard) < 50
+
+
+def test_the_catalogue_is_a_table_of_what_is_known() -> None:
+    table = catalogue.rendered([{"name": "<x>", "task": "restore", "size": 2_500_000, "measured": {"dB": 30.5}}])
+    assert "&lt;x&gt;" in table
+    assert "2.5 MB" in table
+    assert "dB 30.5" in table
+    assert "Licence" not in table
+
+
+def test_errors_that_are_expected_are_not_logged(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO):
+        assert str(parts.spoken(RequestError("A sentence.")).message) == "A sentence."
+    assert not caplog.records

@@ -1,14 +1,22 @@
-// Light or dark: the visitor's choice outlives the visit. Gradio reads it from the address before it draws.
+// Light or dark: the visitor's choice outlives the visit, whatever Gradio sets when it draws.
 (() => {
-  const kept = localStorage.getItem("vitrine-theme");
-  const address = new URL(location.href);
-  if (kept && !address.searchParams.has("__theme")) {
-    address.searchParams.set("__theme", kept);
-    history.replaceState(null, "", address);
-  }
-  document.addEventListener("click", (event) => {
-    if (!event.target.closest("#v-theme")) return;
-    const dark = document.body.classList.toggle("dark");
-    localStorage.setItem("vitrine-theme", dark ? "dark" : "light");
-  });
+  const asked = new URL(location.href).searchParams.get("__theme"); // from Gradio's own settings page
+  if (asked === "system") localStorage.removeItem("vitrine-theme");
+  else if (asked) localStorage.setItem("vitrine-theme", asked);
+  const apply = () => {
+    const kept = localStorage.getItem("vitrine-theme");
+    const dark = document.body.classList.contains("dark");
+    if (kept && dark !== (kept === "dark")) document.body.classList.toggle("dark");
+  };
+  const start = () => {
+    apply();
+    new MutationObserver(apply).observe(document.body, { attributes: true, attributeFilter: ["class"] });
+    document.addEventListener("click", (event) => {
+      if (!event.target.closest("#v-theme")) return;
+      localStorage.setItem("vitrine-theme", document.body.classList.contains("dark") ? "light" : "dark");
+      apply();
+    });
+  };
+  if (document.body) start();
+  else document.addEventListener("DOMContentLoaded", start);
 })();

@@ -18,6 +18,7 @@ from typing import Any
 import httpx
 import pytest
 from gradio_client import Client, handle_file
+from pictures import HOSTILE, cut, photo, write_hostile
 from PIL import Image
 from serving import called, served, upload
 from standin import StandIn
@@ -74,6 +75,7 @@ def test_the_page_answers_before_torch_is_imported(tmp_path: Path) -> None:
 import sys, urllib.request
 from pathlib import Path
 sys.path[:0] = [{str(ROOT)!r}, {str(ROOT / "tests")!r}]
+from pictures import HOSTILE, cut, photo, write_hostile
 from serving import called, served
 from standin import StandIn
 with served(StandIn(Path({str(tmp_path)!r}), seconds=0.1)) as url:
@@ -169,6 +171,77 @@ def test_a_mistake_is_answered_with_one_sentence(url: str, verb: str, settings: 
     event, answer = called(url, verb, settings)
     assert event == "error"
     assert sentence in answer["error"]
+
+
+@pytest.fixture(scope="module")
+def real_url() -> Iterator[str]:
+    """The page over the real studio, offline, with the networks that come with it."""
+    pytest.importorskip("engine.presets")
+    from engine import Studio
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HF_HUB_OFFLINE", "1")
+        with served(Studio()) as url:
+            yield url
+
+
+@pytest.mark.parametrize("name", ["text.jpg", "drawing.svg", "bomb.png", "empty.jpg", "huge.png", "header.png", "archive.png", "frame.gif"])
+@pytest.mark.parametrize("verb", ["stylize", "enhance"])
+def test_a_file_that_is_no_photo_is_answered_with_one_sentence_by_the_real_studio(real_url: str, tmp_path: Path, verb: str, name: str) -> None:
+    file = write_hostile(name, tmp_path)
+    started = time.monotonic()
+    event, answer = called(real_url, verb, {"photo": upload(real_url, file)})
+    assert event == "error"
+    assert HOSTILE[name][1] in answer["error"]
+    _is_one_sentence(answer["error"], file)
+    assert time.monotonic() - started < PATIENT_S
+
+
+def test_a_truncated_photo_is_answered_with_one_sentence_by_the_real_studio(real_url: str, tmp_path: Path) -> None:
+    whole, file = tmp_path / "whole.jpg", tmp_path / "half.jpg"
+    photo(320, 240).save(whole)
+    file.write_bytes(cut(whole.read_bytes()))
+    for verb, settings in (("stylize", {"photo": whole, "style": file}), ("stylize", {"photo": file}), ("enhance", {"photo": file, "steps": ["restore"]})):
+        sent = {name: upload(real_url, value) if isinstance(value, Path) else value for name, value in settings.items()}
+        event, answer = called(real_url, verb, sent)
+        assert (event, answer["error"]) == ("error", "half.jpg is incomplete: the file ends before the picture does.")
+
+
+def test_a_style_picture_that_is_none_is_answered_with_one_sentence_by_the_real_studio(real_url: str, tmp_path: Path) -> None:
+    photo(64, 48).save(tmp_path / "photo.jpg")
+    event, answer = called(
+        real_url, "stylize", {"photo": upload(real_url, tmp_path / "photo.jpg"), "style": upload(real_url, write_hostile("text.jpg", tmp_path))}
+    )
+    assert event == "error"
+    assert answer["error"].startswith("text.jpg is a text; Vitrine opens JPEG")
+
+
+def test_a_photo_of_one_pixel_is_enlarged_or_refused_in_one_sentence_by_the_real_studio(real_url: str, tmp_path: Path) -> None:
+    file = tmp_path / "dot.png"
+    Image.new("RGB", (1, 1), "red").save(file)
+    for verb, settings in (("enhance", {"steps": ["upscale-x4"]}), ("stylize", {"steps": 1, "size_px": 64})):
+        event, answer = called(real_url, verb, {"photo": upload(real_url, file), **settings})
+        if event == "error":
+            _is_one_sentence(answer["error"], file)
+            assert answer["error"] not in (parts.UNEXPECTED, "Something went wrong inside Vitrine; the log has the details.")
+        else:
+            assert event == "complete"
+
+
+def test_numbers_out_of_bounds_are_answered_with_one_sentence_by_the_real_studio(real_url: str) -> None:
+    for settings in ({"count": 10**9}, {"truncation": float("nan")}, {"scale": 3}, {"network": "../../etc/passwd"}):
+        event, answer = called(real_url, "generate", settings)
+        assert event == "error"
+        _is_one_sentence(answer["error"], Path("/nowhere"))
+
+
+def _is_one_sentence(text: str, file: Path) -> None:
+    assert text.endswith(".")
+    assert "\n" not in text
+    assert len(text) < 300
+    assert "Traceback" not in text
+    assert str(file.parent) not in text
+    assert "/tmp/gradio" not in text
 
 
 def test_what_goes_wrong_inside_is_logged_and_stays_inside(url: str, caplog: pytest.LogCaptureFixture) -> None:

@@ -1,0 +1,366 @@
+"""The page in a real browser: what a visitor sees and does.
+
+Needs a Chromium: the one that CHROMIUM names, or one on the PATH. Without one these tests are skipped, but not on CI.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+from PIL import Image, ImageDraw
+from serving import free_port, served
+from standin import StandIn
+
+from engine import image
+from engine.settings import ROOT
+
+playwright_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+Browser, Page, expect = playwright_api.Browser, playwright_api.Page, playwright_api.expect
+
+PATIENT_MS = 60_000  # for what takes a moment on a quiet machine
+DONE, FAILED = re.compile("v-done"), re.compile("v-error")
+
+
+def chromium() -> str:
+    """Where a Chromium is; without one the test is skipped, or fails on CI."""
+    names = (os.environ.get("CHROMIUM", ""), "chromium", "chromium-browser", "google-chrome")
+    for path in map(shutil.which, filter(None, names)):
+        if path:
+            return path
+    if os.environ.get("CI") == "true":
+        pytest.fail("CI needs a Chromium; .ci/run installs it.")
+    pytest.skip("no Chromium on the PATH and none in CHROMIUM")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    path = chromium()
+    with playwright_api.sync_playwright() as started:
+        running = started.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield running
+        running.close()
+
+
+@pytest.fixture(scope="module")
+def shoe(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A drawing of a shoe on white, as a photo."""
+    picture = Image.new("RGB", (160, 120), "white")
+    draw = ImageDraw.Draw(picture)
+    draw.polygon([(20, 90), (25, 45), (60, 40), (90, 65), (140, 75), (140, 90)], fill=(150, 40, 30))
+    draw.rectangle((20, 90, 142, 100), fill=(240, 230, 210))
+    file = tmp_path_factory.mktemp("photos") / "shoe.jpg"
+    picture.save(file, quality=90, exif=_camera())
+    return file
+
+
+def _camera() -> Image.Exif:
+    exif = Image.Exif()
+    exif[0x010F] = "A camera"
+    return exif
+
+
+@pytest.fixture(scope="module")
+def studio(tmp_path_factory: pytest.TempPathFactory) -> StandIn:
+    return StandIn(tmp_path_factory.mktemp("presets"), seconds=1.5)
+
+
+@pytest.fixture(scope="module")
+def url(studio: StandIn) -> Iterator[str]:
+    with served(studio) as url:
+        yield url
+
+
+@pytest.fixture
+def page(browser: Browser, url: str) -> Iterator[Page]:
+    with _visit(browser, url) as page:
+        yield page
+
+
+class _visit:
+    """A new visitor; leaving asserts that the page had no error of its own and asked nobody else for anything."""
+
+    def __init__(self, browser: Browser, url: str, **settings: object) -> None:
+        self.context, self.url = browser.new_context(**settings), url
+        self.asked: list[str] = []
+        self.errors: list[str] = []
+
+    def __enter__(self) -> Page:
+        page = self.context.new_page()
+        page.set_default_timeout(PATIENT_MS)
+        expect.set_options(timeout=PATIENT_MS)
+        page.on("request", lambda request: self.asked.append(request.url))
+        page.on("pageerror", lambda error: self.errors.append(str(error)))
+        page.goto(self.url)
+        expect(page.locator("#stylize-run")).to_be_visible()
+        return page
+
+    def __exit__(self, kind: object, *rest: object) -> None:
+        self.context.close()
+        if kind is None:
+            assert not self.errors
+            assert {urlsplit(asked).netloc for asked in self.asked if urlsplit(asked).scheme not in ("data", "blob")} == {urlsplit(self.url).netloc}
+
+
+def give(page: Page, place: str, file: Path) -> None:
+    page.locator(f"#{place} input[type=file]").first.set_input_files(file)
+    expect(page.locator(f"#{place} img").first).to_be_visible()
+
+
+def tab(page: Page, name: str) -> None:
+    page.get_by_role("tab", name=name).click()
+
+
+def line(page: Page, verb: str) -> object:
+    return page.locator(f"#{verb}-line .v-status")
+
+
+def finished(page: Page, verb: str) -> None:
+    expect(line(page, verb)).to_have_class(DONE)
+
+
+def downloaded(page: Page, verb: str, folder: Path) -> Path:
+    with page.expect_download() as waiting:
+        page.locator(f"#{verb}-download").click()
+    file = folder / waiting.value.suggested_filename
+    waiting.value.save_as(file)
+    return file
+
+
+@pytest.mark.parametrize(("ci", "outcome"), [("true", pytest.fail.Exception), ("", pytest.skip.Exception)])
+def test_without_a_browser_ci_fails_and_others_skip(monkeypatch: pytest.MonkeyPatch, ci: str, outcome: type[BaseException]) -> None:
+    monkeypatch.setenv("CI", ci)
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.delenv("CHROMIUM", raising=False)
+    with pytest.raises(outcome):
+        chromium()
+
+
+def test_a_photo_is_restyled_compared_and_downloaded(page: Page, shoe: Path, studio: StandIn, tmp_path: Path) -> None:
+    give(page, "stylize-photo", shoe)
+    page.locator("#stylize-presets .thumbnail-item").nth(1).click()
+    page.locator("#stylize-run").click()
+    expect(page.locator("#stylize-preview img")).to_be_visible()  # the live preview
+    finished(page, "stylize")
+    expect(line(page, "stylize")).to_contain_text("stand-in on CPU")
+    expect(page.locator("#stylize-final img")).to_have_count(2)  # before and after
+    file = downloaded(page, "stylize", tmp_path)
+    assert file.name == "shoe-styled.png"
+    assert image.read_recipe(file)["style"] == studio.presets()[1].name == "great-wave"
+
+
+def test_an_example_runs_at_once(page: Page, studio: StandIn) -> None:
+    ran = len(studio.requests)
+    page.locator(".v-examples:visible button").first.click()
+    finished(page, "stylize")
+    assert len(studio.requests) == ran + 1
+
+
+def test_a_photo_is_enlarged(page: Page, shoe: Path, tmp_path: Path) -> None:
+    tab(page, "Enhance")
+    give(page, "enhance-photo", shoe)
+    page.get_by_text("Clean, enlarge x2").click()
+    page.locator("#enhance-run").click()
+    finished(page, "enhance")
+    with Image.open(downloaded(page, "enhance", tmp_path)) as opened:
+        assert opened.size == (320, 240)
+
+
+def test_new_pictures_show_their_seed_which_can_be_used_again(page: Page, studio: StandIn) -> None:
+    tab(page, "Generate")
+    seed = page.locator(".v-seed:visible input[type=number]")
+    for reuse in (False, True):
+        page.locator(".v-fresh:visible input").set_checked(not reuse)
+        page.locator("#generate-run").click()
+        expect(page.locator("#generate-line")).to_contain_text("Step")
+        finished(page, "generate")
+        expect(seed).to_have_value(str(studio.requests[-1].seed))
+    assert studio.requests[-1].seed == studio.requests[-2].seed != 0
+    expect(page.locator("#generate-final .thumbnail-item")).to_have_count(9)
+
+
+def test_stop_stops_and_the_device_is_free_again(page: Page, studio: StandIn) -> None:
+    tab(page, "Generate")
+    closed = studio.closed
+    page.locator("#generate-run").click()
+    expect(page.locator("#generate-line")).to_contain_text("Step")
+    page.locator("#generate-stop").click()
+    expect(page.locator("#generate-line")).to_contain_text("Stopped.")
+    end = time.monotonic() + 60
+    while studio.running and time.monotonic() < end:
+        time.sleep(0.05)
+    assert (studio.running, studio.closed) == (0, closed + 1)
+    page.locator("#generate-run").click()
+    finished(page, "generate")
+    expect(page.locator("#generate-final .thumbnail-item")).to_have_count(9)
+
+
+def test_whoever_waits_sees_the_place_in_the_queue(browser: Browser, url: str) -> None:
+    with _visit(browser, url) as first, _visit(browser, url) as second:
+        for page in (first, second):
+            tab(page, "Generate")
+        first.locator("#generate-run").click()
+        expect(first.locator("#generate-line")).to_contain_text("Step")
+        second.locator("#generate-run").click()
+        expect(second.locator("#generate-line")).to_contain_text("queue: 1/1")
+        finished(second, "generate")
+
+
+def test_a_mistake_is_a_sentence_that_stays(page: Page, tmp_path: Path) -> None:
+    page.locator("#stylize-run").click()
+    expect(line(page, "stylize")).to_have_class(FAILED)
+    expect(line(page, "stylize")).to_have_text("Add a photo first.")
+    expect(page.locator(".toast-wrap")).to_contain_text("Add a photo first.")
+    text = tmp_path / "text.jpg"
+    text.write_text("not a picture")
+    page.locator("#stylize-photo input[type=file]").first.set_input_files(text)
+    expect(page.locator("#stylize-photo img").first).to_be_attached()
+    page.locator("#stylize-run").click()
+    expect(line(page, "stylize")).to_contain_text("text.jpg is a text; Vitrine opens JPEG")
+
+
+def test_a_recipe_fills_the_tab_again(page: Page, shoe: Path, tmp_path: Path) -> None:
+    tab(page, "Enhance")
+    give(page, "enhance-photo", shoe)
+    page.get_by_text("Clean", exact=True).click()
+    page.locator("#enhance-run").click()
+    finished(page, "enhance")
+    file = downloaded(page, "enhance", tmp_path)
+    page.reload()
+    tab(page, "Enhance")
+    expect(page.get_by_label("Clean, enlarge x4")).to_be_checked()
+    page.get_by_role("button", name="Recipe").and_(page.locator(":visible")).click()
+    page.locator("#enhance-recipe-file input[type=file]").set_input_files(file)
+    expect(line(page, "enhance")).to_contain_text("The recipe's settings are in place.")
+    expect(page.get_by_label("Clean", exact=True)).to_be_checked()
+
+
+def test_the_file_comes_in_the_format_that_is_asked_for(page: Page, shoe: Path, tmp_path: Path) -> None:
+    give(page, "stylize-photo", shoe)
+    page.locator("#stylize-run").click()
+    finished(page, "stylize")
+    page.get_by_label("JPEG").and_(page.locator(":visible")).check()
+    expect(page.locator(".v-actions:visible")).to_contain_text("Quality")
+    expect(page.locator("#stylize-download a[href$='.jpg'], a#stylize-download[href$='.jpg']").or_(page.locator("#stylize-download"))).to_be_visible()
+    end = time.monotonic() + 60
+    while (file := downloaded(page, "stylize", tmp_path)).suffix != ".jpg" and time.monotonic() < end:
+        time.sleep(0.2)  # torch may have to be imported first
+    with Image.open(file) as opened:
+        assert opened.format == "JPEG"
+    assert image.read_recipe(file)["verb"] == "stylize"
+
+
+def test_the_networks_are_at_the_foot(page: Page) -> None:
+    page.get_by_role("button", name="The networks").click()
+    expect(page.locator(".v-table")).to_contain_text("timm/vgg19.tv_in1k")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_page_follows_the_visitor_s_light_and_keeps_a_change(browser: Browser, url: str, scheme: str) -> None:
+    is_dark = "document.body.classList.contains('dark')"
+    with _visit(browser, url, color_scheme=scheme) as page:
+        assert page.evaluate(is_dark) is (scheme == "dark")
+        page.locator("#v-theme").click()
+        page.wait_for_function(f"{is_dark} === {str(scheme == 'light').lower()}")
+        page.reload()
+        expect(page.locator("#stylize-run")).to_be_visible()
+        page.wait_for_function(f"{is_dark} === {str(scheme == 'light').lower()}")
+
+
+def test_a_phone_s_width_is_enough(browser: Browser, url: str, shoe: Path) -> None:
+    with _visit(browser, url, viewport={"width": 375, "height": 812}, has_touch=True, is_mobile=True) as page:
+        give(page, "stylize-photo", shoe)
+        page.locator("#stylize-run").click()
+        finished(page, "stylize")
+        expect(page.locator("#stylize-final")).to_be_in_viewport()
+        for name in ("Style", "Generate", "Enhance"):
+            tab(page, name)
+            assert page.evaluate("document.documentElement.scrollWidth") <= 375
+            sticking_out = (
+                "[...document.querySelectorAll('button, input, img')].filter(e => e.offsetParent && e.getBoundingClientRect().right > innerWidth + 1)"
+            )
+            assert page.evaluate(f"{sticking_out}.filter(e => !e.closest('.v-examples, .v-table')).map(e => e.outerHTML)") == []
+
+
+def test_a_chinese_browser_gets_a_chinese_page_that_works(browser: Browser, url: str) -> None:
+    with _visit(browser, url, locale="zh-CN") as page:
+        expect(page.locator("#stylize-run")).to_have_text("转换风格")
+        tab(page, "生成")
+        page.locator("#generate-run").click()
+        finished(page, "generate")
+        assert "__i18n__" not in page.inner_text("body")
+
+
+def test_a_keyboard_reaches_the_tabs_and_the_button(page: Page) -> None:
+    page.keyboard.press("Tab")
+    for _ in range(40):
+        if page.evaluate("document.activeElement?.id") == "stylize-run":
+            break
+        page.keyboard.press("Tab")
+    else:
+        pytest.fail("Tab never reaches the button")
+    page.keyboard.press("Enter")
+    expect(line(page, "stylize")).to_have_text("Add a photo first.")
+
+
+@pytest.fixture(scope="module")
+def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of the real thing: `python app.py`, offline, with the networks that come with it."""
+    port = free_port()
+    log = tmp_path_factory.mktemp("app") / "log.txt"
+    settings = os.environ | {"VITRINE_PORT": str(port), "HF_HUB_OFFLINE": "1", "PYTHONUNBUFFERED": "1"}
+    with log.open("w") as stream:
+        process = subprocess.Popen([sys.executable, "app.py"], cwd=ROOT, env=settings, stdout=stream, stderr=stream)
+        try:
+            end = time.monotonic() + 180
+            while not _answers(port):
+                assert process.poll() is None, log.read_text()
+                assert time.monotonic() < end, log.read_text()
+                time.sleep(0.2)
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            process.terminate()
+            process.wait(30)
+
+
+def _answers(port: int) -> bool:
+    try:
+        return httpx.get(f"http://127.0.0.1:{port}/", timeout=10).status_code == 200
+    except httpx.HTTPError:
+        return False
+
+
+def test_the_real_networks_do_each_tab_s_job(browser: Browser, app: str, shoe: Path, tmp_path: Path) -> None:
+    with _visit(browser, app) as page:
+        page.set_default_timeout(3 * PATIENT_MS)
+        expect.set_options(timeout=3 * PATIENT_MS)
+        tab(page, "Generate")
+        page.locator("#generate-run").click()
+        finished(page, "generate")
+        expect(page.locator("#generate-final .thumbnail-item")).to_have_count(9)
+        tab(page, "Enhance")
+        give(page, "enhance-photo", shoe)
+        page.locator("#enhance-run").click()
+        finished(page, "enhance")
+        with Image.open(downloaded(page, "enhance", tmp_path)) as opened:
+            assert opened.size == (640, 480)
+        tab(page, "Style")
+        give(page, "stylize-photo", shoe)
+        page.get_by_role("button", name="Advanced").and_(page.locator(":visible")).click()
+        for name, value in (("Steps", "4"), ("Size", "128")):
+            number = page.get_by_label(f"number input for {name}").and_(page.locator(":visible"))
+            number.fill(value)
+            number.press("Enter")
+        page.locator("#stylize-run").click()
+        finished(page, "stylize")
+        recipe = image.read_recipe(downloaded(page, "stylize", tmp_path))
+        assert (recipe["steps"], recipe["size_px"]) == (4, 128)

@@ -190,7 +190,8 @@ def real_url() -> Iterator[str]:
 def test_a_file_that_is_no_photo_is_answered_with_one_sentence_by_the_real_studio(real_url: str, tmp_path: Path, verb: str, name: str) -> None:
     file = write_hostile(name, tmp_path)
     started = time.monotonic()
-    event, answer = called(real_url, verb, {"photo": upload(real_url, file)})
+    settings = {"steps": ["upscale-x4"]} if verb == "enhance" else {}
+    event, answer = called(real_url, verb, {"photo": upload(real_url, file), **settings})
     assert event == "error"
     assert HOSTILE[name][1] in answer["error"]
     _is_one_sentence(answer["error"], file)
@@ -201,7 +202,7 @@ def test_a_truncated_photo_is_answered_with_one_sentence_by_the_real_studio(real
     whole, file = tmp_path / "whole.jpg", tmp_path / "half.jpg"
     photo(320, 240).save(whole)
     file.write_bytes(cut(whole.read_bytes()))
-    for verb, settings in (("stylize", {"photo": whole, "style": file}), ("stylize", {"photo": file}), ("enhance", {"photo": file, "steps": ["restore"]})):
+    for verb, settings in (("stylize", {"photo": whole, "style": file}), ("stylize", {"photo": file}), ("enhance", {"photo": file, "steps": ["upscale-x4"]})):
         sent = {name: upload(real_url, value) if isinstance(value, Path) else value for name, value in settings.items()}
         event, answer = called(real_url, verb, sent)
         assert (event, answer["error"]) == ("error", "half.jpg is incomplete: the file ends before the picture does.")
@@ -232,7 +233,7 @@ def test_numbers_out_of_bounds_are_answered_with_one_sentence_by_the_real_studio
     for settings in ({"count": 10**9}, {"truncation": float("nan")}, {"scale": 3}, {"network": "../../etc/passwd"}):
         event, answer = called(real_url, "generate", settings)
         assert event == "error"
-        _is_one_sentence(answer["error"], Path("/nowhere"))
+        _is_one_sentence(answer["error"], Path("/nowhere/x"))
 
 
 def _is_one_sentence(text: str, file: Path) -> None:

@@ -55,7 +55,7 @@ def luma(x: Tensor) -> Tensor:
     """BT.601 luma in video range as super-resolution papers use it: (N, 3, H, W) in [0, 1] -> (N, 1, H, W)."""
     import torch
 
-    return (16 + torch.einsum("c,nchw->nhw", torch.tensor([65.481, 128.553, 24.966]), x.double()).float()[:, None]) / 255
+    return (16 + torch.einsum("c,nchw->nhw", torch.tensor([65.481, 128.553, 24.966]), x.float())[:, None]) / 255
 
 
 def gaussian_filter(x: Tensor, sigma: float) -> Tensor:

@@ -81,7 +81,7 @@ PRESETS: dict[str, dict[str, Preset]] = {
         "x4": Preset(_upscale, {"scale": 4, "steps": 5000}, "see weights/upscale-x4.md"),
         "x2": Preset(_upscale, {"scale": 2, "steps": 2500, "crop_px": 128}, "see weights/upscale-x2.md"),
     },
-    "gan": {"studio": Preset(_gan, {"steps": 8000}, "see weights/studio.md")},
+    "gan": {"studio": Preset(_gan, {"steps": 5200, "vae_share": 9 / 13}, "see weights/studio.md")},
 }
 
 

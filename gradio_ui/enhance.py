@@ -20,7 +20,7 @@ def tab(run: parts.Run, models: Sequence[Mapping[str, Any]]) -> None:
     with gr.Row(elem_classes="v-tab"):
         with gr.Column(scale=2, min_width=300, elem_classes="v-controls"):
             photo = parts.photo_input("photo", height=200, elem_id="enhance-photo")
-            strip = parts.examples(photos := parts.example_photos("worn") or parts.example_photos())
+            strip = parts.examples(photos := parts.example_photos(spoiled=True))
             goal = gr.Radio([(said(g), g) for g in _GOALS], value=_goal(chain_first), label=said("goal"), elem_id="enhance-goal")
             strength = parts.slider(EnhanceRequest, "strength", step=0.05)
             go, stop = parts.buttons("enhance")

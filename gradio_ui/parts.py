@@ -174,10 +174,14 @@ def examples(photos: Sequence[Path]) -> gr.Dataset | None:
     )
 
 
-def example_photos(prefix: str = "") -> list[Path]:
-    """The example pictures whose names start with `prefix`, at most eight."""
-    found = sorted(p for p in EXAMPLES.glob(f"{prefix}*") if p.suffix in (".jpg", ".png", ".webp"))
-    return found[:8]
+def example_photos(*, spoiled: bool = False) -> list[Path]:
+    """The example pictures, at most eight: good ones, or those spoiled like a hurried phone's, named snapshot-...
+
+    Where there is no spoiled one, good ones take its place.
+    """
+    found = sorted(p for p in EXAMPLES.iterdir() if p.suffix in (".jpg", ".png", ".webp"))
+    good = [p for p in found if not p.name.startswith("snapshot-")]
+    return ([p for p in found if p not in good] if spoiled else good)[:8] or good[:8]
 
 
 def status(message: str, done: int = 0, total: int = 0, *, kind: str = "") -> str:

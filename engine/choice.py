@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from engine.device import Device
 from engine.request import RequestError
 
 if TYPE_CHECKING:
-    from engine.weights import Weight
+    from engine.weights import Network, Weight
 
 
 def choose(tasks: Sequence[str], wish: str, table: Sequence[Weight], *, on_gpu: bool) -> dict[str, tuple[str, ...]]:
@@ -37,3 +38,8 @@ def choose(tasks: Sequence[str], wish: str, table: Sequence[Weight], *, on_gpu: 
         return tuple(embedded)
 
     return {task: candidates(task) for task in tasks}
+
+
+def place(networks: Iterable[Network], device: Device) -> str:
+    """Where these ran, for people: the device's name, or "CPU" when all of them are there."""
+    return device.name if any(network.device.type != "cpu" for network in networks) else "CPU"

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 from engine import image, tiles
-from engine.choice import choose
+from engine.choice import choose, place
 from engine.device import Device, is_out_of_memory
 from engine.image import Header, Picture
 from engine.request import EnhanceRequest, Event, Notes, Progress, RequestError, Result
@@ -109,7 +109,8 @@ class _Work:
         for k, answer in enumerate(self.chain):
             pixels = yield from self._step(k, answer, pixels, mask)
         result = photo.with_pixels(pixels)
-        notes = Notes(tuple(answer.name for answer in self.chain), self.device.name, tuple(self.fallbacks))
+        networks = [answer.network for answer in self.chain if answer.network]
+        notes = Notes(tuple(answer.name for answer in self.chain), place(networks, self.device), tuple(self.fallbacks))
         before = photo if (photo.width, photo.height) == (result.width, result.height) else photo.resized(result.width, result.height)
         yield Result((result,), self.request.recipe(), notes, time.monotonic() - started, before)
 

@@ -7,7 +7,7 @@ from collections.abc import Generator, Iterator
 from typing import TYPE_CHECKING
 
 from engine import image, tiles
-from engine.choice import choose
+from engine.choice import choose, place
 from engine.device import Device
 from engine.image import Picture
 from engine.request import Event, GenerateRequest, Notes, Progress, RequestError, Result
@@ -56,7 +56,7 @@ def _draw(request: GenerateRequest, networks: list[Network], fallbacks: tuple[st
         if i == 0 or time.monotonic() - shown >= PREVIEW_EVERY_S:
             preview, shown = _preview(pictures), time.monotonic()
         yield Progress(i + 1, request.count, f"Picture {i + 1} of {request.count}", preview)
-    notes = Notes(tuple(network.weight.name for network in networks), device.name, fallbacks)
+    notes = Notes(tuple(network.weight.name for network in networks), place(networks, device), fallbacks)
     yield Result(tuple(pictures), request.recipe(), notes, time.monotonic() - started)
 
 

@@ -235,6 +235,8 @@ def from_recipe(recipe: Mapping[str, Any], **files: str) -> Requests:
         raise RequestError(f"This recipe has settings that this Vitrine does not know: {', '.join(map(_shown, unknown[:3]))}.")
     if useless := sorted(set(files) - known):
         raise RequestError(f"A recipe for {verb} takes no {' and no '.join(useless)}.")
+    if verb == StyleRequest.verb and "style" not in files and set("./\\") & set(str(carried.get("style", ""))):
+        raise RequestError("A recipe names a preset as its style; give the style picture beside it.")
     settings = carried | files
     if missing := [f.name for f in fields(kind) if f.default is MISSING and f.default_factory is MISSING and f.name not in settings]:
         raise RequestError(f"This recipe also needs: {', '.join(missing)}.")

@@ -6,7 +6,8 @@ linearly from one to the other (for networks that see further than any overlap).
 `multiple_px`, so that a network that halves the size k times samples every tile on the same grid; sizes that are no
 multiple are mirrored at the far edge.
 
-Tiles of 96 to 256 px are the fastest on a CPU even where memory allows more: the activations stay in the cache.
+Large tiles waste less on overlap, and with the allocator settings of `device.configure()` they are the fastest on a
+CPU too; what speaks for smaller ones is that a caller hears of progress, and can stop, between two of them.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ class Tiling:
     multiple_px: int = 1
     blend: bool = False
     bytes_per_px: int = 1200
-    most_px: int = 256
+    most_px: int = 512
 
     @property
     def shared_px(self) -> int:

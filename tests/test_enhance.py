@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -253,16 +254,21 @@ def test_progress_grows_names_what_happens_and_ends_at_the_total(photo: str) -> 
 
 
 def test_a_long_step_shows_small_previews_now_and_then(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "PREVIEW_EVERY_S", 0.05)
-    photo = write_photo(tmp_path / "large.png", 1000, 500)
-    request = EnhanceRequest(photo, steps=("restore",))
-    weights = shelf(restore=lambda x: slowly(0.01)(torch.ones_like(x)))
-    previews = [e.preview for e in enhance(request, weights, Device(), Settings()) if isinstance(e, Progress) and e.preview]  # type: ignore[arg-type]
-    assert 2 <= len(previews) < 60
+    clock = [0.0]
+    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+
+    def quarter_of_a_second(x: Tensor) -> Tensor:
+        clock[0] += 0.25
+        return torch.ones_like(x)
+
+    request = EnhanceRequest(write_photo(tmp_path / "large.png", 1000, 500), steps=("restore",))
+    heard = [e for e in enhance(request, shelf(restore=quarter_of_a_second), Device(), Settings()) if isinstance(e, Progress)]  # type: ignore[arg-type]
+    previews = [e.preview for e in heard if e.preview]
+    assert len(previews) == len([e for e in heard if " of " in e.message]) // 4
     assert {(p.width, p.height) for p in previews} == {(768, 384)}
     shown = [float(p.pixels.mean()) for p in previews]
     assert shown == sorted(shown)  # more and more of the (white) result
-    assert shown[0] < shown[-1]
+    assert shown[0] < 0.6 < 0.95 < shown[-1]
 
 
 def test_closing_frees_the_device_within_one_tile(tmp_path: Path, photo: str) -> None:
@@ -302,8 +308,10 @@ def test_a_network_too_large_for_the_gpu_runs_on_the_cpu_and_the_note_says_so(ph
 
         def to_cpu(self) -> None:
             moved.append(True)
+            self.device = torch.device("cpu")
 
     work = module._Work(EnhanceRequest(photo, steps=("restore",)), (module._Answer("restore", OnGpu()),), Device(), Settings())  # type: ignore[arg-type]
     result = finish(work.events())  # type: ignore[arg-type]
     assert "so it ran on the CPU" in result.notes.fallbacks[0]
+    assert result.notes.device == "CPU"
     assert torch.equal(result.pictures[0].pixels, 1 - image.load(photo).pixels)

@@ -116,6 +116,8 @@ RECIPE = GenerateRequest(seed=SEED_MAX).recipe()
         (RECIPE | {"count": "many"}, {}, "Count must be"),
         (StyleRequest("p").recipe(), {}, "also needs: photo"),
         (StyleRequest("p").recipe() | {"photo": "/etc/passwd"}, {}, "does not know: 'photo'"),
+        (StyleRequest("p").recipe() | {"style": "/srv/private.png"}, {"photo": "p"}, "give the style picture beside it"),
+        (StyleRequest("p").recipe() | {"style": "private.png"}, {"photo": "p"}, "give the style picture beside it"),
         (EnhanceRequest("p").recipe() | {"mask": "/srv/private.png"}, {"photo": "p"}, "does not know: 'mask'"),
     ],
 )

@@ -82,6 +82,8 @@ def served(studio: Studio, run: Callable[..., Any], options: argparse.Namespace)
 
 def warmed(studio: Studio) -> None:
     """Import torch and run each built-in network once, so that the first visitor does not wait for it."""
+    import pandas  # noqa: F401  Gradio's queue would import it while the first visitor waits
+
     try:
         studio.warm_up()
     except Exception:

@@ -31,14 +31,15 @@ def build(studio: Studio, run: parts.Run | None = None) -> gr.Blocks:
                 gr.HTML(NAME)
                 gr.Markdown(said("tagline"), elem_classes="v-tagline")
                 gr.HTML(SWITCH)
-            with gr.Tabs(elem_id="v-tabs"):
+            with gr.Tabs(elem_id="v-tabs") as tabs:
                 with gr.Tab(said("style"), id="stylize"):
-                    style.tab(run, presets, models)
+                    styling = style.tab(run, presets, models)
                 with gr.Tab(said("generate"), id="generate"):
-                    generate.tab(run, models)
+                    generating = generate.tab(run, models)
                 with gr.Tab(said("enhance"), id="enhance"):
-                    enhance.tab(run, models)
+                    enhancing = enhance.tab(run, models)
             catalogue.section(studio.models)
+        parts.fill_from_link(demo, tabs, (styling, generating, enhancing))
         api.add(run, presets, studio.models)
     demo.queue(max_size=WAITING, api_open=False)  # closed: a call that is posted straight to its route would pass the queue
     return demo

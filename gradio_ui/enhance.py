@@ -14,7 +14,7 @@ from gradio_ui.words import said
 _GOALS = {"clean": ["restore"], "clean_x2": ["restore", "upscale-x2"], "clean_x4": ["restore", "upscale-x4"], "enlarge_x4": ["upscale-x4"]}
 
 
-def tab(run: parts.Run, models: Sequence[Mapping[str, Any]]) -> None:
+def tab(run: parts.Run, models: Sequence[Mapping[str, Any]]) -> parts.Refill:
     """Build the tab. `run` turns a request into events."""
     chain_first = parts.default(EnhanceRequest, "steps")
     with gr.Row(elem_classes="v-tab"):
@@ -52,9 +52,9 @@ def tab(run: parts.Run, models: Sequence[Mapping[str, Any]]) -> None:
         return "Add the mask for the area to fill." if "inpaint" in request.steps else ""
 
     def fill(request: EnhanceRequest) -> Sequence[Any]:
-        return [list(request.steps), _goal(list(request.steps)), request.strength, request.network]
+        return [list(request.steps), _goal(list(request.steps)), request.strength, parts.offered(network, request.network)]
 
-    parts.reload(made, fill, [chain, goal, strength, network], lacking)
+    return parts.Refill(made, fill, [chain, goal, strength, network], lacking).on_drop()
 
 
 def _goal(chain: list[str]) -> str | None:

@@ -14,7 +14,7 @@ from gradio_ui.words import said
 _SETTINGS = ("category", "count", "truncation", "scale", "network", "seed")
 
 
-def tab(run: parts.Run, models: Sequence[Mapping[str, Any]]) -> None:
+def tab(run: parts.Run, models: Sequence[Mapping[str, Any]]) -> parts.Refill:
     """Build the tab. `run` turns a request into events."""
     with gr.Row(elem_classes="v-tab"):
         with gr.Column(scale=2, min_width=300, elem_classes="v-controls"):
@@ -42,4 +42,9 @@ def tab(run: parts.Run, models: Sequence[Mapping[str, Any]]) -> None:
         yield from made.follow(run, lambda: GenerateRequest(**named), lambda: parts.Saving(format, quality))
 
     parts.connect(made, work, [fresh, made.format, made.quality, *settings], [seed], [go.click], stop)
-    parts.reload(made, lambda request: [*(getattr(request, name) for name in _SETTINGS), False], [*settings, fresh])
+
+    def fill(request: GenerateRequest) -> Sequence[Any]:
+        values = [parts.offered(network, request.network) if name == "network" else getattr(request, name) for name in _SETTINGS]
+        return [*values, False]
+
+    return parts.Refill(made, fill, [*settings, fresh]).on_drop()

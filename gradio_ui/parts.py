@@ -16,6 +16,7 @@ from contextlib import closing
 from dataclasses import MISSING, dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
+from urllib.parse import quote
 
 import gradio as gr
 from gradio.utils import get_upload_folder
@@ -160,6 +161,11 @@ def network_choice(models: Sequence[Mapping[str, Any]], tasks: Sequence[str], *,
     return gr.Dropdown(general + named, value="auto", label=said("network"))
 
 
+def offered(choice: gr.Dropdown, name: str) -> str:
+    """The network of a recipe where this machine has it to choose, else automatic."""
+    return name if name in (value for _, value in choice.choices) else "auto"
+
+
 def examples(photos: Sequence[Path]) -> gr.Dataset | None:
     """A strip of photos to try; None where none is at hand."""
     if not photos:
@@ -179,7 +185,7 @@ def example_photos(*, spoiled: bool = False) -> list[Path]:
 
     Where there is no spoiled one, good ones take its place.
     """
-    found = sorted(p for p in EXAMPLES.iterdir() if p.suffix in (".jpg", ".png", ".webp"))
+    found = sorted(p for p in EXAMPLES.glob("*") if p.suffix in (".jpg", ".png", ".webp"))
     good = [p for p in found if not p.name.startswith("snapshot-")]
     return ([p for p in found if p not in good] if spoiled else good)[:8] or good[:8]
 
@@ -269,12 +275,13 @@ class Stage:
     download: gr.DownloadButton
     kept: gr.File
     recipe: gr.Textbox
+    link: gr.Button
     recipe_file: gr.File
 
     @property
     def outputs(self) -> list[Any]:
         """Every component that `follow` may change."""
-        return [self.empty, self.preview, self.final, self.line, self.actions, self.download, self.kept, self.recipe]
+        return [self.empty, self.preview, self.final, self.line, self.actions, self.download, self.kept, self.recipe, self.link]
 
     def follow(self, run: Run, make: Callable[[], Requests], saving: Callable[[], Saving]) -> Iterator[Updates]:
         """Run the request that `make` builds and show its events as they come.
@@ -323,6 +330,7 @@ class Stage:
             self.download: gr.update(value=str(bundled(files, recipe, folder / "out")), interactive=True),
             self.kept: [str(f) for f in kept],
             self.recipe: json.dumps(recipe, indent=2),
+            self.link: gr.update(link=link_to(recipe), visible=True),
         }
 
     def _display(self, result: Result, folder: Path, kept: Sequence[Path]) -> Any:
@@ -393,9 +401,10 @@ def stage(verb: str, *, gallery: bool = False) -> Stage:
         download = gr.DownloadButton(str(said("download")), variant="primary", scale=1, min_width=140, interactive=False, elem_id=f"{verb}-download")
     with gr.Accordion(said("recipe"), open=False):
         recipe = gr.Textbox(show_label=False, info=said("recipe_about"), lines=6, max_lines=16, interactive=False, buttons=["copy"], elem_id=f"{verb}-recipe")
+        link = gr.Button(said("link"), size="sm", link_target="_blank", visible=False, elem_id=f"{verb}-link")
         recipe_file = gr.File(label=said("recipe_file"), file_types=["image", ".json"], height=110, elem_id=f"{verb}-recipe-file")
     kept = gr.File(visible=False, file_count="multiple")
-    made = Stage(verb, empty, preview, final, line, actions, format, quality, keep_exif, download, kept, recipe, recipe_file)
+    made = Stage(verb, empty, preview, final, line, actions, format, quality, keep_exif, download, kept, recipe, link, recipe_file)
     _save_again_on_change(made)
     return made
 
@@ -458,29 +467,67 @@ def read_recipe(file: str | None, verb: str) -> Requests:
             raise RequestError("This is not a Vitrine recipe.") from None
     else:
         recipe = image.read_recipe(file)
-    found = from_recipe(recipe, **_placeholders(recipe))
+    found = described(recipe)
     if found.verb != verb:
         tab = {"stylize": "Style", "generate": "Generate", "enhance": "Enhance"}[found.verb]
         raise RequestError(f"This recipe belongs to the tab {tab}; drop it there.")
     return found
 
 
-def _placeholders(recipe: Any) -> dict[str, str]:
-    """Names that stand for the files a recipe does not carry, so that it can be checked without them."""
+def described(recipe: Any) -> Requests:
+    """The request of a recipe, with names that stand for the files it does not carry. RequestError if it is none."""
     verb = recipe.get("verb") if isinstance(recipe, Mapping) else None
     files = {"photo": "photo"} if verb in ("stylize", "enhance") else {}
     steps = recipe.get("steps") if verb == "enhance" else None
-    return files | ({"mask": "mask"} if isinstance(steps, list) and "inpaint" in steps else {})
+    masks = {"mask": "mask"} if isinstance(steps, list) and "inpaint" in steps else {}
+    return from_recipe(recipe, **files, **masks)
 
 
-def reload(made: Stage, fill: Callable[[Any], Sequence[Any]], outputs: Sequence[Any], lacking: Callable[[Any], str] = lambda request: "") -> None:
-    """Let a dropped recipe fill the tab: `fill` turns the request it describes into the values of `outputs`.
+@dataclass(frozen=True)
+class Refill:
+    """How a recipe fills a tab. fill: turns a request into the values of `outputs`; lacking: what the person still has to add."""
 
-    `lacking` says what the person still has to add.
-    """
+    made: Stage
+    fill: Callable[[Any], Sequence[Any]]
+    outputs: Sequence[Any]
+    lacking: Callable[[Any], str] = lambda request: ""
 
-    def filled(file: str | None) -> Iterator[Any]:
-        request = read_recipe(file, made.verb)
-        yield [*fill(request), status(f"The recipe's settings are in place. {lacking(request)}".strip(), kind="v-done")]
+    def updates(self, request: Requests) -> Updates:
+        """What changes on the page."""
+        told = status(f"The recipe's settings are in place. {self.lacking(request)}".strip(), kind="v-done")
+        return dict(zip(self.outputs, self.fill(request), strict=True)) | {self.made.line: told}
 
-    made.recipe_file.upload(in_sentences(filled), made.recipe_file, [*outputs, made.line], queue=False, show_progress="hidden", api_visibility="private")
+    def on_drop(self) -> Refill:
+        """Let a recipe that is dropped on the tab fill it."""
+
+        def dropped(file: str | None) -> Iterator[Updates]:
+            yield self.updates(read_recipe(file, self.made.verb))
+
+        outputs = [*self.outputs, self.made.line]
+        self.made.recipe_file.upload(in_sentences(dropped), self.made.recipe_file, outputs, queue=False, show_progress="hidden", api_visibility="private")
+        return self
+
+
+def link_to(recipe: Mapping[str, Any]) -> str:
+    """An address of this page that carries the recipe."""
+    return "?recipe=" + quote(json.dumps(recipe, separators=(",", ":")))
+
+
+def fill_from_link(demo: gr.Blocks, tabs: gr.Tabs, refills: Sequence[Refill]) -> None:
+    """Let a recipe in the page's address fill its tab and open it."""
+    by_verb = {refill.made.verb: refill for refill in refills}
+
+    def opened(request: gr.Request) -> Updates:
+        text = request.query_params.get("recipe", "")
+        if not text:
+            return gr.skip()
+        try:
+            asked = described(json.loads(text))
+        except RequestError as error:
+            return {refills[0].made.line: status(str(error), kind="v-error")}
+        except (ValueError, RecursionError):
+            return {refills[0].made.line: status("The address of this page carries no recipe that can be read.", kind="v-error")}
+        return {tabs: gr.Tabs(selected=asked.verb)} | by_verb[asked.verb].updates(asked)
+
+    outputs = [tabs, *(output for refill in refills for output in (*refill.outputs, refill.made.line))]
+    demo.load(opened, None, outputs, queue=False, show_progress="hidden", api_visibility="private")

@@ -15,7 +15,7 @@ from gradio_ui.words import said
 _SETTINGS = ("method", "size_px", "steps", "content_weight", "style_weight", "strength", "seed", "network")
 
 
-def tab(run: parts.Run, presets: Sequence[Any], models: Sequence[Mapping[str, Any]]) -> None:
+def tab(run: parts.Run, presets: Sequence[Any], models: Sequence[Mapping[str, Any]]) -> parts.Refill:
     """Build the tab. `run` turns a request into events; a preset has name, title, artist, year and thumbnail."""
     by_name = {p.name: i for i, p in enumerate(presets)}
     first = parts.default(StyleRequest, "style")
@@ -81,13 +81,13 @@ def tab(run: parts.Run, presets: Sequence[Any], models: Sequence[Mapping[str, An
 
     def fill(request: StyleRequest) -> Sequence[Any]:
         known = request.style if request.style in by_name else first
-        settings = [getattr(request, name) for name in _SETTINGS]
-        return [*settings, False, known, gr.update(selected_index=by_name.get(known)), _credit(presets, by_name.get(known))]
+        values = [parts.offered(network, request.network) if name == "network" else getattr(request, name) for name in _SETTINGS]
+        return [*values, False, known, gr.update(selected_index=by_name.get(known)), _credit(presets, by_name.get(known))]
 
     def lacking(request: StyleRequest) -> str:
         return "" if request.style in by_name else f"Its style was the picture {request.style}, which you have to add."
 
-    parts.reload(made, fill, [*settings, fresh, style, wall, credit], lacking)
+    return parts.Refill(made, fill, [*settings, fresh, style, wall, credit], lacking).on_drop()
 
 
 def _credit(presets: Sequence[Any], index: int | None) -> str:

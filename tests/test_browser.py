@@ -244,6 +244,27 @@ def test_a_recipe_fills_the_tab_again(page: Page, shoe: Path, tmp_path: Path) ->
     expect(page.get_by_label("Clean", exact=True)).to_be_checked()
 
 
+def test_a_link_opens_the_tab_with_its_settings(page: Page) -> None:
+    tab(page, "Generate")
+    page.get_by_label("Watch").check()
+    page.locator("#generate-run").click()
+    finished(page, "generate")
+    page.get_by_role("button", name="Recipe").and_(page.locator(":visible")).click()
+    address = page.locator("a#generate-link").get_attribute("href")
+    seed = page.locator(".v-seed:visible input[type=number]").input_value()
+    page.goto(page.url.split("?")[0] + str(address))
+    expect(page.locator("#generate-line")).to_contain_text("The recipe's settings are in place.")
+    expect(page.get_by_label("Watch")).to_be_checked()
+    expect(page.locator(".v-seed:visible input[type=number]")).to_have_value(seed)
+
+
+def test_a_link_that_says_nothing_is_one_sentence(browser: Browser, url: str) -> None:
+    for address in ("?recipe=x", '?recipe={"vitrine":1,"verb":"generate","count":1000}'):
+        with _visit(browser, url + "/" + address) as page:
+            expect(line(page, "stylize")).to_have_class(FAILED)
+            expect(line(page, "stylize")).to_contain_text(re.compile("carries no recipe that can be read|Count must be a whole number from 1 to 36"))
+
+
 def test_the_file_comes_in_the_format_that_is_asked_for(page: Page, shoe: Path, tmp_path: Path) -> None:
     give(page, "stylize-photo", shoe)
     page.locator("#stylize-run").click()

@@ -6,6 +6,7 @@ The page answers first; torch is imported and the built-in networks are warmed u
 from __future__ import annotations
 
 import argparse
+import importlib
 import logging
 import os
 import sys
@@ -82,8 +83,7 @@ def served(studio: Studio, run: Callable[..., Any], options: argparse.Namespace)
 
 def warmed(studio: Studio) -> None:
     """Import torch and run each built-in network once, so that the first visitor does not wait for it."""
-    import pandas  # noqa: F401  Gradio's queue would import it while the first visitor waits
-
+    importlib.import_module("pandas")  # which Gradio's queue would import while the first visitor waits
     try:
         studio.warm_up()
     except Exception:

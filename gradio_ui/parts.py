@@ -479,8 +479,11 @@ def described(recipe: Any) -> Requests:
     verb = recipe.get("verb") if isinstance(recipe, Mapping) else None
     files = {"photo": "photo"} if verb in ("stylize", "enhance") else {}
     steps = recipe.get("steps") if verb == "enhance" else None
-    masks = {"mask": "mask"} if isinstance(steps, list) and "inpaint" in steps else {}
-    return from_recipe(recipe, **files, **masks)
+    if isinstance(steps, list) and "inpaint" in steps:
+        files["mask"] = "mask"
+    if verb == "stylize" and isinstance(recipe.get("style"), str):
+        files["style"] = recipe["style"]  # a preset, or the name of a picture that the tab then asks for
+    return from_recipe(recipe, **files)
 
 
 @dataclass(frozen=True)

@@ -365,7 +365,10 @@ def test_one_picture_is_its_own_download(tmp_path: Path) -> None:
     assert parts.bundled([tmp_path / "a.png"], {}, tmp_path) == tmp_path / "a.png"
 
 
-@pytest.mark.parametrize("request_", [StyleRequest("p", seed=5), REQUESTS["enhance"]("p", ("inpaint", "upscale-x2"), mask="m"), REQUESTS["generate"](seed=9)])
+@pytest.mark.parametrize(
+    "request_",
+    [StyleRequest("p", seed=5), StyleRequest("p", "my.jpg"), REQUESTS["enhance"]("p", ("inpaint", "upscale-x2"), mask="m"), REQUESTS["generate"](seed=9)],
+)
 def test_a_recipe_file_is_read_back(tmp_path: Path, request_: Any) -> None:
     file = tmp_path / "recipe.json"
     file.write_text(json.dumps(request_.recipe()))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -181,3 +182,26 @@ def test_the_preview_shows_what_is_finished() -> None:
     assert shown == sorted(shown)
     assert shown[0] < 0.1
     assert shown[-1] == 1
+
+
+def test_neighbours_fade_into_each_other_linearly() -> None:
+    """The first tile is black and the second white; between them the picture is a straight ramp."""
+    shades = iter([0.0, 1.0])
+    y = finish(tiles.run(lambda t: torch.full_like(t, next(shades)), photo(10, 100), Tiling(overlap_px=16, blend=True, most_px=64), memory=GIGABYTE))
+    row = y[0, 0, 5]
+    ramp = row[(row > 0) & (row < 1)]
+    assert len(ramp) >= 16
+    assert torch.allclose(ramp.diff(), torch.tensor(1 / len(ramp)))
+
+
+@pytest.mark.parametrize("multiple_px", [1, 8, 48])
+@pytest.mark.parametrize("blend", [False, True])
+def test_tiles_cover_every_length_on_the_grid_with_enough_overlap(multiple_px: int, blend: bool) -> None:
+    tiling = Tiling(overlap_px=10, multiple_px=multiple_px, blend=blend, most_px=208)
+    for length in [*range(1, 700, 7), 4999]:
+        cuts = tiles._cuts(length, tiling, tiling.side_px(GIGABYTE))
+        assert cuts[0][0] == 0
+        assert length <= cuts[-1][1] < length + multiple_px
+        assert all(start % multiple_px == 0 and end % multiple_px == 0 for start, end in cuts)
+        assert all(here[1] - there[0] >= (10 if blend else 20) for here, there in pairwise(cuts))
+        assert len({end - start for start, end in cuts}) == 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -85,22 +85,28 @@ def ellipsoid(p: Tensor, radii: Sequence[float]) -> Tensor:
     return k0 * (k0 - 1) / k1.clamp_min(1e-6)
 
 
-def polyline(x: Tensor, points: Sequence[tuple[float, float]]) -> Tensor:
+class Curve:
     """A smooth curve through (x, y) points, x ascending, flat beyond the ends (monotone cubic, Fritsch and Carlson 1980)."""
-    xs, ys = np.array(points, dtype=np.float64).T
-    slope = np.diff(ys) / np.diff(xs)
-    m = np.zeros(len(xs))
-    both = slope[:-1] * slope[1:] > 0
-    m[1:-1][both] = 2 / (1 / slope[:-1][both] + 1 / slope[1:][both])
-    fine = np.linspace(xs[0], xs[-1], 512)
-    i = np.clip(np.searchsorted(xs, fine, side="right") - 1, 0, len(xs) - 2)
-    h = xs[i + 1] - xs[i]
-    t = (fine - xs[i]) / h
-    hermite = (1 + 2 * t) * (1 - t) ** 2 * ys[i] + t * (1 - t) ** 2 * h * m[i] + t * t * (3 - 2 * t) * ys[i + 1] + t * t * (t - 1) * h * m[i + 1]
-    table = torch.from_numpy(hermite.astype(np.float32))
-    place = ((x - float(xs[0])) * (511 / float(xs[-1] - xs[0]))).clamp(0, 510.999)
-    low = place.long()
-    return table[low] + (table[low + 1] - table[low]) * (place - low)
+
+    def __init__(self, *points: tuple[float, float]) -> None:
+        xs, ys = np.array(points, dtype=np.float64).T
+        slope = np.diff(ys) / np.diff(xs)
+        m = np.zeros(len(xs))
+        both = slope[:-1] * slope[1:] > 0
+        m[1:-1][both] = 2 / (1 / slope[:-1][both] + 1 / slope[1:][both])
+        fine = np.linspace(xs[0], xs[-1], 512)
+        i = np.clip(np.searchsorted(xs, fine, side="right") - 1, 0, len(xs) - 2)
+        h = xs[i + 1] - xs[i]
+        t = (fine - xs[i]) / h
+        hermite = (1 + 2 * t) * (1 - t) ** 2 * ys[i] + t * (1 - t) ** 2 * h * m[i] + t * t * (3 - 2 * t) * ys[i + 1] + t * t * (t - 1) * h * m[i + 1]
+        self.table = torch.from_numpy(hermite.astype(np.float32))
+        self.start, self.scale = float(xs[0]), 511 / float(xs[-1] - xs[0])
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """y at each x."""
+        place = ((x - self.start) * self.scale).clamp(0, 510.999)
+        low = place.long()
+        return self.table[low] + (self.table[low + 1] - self.table[low]) * (place - low)
 
 
 class Noise:
@@ -187,6 +193,3 @@ def column(text: str) -> Tensor:
 def where_rows(mask: Tensor, a: Tensor, b: Tensor) -> Tensor:
     """Columns of a where the mask (N,) in [0, 1] is 1, of b where it is 0, mixed between."""
     return b + (a - b) * mask
-
-
-Field = Callable[[Tensor], Tensor]

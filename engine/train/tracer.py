@@ -115,8 +115,8 @@ def gradient(f: Distance, p: Tensor, step: float) -> Tensor:
 class Solid:
     """Things in a box: `distances` maps points to one signed distance per material, in the order of `materials`.
 
-    A coarse grid of distances lets rays cross empty space cheaply; `relax` < 1 shortens the steps where blends and bends
-    overestimate distances.
+    A grid of interpolated distances takes rays through empty space, and to the end where no lens sees the difference.
+    `relax` < 1 shortens the steps where blends and bends overestimate distances.
     """
 
     def __init__(
@@ -126,23 +126,26 @@ class Solid:
         low: Sequence[float],
         high: Sequence[float],
         relax: float = 0.9,
-        cells: int = 96,
     ) -> None:
         self.distances, self.materials, self.relax = distances, list(materials), relax
         self.low, self.high = vector(*low), vector(*high)
-        size = self.high - self.low
-        self.cell = float(size.max()) / cells
-        self.shape = [max(1, math.ceil(float(s) / self.cell)) for s in size]
-        axes = [float(a) + self.cell * (torch.arange(n) + 0.5) for a, n in zip(self.low, self.shape, strict=True)]
-        centres = torch.stack(torch.meshgrid(*axes, indexing="ij")).reshape(3, -1)
-        nearest = torch.cat([self.distance(chunk).abs() for chunk in centres.split(65536, dim=1)])
-        self.bound = nearest * relax - self.cell * math.sqrt(3) / 2  # no surface is nearer to any point of the cell
+
+    def gridded(self, cells: int) -> Solid:
+        """Fill the grid, `cells` along the longest side, and return this solid."""
+        low, size = self.low[:, 0].tolist(), (self.high - self.low)[:, 0].tolist()
+        self.cell = max(size) / cells
+        shape = [max(2, math.ceil(s / self.cell) + 1) for s in size]
+        axes = [a + torch.linspace(0, s, n) for a, s, n in zip(low, size, shape, strict=True)]
+        z, y, x = (m.reshape(-1) for m in torch.meshgrid(*axes[::-1], indexing="ij"))
+        corners = torch.stack([x, y, z]).split(65536, dim=1)
+        self.grid = torch.cat([self.distance(chunk) for chunk in corners]).reshape(1, 1, *shape[::-1])
+        return self
 
     def only(self, clear: bool) -> Solid:
-        """The same box with nothing but its glass, or nothing but the rest."""
+        """The same box with nothing but its glass, or nothing but the rest; either casts shadows as if opaque."""
         chosen = [k for k, material in enumerate(self.materials) if bool(material.glass) == clear]
         low, high = self.low[:, 0].tolist(), self.high[:, 0].tolist()
-        return Solid(lambda p: [self.distances(p)[k] for k in chosen], [self.materials[k] for k in chosen], low, high, self.relax)
+        return Solid(lambda p: [self.distances(p)[k] for k in chosen], [Material()] * len(chosen), low, high, self.relax)
 
     def distance(self, p: Tensor) -> Tensor:
         """Distance (N,) to the nearest surface; inside it is negative, but not in glass, where rays go on."""
@@ -153,6 +156,11 @@ class Solid:
         assert nearest is not None
         return nearest
 
+    def interpolated(self, p: Tensor) -> Tensor:
+        """`distance` from the grid."""
+        where = ((p - self.low) * (2 / (self.high - self.low)) - 1).T.reshape(1, 1, 1, -1, 3)
+        return torch.nn.functional.grid_sample(self.grid, where, padding_mode="border", align_corners=True).flatten()
+
     def nearest_thing(self, p: Tensor) -> Tensor:
         """Index (N,) of the material whose surface is nearest."""
         return torch.stack([d.abs() for d in self.distances(p)]).argmin(0)
@@ -161,29 +169,31 @@ class Solid:
         """Outward normals (3, N) of the given things."""
         return normalize(gradient(lambda q: torch.stack(list(self.distances(q))).gather(0, thing[None])[0], p, 6e-4))
 
-    def march(self, origin: Tensor, direction: Tensor) -> Tensor:
-        """Distance (N,) along each ray to the first surface, inf where there is none."""
+    def march(self, origin: Tensor, direction: Tensor, exact: bool = True) -> Tensor:
+        """Distance (N,) along each ray to the first surface, inf where there is none; by the grid alone if not `exact`."""
         inverse = 1 / torch.where(direction.abs() < 1e-9, torch.full_like(direction, 1e-9), direction)
         a, b = (self.low - origin) * inverse, (self.high - origin) * inverse
         near, far = torch.minimum(a, b).amax(0).clamp_min(0), torch.maximum(a, b).amin(0)
         found = torch.full_like(near, math.inf)
         ids = (near < far).nonzero().squeeze(1)
         t, far, origin, direction = near[ids], far[ids], origin[:, ids], direction[:, ids]
-        strides = vector(self.shape[1] * self.shape[2], self.shape[2], 1).long()
-        limit = vector(*(n - 1 for n in self.shape))
         for _ in range(120):
             if not len(ids):
                 break
             p = origin + direction * t
-            cell = ((p - self.low) / self.cell).floor().clamp_min(0).minimum(limit).long()
-            step = self.bound[(cell * strides).sum(0)]
-            close = (step < self.cell).nonzero().squeeze(1)
-            exact = self.distance(p[:, close])
-            hit = exact < TOUCH
-            found[ids[close[hit]]] = t[close[hit]]
-            step[close] = torch.where(hit, torch.full_like(exact, math.inf), (exact * self.relax).clamp_min(TOUCH))
+            d = self.interpolated(p)
+            if exact:
+                close = (d < 2 * self.cell).nonzero().squeeze(1)
+                step = (d - 0.6 * self.cell) * self.relax
+                d[close] = self.distance(p[:, close])
+                step[close] = (d[close] * self.relax).clamp_min(TOUCH)
+                hit = d < TOUCH
+            else:
+                step = (d * self.relax).clamp_min(0.4 * self.cell)
+                hit = d < 0.1 * self.cell
+            found[ids[hit]] = t[hit]
             t = t + step
-            alive = (t < far).nonzero().squeeze(1)
+            alive = ((t < far) & ~hit).nonzero().squeeze(1)
             if len(alive) < len(ids):
                 ids, t, far, origin, direction = ids[alive], t[alive], far[alive], origin[:, alive], direction[:, alive]
         return found
@@ -295,7 +305,7 @@ class Studio:
 
     def __init__(self, scene: Scene) -> None:
         self.scene = scene
-        lights = Environment(self._lamps)
+        lights = Environment(lambda d: self._lamps(d) * (1 - self._backdrop_mask(d)))
         back = Environment(lambda d: self._back(d) * self._backdrop_mask(d))
         albedo = scene.floor.at(torch.zeros(3, 1)).albedo[:, 0]
         # floor = albedo / pi * (lamps + k * floor), with k the light that a backdrop of radiance one throws on the floor
@@ -369,7 +379,7 @@ class Bsdf:
         vh, nh = dot(self.v, half).clamp_min(1e-4), dot(self.n, half).clamp(0, 1)
         d, g1 = ggx(nh, self.alpha), smith(self.nv, self.alpha)
         coat = schlick(self.s.f0, vh) * (d * g1 * smith(nl, self.alpha) / (4 * self.nv * nl))
-        base = self.s.albedo * (1 - self.fresnel_v) * (1 - schlick(self.s.f0, nl)) * (1 / math.pi)
+        base = self.s.albedo * (1 - self.fresnel_v) / math.pi
         sheen = self.s.sheen * (1 - vh).clamp(0, 1) ** 4 / math.pi
         density = self.coat_chance * d * g1 / (4 * self.nv) + (1 - self.coat_chance) * nl / math.pi
         return (coat + base + sheen) * (nl * up), density * up
@@ -396,12 +406,13 @@ class Bsdf:
 class Tracer:
     """Renders a scene: `render` adds up passes of one sample per pixel."""
 
-    def __init__(self, scene: Scene, seed: int = 0) -> None:
-        self.scene, self.solid, self.studio, self.seed = scene, scene.solid, Studio(scene), seed
+    def __init__(self, scene: Scene, cells: int = 224, seed: int = 0) -> None:
+        self.scene, self.solid, self.studio, self.seed = scene, scene.solid.gridded(cells), Studio(scene), seed
         self.environment = self.studio.environment
+        self.lift = 0.8 * self.solid.cell  # where light leaves a surface, so far that the grid does not take it for a hit
         self.clear = any(material.glass for material in self.solid.materials)
-        self.blockers = self.solid.only(False) if self.clear else self.solid
-        self.panes = self.solid.only(True) if self.clear else None
+        self.blockers = self.solid.only(False).gridded(cells) if self.clear else self.solid
+        self.panes = self.solid.only(True).gridded(cells) if self.clear else None
 
     def render(self, width: int, height: int, passes: int, tolerance: float = 0.004, progress: Callable[[int], None] = lambda done: None) -> np.ndarray:
         """Linear RGB float32 (height, width, 3), exposed and cleaned of noise.
@@ -468,7 +479,7 @@ class Tracer:
         for bounce in range(depth):
             if not len(ids):
                 break
-            t = self.solid.march(origin, direction)
+            t = self.solid.march(origin, direction, exact=bounce == 0 or self.clear)
             to_floor = torch.where(direction[1] < -1e-6, -origin[1] / direction[1].clamp_max(-1e-6), torch.full_like(t, math.inf))
             on_floor = (to_floor < t) & (to_floor > 1e-4)
             t = torch.where(on_floor, to_floor, t)
@@ -491,7 +502,7 @@ class Tracer:
             absorption, on_floor = absorption[:, keep], on_floor[keep]
             if not len(ids):
                 break
-            normal, bent, surface, part = self._surface(p, direction, on_floor)
+            normal, bent, surface, part = self._surface(p, direction, on_floor, relief=bounce == 0)
             if bounce == 0:
                 features[:, ids] = torch.cat([surface.albedo, bent])
             numbers = [number(5 + 5 * bounce + k, ids) for k in range(5)]
@@ -508,7 +519,7 @@ class Tracer:
             if len(solid):
                 some = Surface(surface.albedo[:, solid], surface.f0[:, solid], surface.roughness[solid], surface.sheen[solid])
                 bsdf = Bsdf(some, bent[:, solid], -direction[:, solid])
-                base = p[:, solid] + normal[:, solid] * (3 * TOUCH)
+                base = p[:, solid] + normal[:, solid] * self.lift
                 lamp, lamp_pdf = self.environment.sample(numbers[0][solid], numbers[1][solid])
                 value, own_pdf = bsdf.value(lamp)
                 facing = (dot(normal[:, solid], lamp) > 1e-4) & (luminance(value) > 0)
@@ -529,7 +540,7 @@ class Tracer:
             origin, direction = next_origin[:, keep], next_direction[:, keep]
         return radiance, features
 
-    def _surface(self, p: Tensor, direction: Tensor, on_floor: Tensor) -> tuple[Tensor, Tensor, Surface, Tensor]:
+    def _surface(self, p: Tensor, direction: Tensor, on_floor: Tensor, relief: bool) -> tuple[Tensor, Tensor, Surface, Tensor]:
         """Normal, bent normal, surface and index of the part (-1 is the floor) at points (3, N); normals face the ray."""
         n = p.shape[1]
         normal = vector(0, 1, 0).repeat(1, n)
@@ -549,7 +560,7 @@ class Tracer:
             there = p[:, here]
             if k >= 0 and not material.glass:
                 normal[:, here] *= -torch.sign(dot(normal[:, here], direction[:, here]))
-            bent[:, here] = material.bend(there, normal[:, here])
+            bent[:, here] = material.bend(there, normal[:, here]) if relief else normal[:, here]
             got = material.at(there)
             surface.albedo[:, here], surface.f0[:, here] = got.albedo, got.f0
             surface.roughness[here], surface.sheen[here] = got.roughness, got.sheen
@@ -589,15 +600,15 @@ class Tracer:
 
     def _visible(self, origin: Tensor, direction: Tensor) -> Tensor:
         """Part of the light (3, N) that arrives: 0 behind something, tinted behind glass."""
-        free = (self.blockers.march(origin, direction).isinf() & (direction[1] > 0)).float()
+        free = (self.blockers.march(origin, direction, exact=False).isinf() & (direction[1] > 0)).float()
         if self.panes is None:
             return free.expand(3, -1)
-        t = self.panes.march(origin, direction)
+        t = self.panes.march(origin, direction, exact=False)
         tint = torch.ones_like(origin)
         crossed = t.isfinite().nonzero().squeeze(1)
         if len(crossed):
             which = self.panes.nearest_thing(origin[:, crossed] + direction[:, crossed] * t[crossed])
-            shadows = torch.stack([vector(*material.glass.shadow)[:, 0] for material in self.panes.materials if material.glass], dim=1)
+            shadows = torch.stack([vector(*material.glass.shadow)[:, 0] for material in self.solid.materials if material.glass], dim=1)
             tint[:, crossed] = shadows[:, which]
         return tint * free
 

@@ -1,0 +1,284 @@
+"""Style: sizes, strength, alpha, presets and style pictures, fallbacks, recipes, stopping; with tiny networks."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+from shelf import Shelf, finish, row, write_photo
+from torch import nn
+
+from engine import image, presets
+from engine.device import Device
+from engine.models import features, gatys, vgg
+from engine.models.gatys import BACKBONES
+from engine.request import Progress, RequestError, Result, StyleRequest, from_recipe
+from engine.settings import Settings
+from engine.style import stylize
+
+
+def tiny_features() -> features.Features:
+    torch.manual_seed(0)
+    return features.Features()  # of the shipped widths, since presets fit no other
+
+
+def tiny_vgg() -> vgg.VGG19:
+    torch.manual_seed(0)
+    return vgg.VGG19((4, 4, 4, 4, 4))
+
+
+def shelf(*, hub: nn.Module | None = None, embedded: nn.Module | None = None) -> Shelf:
+    return Shelf((row("features", "features"), embedded or tiny_features()), (row("vgg19", "features", hub=True), hub))
+
+
+class OnGpu(Device):
+    """A device that says it is a GPU."""
+
+    @property
+    def is_cuda(self) -> bool:
+        return True
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> str:
+    return write_photo(tmp_path / "photo.png")
+
+
+@pytest.fixture
+def artwork(tmp_path: Path) -> str:
+    return write_photo(tmp_path / "artwork.png", 80, 96, seed=7)
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    """With the statistics of one preset, measured by the tiny network on noise."""
+    folder = tmp_path / "weights"
+    folder.mkdir()
+    network = tiny_features()
+    style = gatys.measure(network, BACKBONES["features"], torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(1)))
+    save_file(presets.pack("starry-night", style), folder / presets.FILE, metadata={"network": presets.fingerprint(network)})
+    return Settings(weights=folder)
+
+
+def run(weights: Shelf, photo: str, style: str, settings: Settings | None = None, device: Device | None = None, **request: Any) -> Result:
+    asked = StyleRequest(photo, style, **({"size_px": 64, "steps": 2} | request))
+    return finish(stylize(asked, weights, device or Device(), settings or Settings()))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("width", "height", "size_px", "expected"), [(90, 70, 64, (64, 50)), (90, 70, 128, (128, 100)), (20, 60, 64, (21, 64))])
+def test_the_longer_side_is_what_was_asked_for(tmp_path: Path, artwork: str, width: int, height: int, size_px: int, expected: tuple[int, int]) -> None:
+    result = run(shelf(), write_photo(tmp_path / "p.png", width, height), artwork, size_px=size_px)
+    picture, before = result.pictures[0], result.before
+    assert (picture.width, picture.height) == expected
+    assert before is not None
+    assert (before.width, before.height) == expected
+
+
+def test_a_small_photo_is_enlarged_and_the_notes_say_so(tmp_path: Path, artwork: str) -> None:
+    small = write_photo(tmp_path / "p.png", 30, 20)
+    assert run(shelf(), small, artwork).notes.remarks == ("The photo was enlarged from 30 to 64 pixels.",)
+    large = write_photo(tmp_path / "p.png", 90, 20)
+    assert run(shelf(), large, artwork).notes.remarks == ()
+
+
+@pytest.mark.parametrize("strength", [0.0, 0.25])
+def test_strength_goes_from_the_photo_to_the_full_effect(photo: str, artwork: str, strength: float) -> None:
+    full = run(shelf(), photo, artwork).pictures[0].pixels
+    part = run(shelf(), photo, artwork, strength=strength)
+    assert part.before is not None
+    before = part.before.pixels
+    assert torch.allclose(part.pictures[0].pixels, before + strength * (full - before), atol=1e-6)
+    if strength == 0:
+        assert torch.equal(part.pictures[0].pixels, before)
+
+
+def test_the_alpha_is_put_back(tmp_path: Path, artwork: str) -> None:
+    photo = write_photo(tmp_path / "p.png", 64, 48, mode="RGBA")
+    result = run(shelf(), photo, artwork).pictures[0]
+    known = image.load(photo)
+    assert result.alpha is not None
+    assert known.alpha is not None
+    assert torch.equal(result.alpha, known.alpha)
+
+
+def test_what_lies_under_transparency_has_no_influence(tmp_path: Path, artwork: str) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (48, 64, 4), dtype=np.uint8)
+    pixels[:, :32, 3], pixels[:, 32:, 3] = 0, 255
+    results = []
+    for hidden in (0, 200):
+        pixels[:, :32, :3] = hidden
+        Image.fromarray(pixels, "RGBA").save(tmp_path / "p.png")
+        results.append(run(shelf(), str(tmp_path / "p.png"), artwork).pictures[0].pixels)
+    assert torch.equal(*results)
+
+
+def test_the_same_request_gives_the_same_pixels(photo: str, artwork: str) -> None:
+    first, again, other = (run(shelf(), photo, artwork, seed=seed).pictures[0].pixels for seed in (3, 3, 4))
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+
+
+def test_a_preset_gives_what_its_artwork_gives(tmp_path: Path, photo: str, artwork: str) -> None:
+    network = tiny_features()
+    style = gatys.measure(network, BACKBONES["features"], image.load(artwork).pixels)
+    save_file(presets.pack("starry-night", style), tmp_path / presets.FILE)
+    by_preset = run(shelf(), photo, "starry-night", Settings(weights=tmp_path)).pictures[0].pixels
+    by_picture = run(shelf(), photo, artwork).pictures[0].pixels
+    assert float((by_preset - by_picture).abs().mean()) < 0.01
+
+
+def test_the_recipe_of_a_preset_is_the_request(photo: str, settings: Settings) -> None:
+    result = run(shelf(), photo, "starry-night", settings, strength=0.5)
+    assert result.recipe == StyleRequest("other.png", "starry-night", size_px=64, steps=2, strength=0.5).recipe()
+
+
+def test_a_recipe_names_a_style_picture_by_its_contents(photo: str, artwork: str) -> None:
+    recipe = run(shelf(), photo, artwork).recipe
+    assert recipe["style"] == "upload:" + hashlib.sha256(Path(artwork).read_bytes()).hexdigest()[:12]
+    assert not any(str(Path(artwork).parent) in str(value) for value in recipe.values())
+
+
+def test_a_recipe_with_a_style_picture_asks_for_it(photo: str, artwork: str) -> None:
+    recipe = run(shelf(), photo, artwork).recipe
+    with pytest.raises(RequestError, match=r"^This recipe was made with a style picture of its own; .*\.$"):
+        list(stylize(from_recipe(recipe, photo=photo), shelf(), Device(), Settings()))  # type: ignore[arg-type]
+    again = finish(stylize(from_recipe(recipe, photo=photo, style=artwork), shelf(), Device(), Settings()))  # type: ignore[arg-type]
+    assert again.recipe == recipe
+
+
+def test_a_style_that_is_neither_preset_nor_file_names_the_presets(photo: str) -> None:
+    with pytest.raises(RequestError, match=r"^There is no style 'stary-night'; give a picture file, or one of starry-night, .*\.$"):
+        run(shelf(), photo, "stary-night")
+
+
+@pytest.mark.parametrize(
+    ("mode", "size", "colour"),
+    [("RGB", (1, 1), (200, 30, 30)), ("RGB", (64, 64), (255, 255, 255)), ("L", (100, 2), 128), ("RGBA", (40, 40), (10, 200, 10, 0))],
+)
+def test_a_style_of_one_colour_is_one_sentence(tmp_path: Path, photo: str, mode: str, size: tuple[int, int], colour: Any) -> None:
+    Image.new(mode, size, colour).save(tmp_path / "style.png")
+    with pytest.raises(RequestError, match=r"^The style picture has only one colour; choose one with strokes or a pattern\.$"):
+        run(shelf(), photo, str(tmp_path / "style.png"))
+
+
+@pytest.mark.parametrize(("width", "height", "mode"), [(2, 2, "RGB"), (3, 90, "RGB"), (50, 50, "L"), (60, 40, "RGBA"), (1500, 20, "RGB")])
+def test_an_odd_style_picture_gives_a_finite_picture(tmp_path: Path, photo: str, width: int, height: int, mode: str) -> None:
+    style = write_photo(tmp_path / "style.png", width, height, seed=3, mode=mode)
+    pixels = run(shelf(), photo, style).pictures[0].pixels
+    assert torch.isfinite(pixels).all()
+    assert 0 <= float(pixels.min()) <= float(pixels.max()) <= 1
+
+
+@pytest.mark.parametrize(("width", "height", "mode"), [(1, 1, "RGB"), (2, 150, "RGB"), (40, 40, "RGBA"), (30, 30, "L")])
+def test_an_odd_photo_gives_a_finite_picture(tmp_path: Path, artwork: str, width: int, height: int, mode: str) -> None:
+    photo = write_photo(tmp_path / "p.png", width, height, mode=mode)
+    assert torch.isfinite(run(shelf(), photo, artwork).pictures[0].pixels).all()
+
+
+def test_a_file_that_is_no_picture_is_refused_before_a_network_is_fetched(tmp_path: Path, photo: str) -> None:
+    (tmp_path / "style.jpg").write_text("not a picture")
+    weights = shelf()
+    with pytest.raises(RequestError):
+        run(weights, photo, str(tmp_path / "style.jpg"))
+    with pytest.raises(RequestError):
+        run(weights, str(tmp_path / "style.jpg"), photo)
+    assert weights.asked == []
+
+
+@pytest.mark.parametrize(
+    ("network", "on_gpu", "asked"),
+    [
+        ("auto", False, ["features"]),
+        ("auto", True, ["vgg19"]),
+        ("embedded", True, ["features"]),
+        ("hub", False, ["vgg19"]),
+        ("vgg19", False, ["vgg19"]),
+        ("features", True, ["features"]),
+    ],
+)
+def test_the_network_is_the_one_that_was_wished_for(photo: str, artwork: str, network: str, on_gpu: bool, asked: list[str]) -> None:
+    weights = shelf(hub=tiny_vgg())
+    result = run(weights, photo, artwork, device=OnGpu() if on_gpu else Device(), network=network)
+    assert weights.asked == asked
+    assert result.notes.networks == tuple(asked)
+    assert result.notes.fallbacks == ()
+
+
+def test_without_the_hub_the_embedded_network_answers_and_says_why(photo: str, artwork: str) -> None:
+    result = run(shelf(hub=None), photo, artwork, network="vgg19")
+    assert result.notes.networks == ("features",)
+    assert result.notes.fallbacks == ("vgg19 could not be loaded because the Hub cannot be reached, so features was used instead.",)
+
+
+def test_a_preset_is_painted_by_the_network_it_was_made_for(photo: str, settings: Settings) -> None:
+    weights = shelf(hub=tiny_vgg())
+    assert run(weights, photo, "starry-night", settings, OnGpu()).notes.fallbacks == ()
+    assert run(weights, photo, "starry-night", settings, network="vgg19").notes.fallbacks == (
+        "The presets are made for features, so it was used instead of vgg19.",
+    )
+    assert weights.asked == ["features", "features"]
+
+
+def test_a_network_that_serves_something_else_is_one_sentence(photo: str, artwork: str) -> None:
+    with pytest.raises(RequestError, match=r"^There is no network 'restore' for styles; choose auto, embedded, hub, features or vgg19\.$"):
+        run(shelf(), photo, artwork, network="restore")
+
+
+def test_the_first_step_brings_a_preview_at_the_size_of_the_result(photo: str, artwork: str) -> None:
+    events = list(stylize(StyleRequest(photo, artwork, size_px=200, steps=2), shelf(), Device(), Settings()))  # type: ignore[arg-type]
+    steps = [e for e in events if isinstance(e, Progress) and e.total]
+    assert [(e.done, e.total) for e in steps] == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    assert steps[0].preview is not None
+    assert (steps[0].preview.width, steps[0].preview.height) == (200, 156)
+    assert steps[0].message == "Painting with features: step 1 of 4"
+
+
+def test_a_preview_comes_every_second(photo: str, artwork: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [0.0]
+    monkeypatch.setattr("engine.style.time.monotonic", lambda: clock[0])
+    shown = []
+    for event in stylize(StyleRequest(photo, artwork, size_px=64, steps=20), shelf(), Device(), Settings()):  # type: ignore[arg-type]
+        clock[0] += 0.25
+        if isinstance(event, Progress) and event.preview is not None:
+            shown.append(event.done)
+    assert shown == [1, 5, 9, 13, 17]
+
+
+def test_closing_stops_within_one_step_and_frees_the_device(photo: str, artwork: str) -> None:
+    looks = []
+
+    class Counting(features.Features):
+        def forward(self, x: torch.Tensor, depth: int = 5) -> list[torch.Tensor]:
+            looks.append(time.monotonic())
+            return super().forward(x, depth)
+
+    device, weights = Device(), shelf(embedded=Counting())
+    work = stylize(StyleRequest(photo, artwork, size_px=64, steps=1000), weights, device, Settings())  # type: ignore[arg-type]
+    while not (isinstance(event := next(work), Progress) and event.done == 3):
+        pass
+    seen = len(looks)
+    work.close()  # type: ignore[attr-defined]
+    assert len(looks) == seen
+    assert run(weights, photo, artwork, device=device).pictures
+
+
+def test_an_uneven_thread_of_control_changes_nothing(photo: str, artwork: str) -> None:
+    """A page resumes a generator from several threads."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    work = stylize(StyleRequest(photo, artwork, size_px=64, steps=3), shelf(), Device(), Settings())  # type: ignore[arg-type]
+    last: Any = None
+    with ThreadPoolExecutor(1) as one, ThreadPoolExecutor(1) as other:
+        for turn in range(1000):
+            if (event := (one, other)[turn % 2].submit(next, work, None).result()) is None:
+                break
+            last = event
+    assert isinstance(last, Result)
+    assert torch.equal(last.pictures[0].pixels, run(shelf(), photo, artwork, steps=3).pictures[0].pixels)

@@ -286,7 +286,7 @@ def _runner(network: Network) -> Callable[[Tensor], Tensor]:
     from engine import tiles
 
     def run(x: Tensor) -> Tensor:
-        steps = tiles.run(network, x, network.weight.tiling, memory=Settings().tile_memory)
+        steps = tiles.run(network, x, network.weight.tiling, memory=Settings.from_environment().tile_memory)
         while True:
             try:
                 next(steps)
@@ -304,7 +304,7 @@ def _mean(values: Iterator[float]) -> float:
 def _load(name: str) -> Network:
     from engine.weights import Weights
 
-    loading = Weights(Device(), Settings()).load(name)
+    loading = Weights(Device(), Settings.from_environment()).load(name)
     while True:
         try:
             next(loading)

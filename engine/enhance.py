@@ -25,9 +25,9 @@ SCALES = {"upscale-x2": 2, "upscale-x4": 4}
 PREVIEW_PX = 768  # longer side of a preview
 PREVIEW_EVERY_S = 1.0
 _DOING = {"restore": "Cleaning", "deblur": "Sharpening", "inpaint": "Filling", "upscale-x2": "Enlarging x2", "upscale-x4": "Enlarging x4"}
-_WEIGHTLESS = {
-    "deblur": ("unsharp masking", "The photo was sharpened by unsharp masking, without a network."),
-    "inpaint": ("smooth fill", "The holes were filled smoothly from their edges, without a network."),
+_WEIGHTLESS = {  # what answers a step without a network: its name, and what it did
+    "deblur": ("unsharp masking", "the photo was sharpened by unsharp masking"),
+    "inpaint": ("smooth fill", "the holes were filled smoothly from their edges"),
 }
 _FILL_PX = 2048  # side of the area that is filled at full size; a larger one is filled at this size and enlarged
 _FILL_CONTEXT_PX = 8
@@ -68,15 +68,17 @@ class _Answer:
 def _answer(step: str, names: tuple[str, ...], weights: Weights) -> Generator[Progress, None, _Answer]:
     from engine.weights import WeightsUnavailable
 
-    if not names:
-        return _Answer(step, None, (_WEIGHTLESS[step][1],))
-    try:
-        network, fallbacks = yield from weights.load_first(names)
-    except WeightsUnavailable as error:
-        if step not in _WEIGHTLESS:
-            raise
-        return _Answer(step, None, (str(error), _WEIGHTLESS[step][1]))
-    return _Answer(step, network, fallbacks)
+    reason = f"No network for {step} comes with Vitrine."
+    if names:
+        try:
+            network, fallbacks = yield from weights.load_first(names)
+        except WeightsUnavailable as error:
+            if step not in _WEIGHTLESS:
+                raise
+            reason = str(error)
+        else:
+            return _Answer(step, network, fallbacks)
+    return _Answer(step, None, (f"{reason.rstrip('.')}, so {_WEIGHTLESS[step][1]}.",))
 
 
 def _check_result_size(header: Header, steps: tuple[str, ...], settings: Settings) -> None:

@@ -15,7 +15,7 @@ from shelf import finish, shelf, slowly, write_networks, write_photo
 from torch import Tensor
 
 from engine import EngineFailure, Studio
-from engine.request import EnhanceRequest, GenerateRequest, Progress, RequestError
+from engine.request import EnhanceRequest, GenerateRequest, Progress, RequestError, StyleRequest
 from engine.settings import Settings
 
 
@@ -51,6 +51,20 @@ def test_a_photo_is_cleaned_and_enlarged(studio: Studio, photo: str) -> None:
 def test_products_are_generated_and_enlarged(studio: Studio) -> None:
     result = finish(studio.run(GenerateRequest("watch", 3, 5, scale=4, network="embedded")))
     assert {(p.width, p.height) for p in result.pictures} == {(256, 256)}
+
+
+def test_a_photo_is_repainted_in_the_manner_of_a_picture(studio: Studio, photo: str, tmp_path: Path) -> None:
+    style = write_photo(tmp_path / "style.png", 80, 80, seed=1)
+    result = finish(studio.run(StyleRequest(photo, style=style, size_px=64, steps=2, network="embedded")))
+    assert (result.pictures[0].width, result.pictures[0].height) == (64, 47)
+    assert result.notes.networks == ("features",)
+
+
+def test_the_presets_are_listed_with_their_artists(studio: Studio) -> None:
+    presets = studio.presets()
+    assert len({preset.name for preset in presets}) == len(presets) >= 8
+    assert all(preset.title and preset.artist and preset.licence for preset in presets)
+    assert StyleRequest("photo.png").style in {preset.name for preset in presets}
 
 
 def test_the_same_request_gives_the_same_pixels_in_another_studio(networks: Path, photo: str) -> None:

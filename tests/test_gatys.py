@@ -15,7 +15,7 @@ from engine.models import features, gatys, vgg
 from engine.models.gatys import BACKBONES, Backbone, Moments, Objective, measure, moments, paint, recoloured, root, wasserstein
 from engine.settings import ROOT
 
-TINY = Backbone(style=(1.0, 1.0, 1.0, 2.0), content=3, multiple_px=8, reach_px=16, bytes_per_px=600)
+TINY = Backbone(style=(1.0, 1.0, 1.0, 2.0), content=3, multiple_px=8, reach_px=16, bytes_per_px=900)
 
 
 @pytest.fixture(scope="module")

@@ -53,9 +53,9 @@ class Backbone:
 
 BACKBONES = {
     # conv4 decides how large the strokes are; conv5 adds grain and nothing else.
-    "features": Backbone(style=(1.0, 1.0, 1.0, 2.0), content=3, multiple_px=8, reach_px=16, bytes_per_px=600),
+    "features": Backbone(style=(1.0, 1.0, 1.0, 2.0), content=3, multiple_px=8, reach_px=16, bytes_per_px=900),
     # Gatys et al.: style from relu1_1 to relu5_1, content from relu4_2, which is engine.models.vgg's fifth.
-    "vgg19": Backbone(style=(1.0, 1.0, 1.0, 1.0, 0.0, 1.0), content=4, multiple_px=16, reach_px=80, bytes_per_px=3500),
+    "vgg19": Backbone(style=(1.0, 1.0, 1.0, 1.0, 0.0, 1.0), content=4, multiple_px=16, reach_px=80, bytes_per_px=5000),
 }
 
 
@@ -83,10 +83,15 @@ class Style:
 
 def moments(activation: Tensor) -> Moments:
     """Mean and covariance of the channels of (1, C, H, W)."""
-    a = activation.flatten(2)[0]
-    mean = a.mean(1)
-    a = a - mean[:, None]
-    return Moments(mean, a @ a.T / a.shape[1])
+    a = _rows(activation)
+    mean = a.mean(0)
+    a = a - mean
+    return Moments(mean, a.T @ a / len(a))
+
+
+def _rows(activation: Tensor) -> Tensor:
+    """(1, C, H, W) as (H W, C): without a copy in channels-last order, in which networks are held here."""
+    return activation.movedim(1, -1).flatten(0, 2)
 
 
 @torch.no_grad()
@@ -191,7 +196,7 @@ class Objective:
             follow = follow + (part * slope).sum()
         return torch.autograd.grad(follow, sight.pixels)[0]
 
-    def _rows(self, height: int, top: int, bottom: int) -> tuple[int, int]:
+    def _with_context(self, height: int, top: int, bottom: int) -> tuple[int, int]:
         """A strip with its context."""
         return max(0, top - self.backbone.reach_px), min(height, bottom + self.backbone.reach_px)
 
@@ -200,7 +205,7 @@ class Objective:
         """The content activations of the whole target."""
         parts = []
         for top, bottom in self.strips:
-            first, last = self._rows(target.shape[2], top, bottom)
+            first, last = self._with_context(target.shape[2], top, bottom)
             activation = self.eyes(target[:, :, first:last], self.backbone.content + 1)[-1]
             shrink = (last - first) // activation.shape[2]
             parts.append(activation[:, :, (top - first) // shrink : (bottom - first) // shrink])
@@ -215,7 +220,7 @@ class Objective:
         return self._sight(canvas, top, bottom)
 
     def _sight(self, canvas: Tensor, top: int, bottom: int) -> _Sight:
-        first, last = self._rows(canvas.shape[2], top, bottom)
+        first, last = self._with_context(canvas.shape[2], top, bottom)
         pixels = canvas[:, :, first:last].detach().requires_grad_(torch.is_grad_enabled())
         counts: list[int] = []
         sums: list[Tensor] = []
@@ -224,9 +229,9 @@ class Objective:
             shrink = (last - first) // activation.shape[2]
             own = activation[:, :, (top - first) // shrink : (bottom - first) // shrink]
             if k < len(self.backbone.style) and self.backbone.style[k]:
-                a = own.flatten(2)[0]
-                counts.append(a.shape[1])
-                sums += [a.sum(1), a @ a.T]
+                a = _rows(own)
+                counts.append(len(a))
+                sums += [a.sum(0), a.T @ a]
             if k == self.backbone.content:
                 content = (own - self._content[:, :, top // shrink : bottom // shrink]).square().sum()
         return _Sight(first, last, pixels, tuple(counts), tuple(sums), content)

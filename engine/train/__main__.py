@@ -76,10 +76,10 @@ def _gan(args: argparse.Namespace, settings: dict[str, Any]) -> Recipe:
 
 PRESETS: dict[str, dict[str, Preset]] = {
     "features": {"default": Preset(_features, {"steps": 2600}, "0.34 % error in conv5")},
-    "restore": {"default": Preset(_restore, {"steps": 9500}, "see weights/restore.md")},
+    "restore": {"default": Preset(_restore, {"steps": 9500}, "BSD68 sigma 25: 30.07 dB")},
     "upscale": {
         "x4": Preset(_upscale, {"scale": 4, "steps": 3600}, "Set5 30.99 dB, bicubic 28.62"),
-        "x2": Preset(_upscale, {"scale": 2, "steps": 1500, "crop_px": 128}, "see weights/upscale-x2.md"),
+        "x2": Preset(_upscale, {"scale": 2, "steps": 1500, "crop_px": 128}, "Set5 37.17 dB, bicubic 33.94"),
     },
     "gan": {"studio": Preset(_gan, {"steps": 5200, "vae_share": 9 / 13}, "99.7 % of samples in their category")},
 }

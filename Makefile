@@ -16,11 +16,12 @@ run: .venv/ready
 test: .venv/ready-to-test
 	$(BIN)/python -m pytest $(ARGS)
 
+# Warnings are errors by pyproject.toml, which also names the few of Gradio that are not.
 check: .venv/ready-to-test
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy engine gradio_ui app.py
-	$(BIN)/python -m pytest -W error $(ARGS)
+	$(BIN)/python -m pytest $(ARGS)
 
 screenshot: .venv/ready-to-test
 	$(BIN)/python tests/screenshot.py docs/page.png

@@ -238,7 +238,8 @@ def test_the_suffixes_are_those_that_the_door_can_write() -> None:
 
 
 SLOW = """
-import sys
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background inherits that it is ignored
 sys.path.insert(0, "tests")
 from shelf import shelf, slowly
 from engine import Studio, __main__ as command_line

@@ -176,7 +176,6 @@ def test_a_mistake_is_answered_with_one_sentence(url: str, verb: str, settings: 
 @pytest.fixture(scope="module")
 def real_url() -> Iterator[str]:
     """The page over the real studio, offline, with the networks that come with it."""
-    pytest.importorskip("engine.presets")
     from engine import Studio
 
     with pytest.MonkeyPatch.context() as patch:

@@ -81,6 +81,18 @@ class Style:
         return Style(self.colour.to(device), tuple(layer.to(device) for layer in self.layers))
 
 
+def mixed(styles: Sequence[Style], shares: Sequence[float]) -> Style:
+    """The style between several: the mean of their moments by `shares`, which sum to 1."""
+
+    def between(parts: Sequence[Moments]) -> Moments:
+        mean = sum((share * part.mean for share, part in zip(shares, parts, strict=True)), torch.zeros_like(parts[0].mean))
+        covariance = sum((share * part.covariance for share, part in zip(shares, parts, strict=True)), torch.zeros_like(parts[0].covariance))
+        return Moments(mean, covariance)
+
+    layers = zip(*(style.layers for style in styles), strict=True)
+    return Style(between([style.colour for style in styles]), tuple(between(parts) for parts in layers))
+
+
 def moments(activation: Tensor) -> Moments:
     """Mean and covariance of the channels of (1, C, H, W)."""
     a = _rows(activation)
@@ -106,18 +118,27 @@ def root(covariance: Tensor, power: float = 0.5, floor: float = 0.0) -> Tensor:
     return (vectors * (values.clamp(min=0) + floor).pow(power)) @ vectors.T
 
 
-def recoloured(photo: Tensor, colour: Moments, floor: float = 1e-3) -> Tensor:
-    """The photo (1, 3, H, W) moved to the colour moments of a style by the linear map that moves colours least.
+def transport(own: Moments, target: Moments, floor: float = 1e-3) -> Tensor:
+    """The symmetric matrix (C, C), in float64, that takes a covariance to another and moves the points least.
 
-    T = A^-1/2 (A^1/2 B A^1/2)^1/2 A^-1/2 with A the photo's covariance and B the style's. `floor` is a variance added
-    to both, so that the noise of an almost flat photo is not raised to the contrast of an artwork.
+    T = A^-1/2 (A^1/2 B A^1/2)^1/2 A^-1/2 with A the covariance of `own` and B the target's (Monge-Kantorovich between
+    Gaussians). `floor` is a variance added to both, so that the noise of an almost flat photo is not raised to the
+    contrast of an artwork.
     """
-    own = moments(photo)
     half = root(own.covariance, 0.5, floor)
     inverse = root(own.covariance, -0.5, floor)
-    target = colour.covariance.double() + floor * torch.eye(3, dtype=torch.float64, device=photo.device)
-    transform = (inverse @ root(half @ target @ half) @ inverse).to(photo.dtype)
-    moved = transform @ (photo.flatten(2)[0] - own.mean[:, None]) + colour.mean[:, None]
+    wanted = target.covariance.double() + floor * torch.eye(len(half), dtype=torch.float64, device=half.device)
+    return inverse @ root(half @ wanted @ half) @ inverse
+
+
+def recoloured(photo: Tensor, colour: Moments, floor: float = 1e-3, *, like: Tensor | None = None) -> Tensor:
+    """The photo (1, 3, H, W) moved to the colour moments of a style by the linear map that moves colours least; `floor` as in `transport`.
+
+    like: what the photo's own moments are taken from, such as a smaller copy; the photo itself if not given.
+    """
+    own = moments(photo if like is None else like)
+    matrix = transport(own, colour, floor).to(photo.dtype)
+    moved = matrix @ (photo.flatten(2)[0] - own.mean[:, None]) + colour.mean[:, None]
     return moved.view_as(photo).clamp(0, 1)
 
 

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -164,11 +165,43 @@ def checkpoint(name: str) -> bytes:
     # A random network answers near zero; around grey, nothing of it is lost to the clamp.
     for key in {"realesrgan-x4": ["conv_last.bias"], "realesrgan-x2": ["conv_last.bias"]}.get(name, []):
         state[key] += 0.5
+    if name.startswith("johnson-"):
+        return onnx_model(*(onnx_tensor(key, tensor) for key, tensor in state.items()))
     if name in ("vgg19", "realesrgan-x4", "lama"):
         return save({key: tensor.contiguous() for key, tensor in state.items()})
     stream = io.BytesIO()
     torch.save({"realesrgan-x2": {"params_ema": state}, "scunet": state}.get(name, {"params": state}), stream)
     return stream.getvalue()
+
+
+def onnx_model(*tensors: bytes) -> bytes:
+    """A ModelProto whose graph has these initialisers, among the kinds of field that an exporter writes; the graph ends the file."""
+    node = onnx_field(1, b"input1") + onnx_field(2, b"output1") + onnx_field(4, b"Relu")
+    graph = onnx_field(1, node) + onnx_field(2, b"torch-jit-export") + b"".join(onnx_field(5, tensor) for tensor in tensors)
+    graph += onnx_field(11, onnx_field(1, b"input1")) + onnx_field(12, onnx_field(1, b"output1"))
+    head = onnx_field(1, 3) + onnx_field(2, b"pytorch") + onnx_field(3, b"1.1") + onnx_field(8, onnx_field(2, 9))
+    return head + onnx_field(7, graph)
+
+
+def onnx_tensor(name: str, tensor: Any) -> bytes:
+    """A TensorProto with its numbers as raw_data."""
+    import torch
+
+    kind = {torch.float32: 1, torch.int64: 7, torch.float16: 10}[tensor.dtype]
+    dims = b"".join(onnx_field(1, side) for side in tensor.shape)
+    return dims + onnx_field(2, kind) + onnx_field(8, name.encode()) + onnx_field(9, tensor.contiguous().numpy().tobytes())
+
+
+def onnx_field(number: int, value: int | bytes) -> bytes:
+    """One field of a protobuf message: a varint, or bytes after their length."""
+    if isinstance(value, int):
+        return onnx_varint(number << 3) + onnx_varint(value)
+    return onnx_varint(number << 3 | 2) + onnx_varint(len(value)) + value
+
+
+def onnx_varint(value: int) -> bytes:
+    """Seven bits a byte, the lowest first, the top bit set on all but the last."""
+    return bytes([value]) if value < 128 else bytes([value & 127 | 128]) + onnx_varint(value >> 7)
 
 
 def _vgg19() -> dict:
@@ -221,6 +254,16 @@ def _lama() -> dict:
     return {key.removeprefix("model."): tensor for key, tensor in LaMa(in_nc=4, out_nc=3).state_dict().items()}
 
 
+def _johnson() -> dict:
+    """A random network paints around black in steps of one grey level; here around grey in a hundred."""
+    from engine.models.transformer import TransformerNet
+
+    state = TransformerNet((4, 6, 8), 2).state_dict()
+    state["deconv3.conv2d.weight"] *= 100
+    state["deconv3.conv2d.bias"] += 127
+    return state
+
+
 _STATES = {
     "vgg19": _vgg19,
     "realesrgan-x4": lambda: _rrdb(3),
@@ -229,4 +272,5 @@ _STATES = {
     "scunet": _scunet,
     "nafnet-gopro": _nafnet,
     "lama": _lama,
+    **{f"johnson-{style}": _johnson for style in ("mosaic", "candy", "udnie", "pointilism")},
 }

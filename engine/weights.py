@@ -1,9 +1,9 @@
 """The table of networks, and the way from a name in it to a network that is ready to run.
 
 `Weights.load(name)` looks for the file in the folder of the settings (VITRINE_WEIGHTS), in `weights/`, in the Hub's
-cache and on the Hub; checks size and SHA-256; reads tensors and nothing else (safetensors, or a `.pth` with
-`weights_only=True`); builds the network strictly; and keeps it, the least recently used leaving first. What cannot be
-had is one sentence, so that the embedded network can answer and say why.
+cache and on the Hub; checks size and SHA-256; reads tensors and nothing else (safetensors, the initialisers of an
+`.onnx`, or a `.pth` with `weights_only=True`); builds the network strictly; and keeps it, the least recently used
+leaving first. What cannot be had is one sentence, so that the embedded network can answer and say why.
 
 `python -m engine.weights` has the commands that keep the table honest: `pin NAME` asks the Hub for revision, size and
 hash of a row, `index` writes size and hash of the embedded files, `table` writes `weights/README.md`.
@@ -29,6 +29,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from engine.device import is_out_of_memory
+from engine.onnx import initialisers
 from engine.request import Progress, RequestError
 from engine.settings import ROOT, Settings
 from engine.tiles import Tiling
@@ -75,7 +76,7 @@ class Weight:
     """
 
     name: str
-    task: str  # the step it serves (restore, deblur, inpaint, upscale-x2, upscale-x4, generate), or features
+    task: str  # the step it serves (restore, deblur, inpaint, upscale-x2, upscale-x4, generate, style), or features
     network: str
     file: str
     licence: str
@@ -115,6 +116,9 @@ def _with_index(row: Weight, index: Mapping[str, Mapping[str, Any]]) -> Weight:
 
 _OURS = "Vitrine, trained by engine/train"
 _ESRGAN = "Xintao Wang et al., Real-ESRGAN (2021)"
+_JOHNSON = "Justin Johnson et al. (2016); weights by the ONNX model zoo, after pytorch/examples"
+# Context for tiles that are given the picture's statistics; multiples of 8, because below 8 px there is nothing to reflect.
+_JOHNSON_TILING = Tiling(overlap_px=60, multiple_px=8, bytes_per_px=1000, most_px=1024)
 
 _ROWS = (
     Weight(
@@ -268,6 +272,66 @@ _ROWS = (
         revision="98ab7cface89a594b381f32fc7a9f2cae3f91ccc",
         sha256="326ae1889b92d07c8819c35eaf561f8b290d057536eeb12524b72997f31005ec",
         tiling=Tiling(overlap_px=64, multiple_px=8, blend=True, bytes_per_px=1500, most_px=768),
+    ),
+    Weight(
+        name="johnson-mosaic",
+        task="style",
+        network="transformation network, one style",
+        file="mosaic-9.onnx",
+        licence="BSD-3-Clause",
+        credit=_JOHNSON,
+        builder="engine.models.transformer:from_state_dict",
+        repo="onnxmodelzoo/mosaic-9",
+        revision="9a267ba8540fba8fb12bc78f3770e0fd9c923c56",
+        size=6728029,
+        sha256="fa646dedade881243f8d5a2ceb7de2b93675b21fc24f7482894ac4851a9a0a47",
+        tiling=_JOHNSON_TILING,
+        half=True,
+    ),
+    Weight(
+        name="johnson-candy",
+        task="style",
+        network="transformation network, one style",
+        file="candy-9.onnx",
+        licence="BSD-3-Clause",
+        credit=_JOHNSON,
+        builder="engine.models.transformer:from_state_dict",
+        repo="onnxmodelzoo/candy-9",
+        revision="f24fcf558bd4564360f41cf3b5321975a33f962f",
+        size=6728029,
+        sha256="9d11a3529d1e547da6ae07201d93484dbab2ec0a3614535752c8f40f0fe2968a",
+        tiling=_JOHNSON_TILING,
+        half=True,
+    ),
+    Weight(
+        name="johnson-udnie",
+        task="style",
+        network="transformation network, one style",
+        file="udnie-9.onnx",
+        licence="BSD-3-Clause",
+        credit=_JOHNSON,
+        builder="engine.models.transformer:from_state_dict",
+        repo="onnxmodelzoo/udnie-9",
+        revision="ab74109f694dc8117f5e39a8571ac53bf83618f6",
+        size=6728029,
+        sha256="8656b6ce7dec8f22ee13c2d557d6b67bd6f550dde88d0f2e7c9972aeb765cc0d",
+        tiling=_JOHNSON_TILING,
+        half=True,
+    ),
+    Weight(
+        name="johnson-pointilism",
+        task="style",
+        network="transformation network, one style",
+        file="pointilism-9.onnx",
+        licence="BSD-3-Clause",
+        credit=_JOHNSON,
+        builder="engine.models.transformer:from_state_dict",
+        repo="onnxmodelzoo/pointilism-9",
+        revision="d9c3c80c36d238db4155f3029f996ce62b3c101f",
+        size=6728029,
+        sha256="5ee2b8d4d6bc60a777f54e0fe96a1b717360a004b79d56c67390d4a975b14d98",
+        tiling=_JOHNSON_TILING,
+        half=True,
     ),
 )
 
@@ -523,6 +587,8 @@ def _read(file: Path, ignored: tuple[str, ...]) -> dict[str, Tensor]:
 
         with safe_open(file, framework="pt") as opened:
             return {key: opened.get_tensor(key) for key in opened.keys() if not key.startswith(ignored)}  # noqa: SIM118 (no mapping)
+    if file.suffix == ".onnx":
+        return {key: tensor for key, tensor in initialisers(file).items() if not key.startswith(ignored)}
     import torch
 
     state = torch.load(file, map_location="cpu", weights_only=True)

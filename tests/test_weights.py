@@ -23,11 +23,11 @@ from torch import Tensor, nn
 
 from engine import weights as module
 from engine.device import Device
-from engine.models import vgg
+from engine.models import transformer, vgg
 from engine.request import Progress, RequestError
 from engine.settings import ROOT, Settings
 from engine.weights import TABLE, Network, Weight, Weights, WeightsUnavailable
-from tests.hub import COMMIT, Hub, checkpoint, serve_hub  # noqa: F401 (the fixture)
+from tests.hub import COMMIT, Hub, checkpoint, onnx_model, onnx_tensor, serve_hub  # noqa: F401 (the fixture)
 
 HUB_ROWS = [row for row in TABLE if not row.embedded]
 BIG = 3_000_000  # bytes: three seconds from a slow Hub
@@ -93,13 +93,14 @@ def refusal(weights: Weights, name: str) -> str:
 
 def test_names_are_unique_and_every_task_is_a_known_one() -> None:
     assert len({row.name for row in TABLE}) == len(TABLE)
-    assert {row.task for row in TABLE} == {"features", "restore", "deblur", "inpaint", "upscale-x2", "upscale-x4", "generate"}
+    assert {row.task for row in TABLE} == {"features", "restore", "deblur", "inpaint", "upscale-x2", "upscale-x4", "generate", "style"}
 
 
 def test_the_issues_networks_are_all_there() -> None:
     embedded = {row.name for row in TABLE if row.embedded}
     assert embedded == {"features", "restore", "upscale-x2", "upscale-x4", "studio"}
-    assert {row.name for row in HUB_ROWS} == {"vgg19", "realesrgan-x4", "realesrgan-x2", "realesr-general-x4", "scunet", "nafnet-gopro", "lama"}
+    photos = {"vgg19", "realesrgan-x4", "realesrgan-x2", "realesr-general-x4", "scunet", "nafnet-gopro", "lama"}
+    assert {row.name for row in HUB_ROWS} == photos | {"johnson-mosaic", "johnson-candy", "johnson-udnie", "johnson-pointilism"}
 
 
 @pytest.mark.parametrize("row", TABLE, ids=lambda row: row.name)
@@ -187,6 +188,45 @@ def test_vgg_from_the_hub_gives_gatys_layers_and_leaves_the_classifier_unread(hu
     layers[-1].sum().backward()
     assert x.grad is not None
     assert all(not p.requires_grad for p in network.module.parameters())
+
+
+@pytest.mark.parametrize("row", [row for row in HUB_ROWS if row.name.startswith("johnson-")], ids=lambda row: row.name)
+def test_a_style_from_the_hub_runs_by_its_own_statistics_or_by_given_ones(row: Weight, hub: Hub, tmp_path: Path) -> None:
+    weights = shelf(hub.table(row.name), tmp_path)
+    network = load(weights, row.name)
+    torch.manual_seed(1)
+    x = torch.rand(1, 3, 24, 32)
+    y = network(x)
+    assert y.shape == x.shape
+    assert y.dtype == torch.float32
+    assert y.amin() >= 0
+    assert y.amax() <= 1
+    assert y.std() > 0.05
+    statistics = network.module.measure(x)
+    torch.testing.assert_close(network(x, statistics), y)
+    with pytest.raises(ValueError, match="Statistics"):
+        network(x, statistics[:, :, 1:])
+    assert shelf(weights.table, tmp_path).where(row.name) == "cache"
+
+
+def test_an_onnx_file_of_another_network_is_one_sentence(hub: Hub, tmp_path: Path) -> None:
+    row = replace(ROWS["johnson-candy"], size=None, sha256="")
+    tensors = [onnx_tensor(key, tensor) for key, tensor in transformer.TransformerNet((2, 2, 2), 1).state_dict().items()]
+    contents = {
+        "fewer": onnx_model(*tensors[1:]),
+        "more": onnx_model(*tensors, onnx_tensor("res1.in1.running_mean", torch.zeros(2))),
+        "none": onnx_model(),
+        "other shapes": onnx_model(onnx_tensor("conv1.conv2d.weight", torch.zeros(2, 3, 5, 5)), *tensors[1:]),
+        "noise": b"\xff" * 100,
+        "half": onnx_model(*tensors)[:-20],
+        "nothing": b"",
+    }
+    for content in contents.values():
+        (tmp_path / "johnson-candy.onnx").write_bytes(content)
+        assert "johnson-candy.onnx does not hold the weights of this network" in refusal(shelf((row,), tmp_path), "johnson-candy")
+    (tmp_path / "johnson-candy.onnx").write_bytes(onnx_model(*tensors))
+    assert load(shelf((row,), tmp_path), "johnson-candy").module.channels == 2 * 4 + 3 * 2
+    assert not hub.requests
 
 
 def test_vgg_computes_what_its_layers_are_named_after() -> None:
@@ -356,7 +396,7 @@ def test_a_gpu_gets_the_smallest_format_the_network_stands(name: str, expected: 
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-@pytest.mark.parametrize("row", [row for row in HUB_ROWS if row.builder.startswith("spandrel")], ids=lambda row: row.name)
+@pytest.mark.parametrize("row", [row for row in HUB_ROWS if row.task != "features"], ids=lambda row: row.name)
 def test_the_gpu_agrees_with_the_cpu(row: Weight, hub: Hub, tmp_path: Path) -> None:
     network = load(shelf(hub.table(row.name), tmp_path), row.name)
     assert network.device.type == "cuda"

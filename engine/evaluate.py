@@ -228,6 +228,34 @@ def measure_studio(network: Network, folder: Path) -> Iterator[Row]:
     yield Row("this machine", "16 pictures of 64 px (s)", time.perf_counter() - started, 2.0, "goal")
 
 
+def measure_faststyle(network: Network, folder: Path, teacher: Path | None) -> Iterator[Row]:
+    """Style and structure on held-out pairs, and time, beside the teacher, Gatys' method, colour transfer and the photo itself."""
+    from engine.train import compare
+    from engine.train.microast import from_file
+
+    if teacher is None:
+        raise RequestError("Measuring faststyle needs the network it learned from: give its file with --teacher.")
+    packs = [p for p in (folder / "photos_a.tar", folder / "photos_b.tar") if p.exists()]
+    if not packs or not (folder / "artworks.tar").exists():
+        raise RequestError(f"{folder} has no photos_a.tar or photos_b.tar, or no artworks.tar.")
+    features, peer = _load("features"), from_file(teacher)
+    pairs = compare.held_out_pairs(packs, folder / "artworks.tar")
+    methods = compare.methods(network, features, peer)
+    scores = {name: compare.score(method, pairs, features) for name, method in methods.items()}
+    ours = scores.pop("faststyle")
+    said = f"{len(pairs)} held-out pairs"
+    for name, other in scores.items():
+        short = name == "MicroAST"
+        yield Row(said, "style distance (Bures on `features`), less is better", ours.style, other.style, name, "style distance" if short else "")
+        yield Row(said, "patch sliced-Wasserstein x 1000, less is better", ours.patches, other.patches, name, "patch distance" if short else "")
+        yield Row(said, "SSIM of luma to the photo", ours.ssim, other.ssim, name, "SSIM" if short else "")
+        yield Row(said, "HaarPSI of luma to the photo", ours.haarpsi, other.haarpsi, name, "HaarPSI" if short else "")
+        if other.seconds > 0.1:
+            yield Row(said, "time, as multiples of the other's", ours.seconds / other.seconds, 1.0, name)
+    times = dict(compare.times_at(1024, network, features, peer))
+    yield Row("1024 x 1024 px, this machine", "time, as multiples of the other's", times["faststyle"] / times["MicroAST"], 1.0, "MicroAST", "time ratio")
+
+
 def kernel_distance(x: Tensor, y: Tensor) -> float:
     """Unbiased squared maximum mean discrepancy of rows x (N, D) and y (M, D) under (x.y / D + 1)^3 (Binkowski et al. 2018)."""
 
@@ -329,6 +357,7 @@ def write_card(card: Path, rows: Sequence[Row]) -> None:
 
 MEASURES: dict[str, Callable[[Network, argparse.Namespace], Iterator[Row]]] = {
     "features": lambda network, args: measure_features(network, args.data, args.teacher),
+    "faststyle": lambda network, args: measure_faststyle(network, args.data, args.teacher),
     "restore": lambda network, args: measure_restore(network, args.data),
     "upscale-x2": lambda network, args: measure_upscale(network, args.data),
     "upscale-x4": lambda network, args: measure_upscale(network, args.data),

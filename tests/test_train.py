@@ -13,6 +13,7 @@ from safetensors.torch import load_file, save_file
 from engine.models.features import Features
 from engine.train import data, degrade, gan, loop
 from engine.train.__main__ import main
+from engine.train.faststyle import FastStyleRecipe
 from engine.train.features import FeaturesRecipe, WhitenedConv
 from engine.train.restore import RestoreRecipe
 from engine.train.upscale import UpscaleRecipe, shrink
@@ -45,6 +46,7 @@ RECIPES = {
     "features": lambda p: FeaturesRecipe(Features(), p, **small({})),
     "restore": lambda p: RestoreRecipe(p, **small({})),
     "upscale-x4": lambda p: UpscaleRecipe(p, scale=4, **small({})),
+    "faststyle": lambda p: FastStyleRecipe(Features(), lambda photo, style: photo.flip(2), p, p, style_px=32, taught=0.7, adversarial=0.5, **small({})),
     "studio": lambda p: gan.GanRecipe(
         Features(),
         torch.randint(0, 255, (20, 3, 64, 64), dtype=torch.uint8, generator=torch.Generator().manual_seed(0)),
@@ -191,6 +193,7 @@ def test_a_product_is_framed_with_its_margin():
         (["restore", "--preset", "x", "--data", "."], "has the presets"),
         (["features", "--data", "."], "--teacher"),
         (["gan", "--data", "."], "--categories"),
+        (["faststyle", "--data", "."], "--artworks"),
     ],
 )
 def test_a_mistake_on_the_command_line_is_one_sentence(arguments, sentence, capsys):

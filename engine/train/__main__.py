@@ -61,26 +61,42 @@ def _upscale(args: argparse.Namespace, settings: dict[str, Any]) -> Recipe:
     return UpscaleRecipe(_photos(args), seed=args.seed, start=start, **settings)
 
 
-def _gan(args: argparse.Namespace, settings: dict[str, Any]) -> Recipe:
+def _faststyle(args: argparse.Namespace, settings: dict[str, Any]) -> Recipe:
+    from engine.train import data
+    from engine.train.faststyle import FastStyleRecipe
+    from engine.train.microast import from_file
+
+    if args.teacher is None or args.artworks is None:
+        raise RequestError("The recipe of faststyle needs artworks (--artworks) and a teacher (--teacher; weights/faststyle.md says where it is).")
+    artworks = data.pack([args.artworks], args.cache, "artworks_400", data.shrink(1.0, 400))
+    return FastStyleRecipe(_own_features(), from_file(args.teacher), _photos(args), artworks, seed=args.seed, **settings)
+
+
+def _own_features() -> Any:
     from safetensors.torch import load_file
 
     from engine.models.features import from_state_dict
+
+    return from_state_dict({k: v.float() for k, v in load_file(ROOT / "weights" / "features.safetensors").items()})
+
+
+def _gan(args: argparse.Namespace, settings: dict[str, Any]) -> Recipe:
     from engine.train.gan import GanRecipe, read_packshots
 
     if args.categories is None:
         raise RequestError("The recipe of the generator needs categories: give a csv with the columns file and category with --categories.")
     pictures, labels = read_packshots(args.data, args.categories, args.cache, CATEGORIES)
-    features = from_state_dict({k: v.float() for k, v in load_file(ROOT / "weights" / "features.safetensors").items()})
-    return GanRecipe(features, pictures, labels, CATEGORIES, seed=args.seed, **settings)
+    return GanRecipe(_own_features(), pictures, labels, CATEGORIES, seed=args.seed, **settings)
 
 
 PRESETS: dict[str, dict[str, Preset]] = {
     "features": {"default": Preset(_features, {"steps": 2600}, "0.34 % error in conv5")},
-    "restore": {"default": Preset(_restore, {"steps": 9500}, "BSD68 sigma 25: 30.07 dB")},
+    "restore": {"default": Preset(_restore, {"steps": 60000}, "BSD68 sigma 25: 30.07 dB")},
     "upscale": {
         "x4": Preset(_upscale, {"scale": 4, "steps": 3600}, "Set5 30.99 dB, bicubic 28.62"),
         "x2": Preset(_upscale, {"scale": 2, "steps": 1500, "crop_px": 128}, "Set5 37.17 dB, bicubic 33.94"),
     },
+    "faststyle": {"default": Preset(_faststyle, {"steps": 8000}, "")},
     "gan": {"studio": Preset(_gan, {"steps": 5200, "vae_share": 9 / 13}, "99.7 % of samples in their category")},
 }
 
@@ -93,6 +109,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--data", type=Path, nargs="+", default=[], help="folders or tars of pictures")
     parser.add_argument("--categories", type=Path, help="csv with the columns file and category")
     parser.add_argument("--teacher", type=Path, help="safetensors of the network to distil from")
+    parser.add_argument("--artworks", type=Path, help="folder or tar of style pictures")
     parser.add_argument("--runs", type=Path, default=ROOT / "runs", help="folder of the run folders")
     parser.add_argument("--cache", type=Path, help="folder for packed pictures; RUNS/cache if not given")
     parser.add_argument("--steps", type=int, help="instead of the preset's")
@@ -126,6 +143,8 @@ def _train(args: argparse.Namespace) -> int:
 
     from engine.train import loop
 
+    # The momentum of weights that get no gradient fades into numbers so small that the processor is many times slower.
+    torch.set_flush_denormal(True)
     if args.threads:
         torch.set_num_threads(args.threads)
     preset = presets[chosen]

@@ -1,0 +1,159 @@
+"""`faststyle` beside its teacher, Gatys' method and plain colour transfer: style, structure and time on held-out pairs.
+
+Used by `python -m engine.evaluate faststyle`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from engine.models import colour, faststyle, gatys
+from engine.train import data
+from engine.train.faststyle import BACKBONE, DEPTH
+from engine.train.microast import MicroAst
+from engine.weights import Network
+
+PAIRS = 64
+PHOTO_PX, STYLE_PX = 320, 384
+
+
+@dataclass(frozen=True, eq=False)
+class Pair:
+    """A photo (1, 3, H, W), sides multiples of 4, and a style picture (1, 3, h, w)."""
+
+    photo: Tensor
+    artwork: Tensor
+
+
+def held_out_pairs(photos: Sequence[Path], artworks: Path, count: int = PAIRS) -> list[Pair]:
+    """Photos and artworks that no recipe has seen: each photo with the next artwork, and round again."""
+    kept = [_pixels(picture, PHOTO_PX) for pack in photos for name, picture in data.read_pictures(pack) if data.is_held_out(name) and min(picture.size) >= 256]
+    styles = [_pixels(picture, STYLE_PX) for name, picture in data.read_pictures(artworks) if data.is_held_out(name)]
+    order = np.random.default_rng(0).permutation(len(kept))[:count]
+    return [Pair(kept[i], styles[k % len(styles)]) for k, i in enumerate(order)]
+
+
+def _pixels(picture: object, longer_px: int) -> Tensor:
+    from PIL import Image
+
+    assert isinstance(picture, Image.Image)
+    scale = longer_px / max(picture.size)
+    size = tuple(max(64, round(side * scale / 4) * 4) for side in picture.size)
+    return torch.from_numpy(np.array(picture.resize(size, Image.Resampling.LANCZOS))).permute(2, 0, 1)[None].float() / 255  # type: ignore[arg-type]
+
+
+def methods(network: Network, features: Network, teacher: MicroAst, *, steps: int = 60) -> dict[str, Callable[[Pair], Tensor]]:
+    """Each method by its name: a pair in, the painted photo out."""
+
+    def ours(pair: Pair) -> Tensor:
+        style = gatys.measure(features.module, BACKBONE, pair.artwork)
+        return painted(network, pair.photo, style)
+
+    def optimised(pair: Pair) -> Tensor:
+        style = gatys.measure(features.module, BACKBONE, pair.artwork)
+        *_, last = gatys.paint(features.module, BACKBONE, pair.photo, style, steps=steps)
+        return last.picture.detach()
+
+    return {
+        "the photo": lambda pair: pair.photo,
+        "Reinhard": lambda pair: colour.reinhard(pair.photo, pair.artwork).apply(pair.photo),
+        "MicroAST": lambda pair: teacher(pair.photo, pair.artwork),
+        "faststyle": ours,
+        "Gatys": optimised,
+    }
+
+
+def painted(network: Network, photo: Tensor, style: gatys.Style, seed: int = 0) -> Tensor:
+    """`photo` (1, 3, H, W), sides multiples of 4, through `faststyle` in one piece."""
+    noise = torch.randn(1, faststyle.NOISE_CHANNELS, photo.shape[2] // 4, photo.shape[3] // 4, generator=torch.Generator().manual_seed(seed))
+    return network(gatys.recoloured(photo, style.colour), faststyle.code(style), noise)
+
+
+@dataclass(frozen=True)
+class Score:
+    """Means over the pairs. style: Bures distance on `features` relative to the style's energy; patches: sliced
+    Wasserstein distance of 7x7 patches x 1000; ssim, haarpsi: of luma to the photo; seconds: for all pairs."""
+
+    style: float
+    patches: float
+    ssim: float
+    haarpsi: float
+    seconds: float
+
+
+def score(method: Callable[[Pair], Tensor], pairs: Sequence[Pair], features: Network) -> Score:
+    """Run a method on all pairs."""
+    from piq import haarpsi
+    from torchmetrics.functional.image import structural_similarity_index_measure
+
+    def ssim(a: Tensor, b: Tensor, data_range: float) -> Tensor:
+        found = structural_similarity_index_measure(a, b, data_range=data_range)
+        return found if isinstance(found, Tensor) else found[0]
+
+    rows, spent = [], 0.0
+    for pair in pairs:
+        started = time.perf_counter()
+        with torch.no_grad():
+            made = method(pair).clamp(0, 1)
+        spent += time.perf_counter() - started
+        ours, photo = _luma(made), _luma(pair.photo)
+        structure = [float(measure(ours, photo, data_range=1.0)) for measure in (ssim, haarpsi)]
+        rows.append([style_distance(features, made, pair.artwork), patch_distance(made, pair.artwork), *structure])
+    style, patches, alike, haar = np.mean(rows, 0).tolist()
+    return Score(style, patches, alike, haar, spent)
+
+
+def _luma(x: Tensor) -> Tensor:
+    """(N, 3, H, W) -> (N, 1, H, W), Rec. 601."""
+    return torch.einsum("c,nchw->nhw", torch.tensor([0.299, 0.587, 0.114]), x)[:, None].clamp(0, 1)
+
+
+@torch.no_grad()
+def style_distance(features: Network, made: Tensor, artwork: Tensor) -> float:
+    """Squared 2-Wasserstein (Bures) distance of the activations' Gaussians over the style's energy, mean of four layers."""
+    total = 0.0
+    for ours, theirs in zip(features.module(made, DEPTH), features.module(artwork, DEPTH), strict=True):
+        a, b = gatys.moments(ours), gatys.moments(theirs)
+        energy = float(b.mean.square().sum() + b.covariance.trace())
+        total += float(gatys.wasserstein(a.mean.double(), a.covariance.double(), b.mean.double(), gatys.root(b.covariance))) / energy
+    return total / DEPTH
+
+
+def patch_distance(made: Tensor, artwork: Tensor, *, size: int = 7, projections: int = 64, count: int = 4096, scales: int = 3) -> float:
+    """Sliced Wasserstein distance of size x size patches (Elnekave & Weiss 2022), mean over scales of one half, x 1000."""
+    rng = torch.Generator().manual_seed(0)
+    total = 0.0
+    for scale in range(scales):
+        sides = [F.avg_pool2d(x, 2**scale) if scale else x for x in (made, artwork)]
+        directions = torch.randn(3 * size * size, projections, generator=rng)
+        directions = directions / directions.norm(dim=0)
+        clouds = []
+        for x in sides:
+            patches = F.unfold(x, size)[0].T
+            clouds.append((patches[torch.randint(len(patches), (count,), generator=rng)] @ directions).sort(0).values)
+        total += float((clouds[0] - clouds[1]).square().mean())
+    return 1000 * total / scales
+
+
+def times_at(size_px: int, network: Network, features: Network, teacher: MicroAst, rounds: int = 3) -> Iterator[tuple[str, float]]:
+    """Seconds for one picture of size_px squared, the style already known; the best of some rounds, in turn, channels-last."""
+    photo = torch.rand(1, 3, size_px, size_px).contiguous(memory_format=torch.channels_last)
+    artwork = torch.rand(1, 3, STYLE_PX, STYLE_PX).contiguous(memory_format=torch.channels_last)
+    style = gatys.measure(features.module, BACKBONE, artwork)
+    runs: dict[str, Callable[[], object]] = {"faststyle": lambda: painted(network, photo, style), "MicroAST": lambda: teacher(photo, artwork)}
+    best = dict.fromkeys(runs, float("inf"))
+    for _ in range(rounds):
+        for name, run in runs.items():
+            started = time.perf_counter()
+            with torch.inference_mode():
+                run()
+            best[name] = min(best[name], time.perf_counter() - started)
+    yield from best.items()

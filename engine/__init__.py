@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from engine.device import Device, configure, is_out_of_memory
-from engine.request import EngineFailure, EnhanceRequest, Event, GenerateRequest, RequestError, Requests, StyleRequest
+from engine.request import EngineFailure, EnhanceRequest, Event, GenerateRequest, RecolourRequest, RequestError, Requests, StyleRequest
 from engine.settings import Settings
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ Events: TypeAlias = Generator[Event, None, None]  # close it to stop
 
 
 class Studio:
-    """The three verbs, and all else that a page, a server or a command line may know.
+    """The verbs, and all else that a page, a server or a command line may know.
 
     A verb takes a request and yields events: `Progress` any number of times, at the end one `Result`. Closing the
     generator stops the work within one tile or step and frees the device. A request that cannot be met raises
@@ -63,6 +63,12 @@ class Studio:
         from engine.enhance import enhance
 
         return _speaking_plainly(enhance(request, self.weights, self.device, self.settings))
+
+    def recolour(self, request: RecolourRequest) -> Events:
+        """Give the product on a photo other colours."""
+        from engine.recolour import recolour
+
+        return _speaking_plainly(recolour(request, self.weights, self.device, self.settings))
 
     def run(self, request: Requests) -> Events:
         """The verb that `request` asks for."""
@@ -127,9 +133,12 @@ def _run_once(network: Network) -> None:
     if network.weight.task == "generate":
         codes = network.module.sample_latents(network.module.categories[0], 1, 0.5, torch.Generator().manual_seed(0))
         network(codes, torch.zeros(1, dtype=torch.long))
-    else:
-        with torch.inference_mode():
-            network.module(torch.zeros(1, 3, 64, 64, device=network.device, dtype=network.dtype))
+        return
+    photo, more = torch.zeros(1, 3, 64, 64), ()
+    if network.weight.task == "style":
+        more = network.module.nothing(photo)
+    with torch.inference_mode():
+        network.module(*(t.to(network.device, network.dtype) for t in (photo, *more)))
 
 
 def _speaking_plainly(events: Iterator[Event]) -> Events:

@@ -73,7 +73,9 @@ def _parser() -> argparse.ArgumentParser:
     again.add_argument("recipe", metavar="RECIPE.json")
     again.add_argument("photo", metavar="PHOTO", nargs="?", help="the photo, for recipes that need one")
     again.add_argument("--style", metavar="FILE", help="the style picture, for a recipe whose style was a file")
-    again.add_argument("--mask", metavar="FILE", help="the mask, for a recipe with inpaint")
+    again.add_argument("--more-styles", metavar="A,B", type=_names, help="the other style pictures, for a recipe that mixed some")
+    again.add_argument("--mask", metavar="FILE", help="the mask, for a recipe that had one")
+    again.add_argument("--protect", metavar="FILE", help="the protected area, for a recipe that had one")
     _add_output(again)
     return parser
 
@@ -89,20 +91,32 @@ def _add_argument(parser: argparse.ArgumentParser, field: Field[Any]) -> None:
     elif "options" in field.metadata:
         about += f" ({', '.join(map(str, field.metadata['options']))})"
     many = isinstance(field.default, tuple)
-    if field.default is not None:
+    if field.default not in (None, ()):
         about += f"; {','.join(field.default) if many else field.default} unless given"
     parser.add_argument(
         _flag(field.name),
         dest=field.name,
         metavar="A,B" if many else field.name.removesuffix("_px").upper(),
         default=field.default,
-        type=_names if many else type(field.default) if isinstance(field.default, int | float) else str,
+        type=_many(field) if many else type(field.default) if isinstance(field.default, int | float) else str,
         help=about.replace("%", "%%"),
     )
 
 
 def _flag(name: str) -> str:
     return "--" + name.removesuffix("_px").replace("_", "-")
+
+
+def _many(field: Field[Any]) -> Any:
+    """What reads a list from one argument: numbers or names, separated by commas."""
+    return _numbers if "float" in str(field.type) else _names
+
+
+def _numbers(text: str) -> tuple[float, ...]:
+    try:
+        return tuple(float(number) for number in _names(text))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a list of numbers separated by commas") from None
 
 
 def _names(text: str) -> tuple[str, ...]:
@@ -130,7 +144,7 @@ def _run_recipe(options: argparse.Namespace) -> None:
         raise RequestError(f"{options.recipe} cannot be opened: {(error.strerror or str(error)).lower()}.") from error
     except ValueError as error:
         raise RequestError(f"{options.recipe} is not a JSON file.") from error
-    given = {name: value for name in ("photo", "style", "mask") if (value := getattr(options, name)) is not None}
+    given = {name: value for name in ("photo", "style", "more_styles", "mask", "protect") if (value := getattr(options, name)) is not None}
     _carry_out(from_recipe(recipe, **given), options)
 
 
@@ -180,7 +194,7 @@ def _settings() -> Settings:
 
 
 def _is_folder(out: Path, request: Requests) -> bool:
-    return request.verb == "generate" and (out.is_dir() or not out.suffix)
+    return request.many and (out.is_dir() or not out.suffix)
 
 
 def _check_writable(out: Path, request: Requests) -> None:

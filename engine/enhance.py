@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, TypeAlias
 from engine import image, tiles
 from engine.choice import choose, place
 from engine.device import Device, is_out_of_memory
-from engine.image import Header, Picture
+from engine.image import Header
+from engine.preview import Preview
 from engine.request import EnhanceRequest, Event, Notes, Progress, RequestError, Result
 from engine.settings import Settings
 from engine.tiles import Tiling
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
     from engine.weights import Network, Weights
 
 SCALES = {"upscale-x2": 2, "upscale-x4": 4}
-PREVIEW_PX = 768  # longer side of a preview
-PREVIEW_EVERY_S = 1.0
 _DOING = {"restore": "Cleaning", "deblur": "Sharpening", "inpaint": "Filling", "upscale-x2": "Enlarging x2", "upscale-x4": "Enlarging x4"}
 _WEIGHTLESS = {  # what answers a step without a network: its name, and what it did
     "deblur": ("unsharp masking", "the photo was sharpened by unsharp masking"),
@@ -117,18 +116,16 @@ class _Work:
         yield Result((result,), self.request.recipe(), notes, time.monotonic() - started, before)
 
     def _load_mask(self) -> Tensor:
-        """(1, 1, H, W), 1 = fill. Only what is opaque and light counts as white."""
+        """(1, 1, H, W), 1 = fill."""
         assert self.request.mask is not None  # the request checks it
-        picture = image.load(self.request.mask, self.settings)
-        light = picture.pixels.float().mean(1, keepdim=True)
-        mask = ((light if picture.alpha is None else light * picture.alpha) > 0.5).float()
+        mask = (image.load_mask(self.request.mask, self.settings) > 0.5).float()
         if not mask.any():
             raise RequestError("The mask has no white in it, so there is nothing to fill.")
         return mask
 
     def _step(self, k: int, answer: _Answer, pixels: Tensor, mask: Tensor | None) -> Generator[Progress, None, Tensor]:
         """One step of the chain on the whole picture; the pictures before it are left as they were."""
-        preview = _Preview(pixels, SCALES.get(answer.step, 1))
+        preview = Preview(pixels, SCALES.get(answer.step, 1))
         work = self._tiles(answer, pixels, mask, preview)
         parts, doing = len(self.chain), f"{_DOING[answer.step]} with {answer.name}"
         yield Progress(100 * k, 100 * parts, doing)
@@ -139,7 +136,7 @@ class _Work:
                 return end.value
             yield Progress(100 * k + 100 * done // total, 100 * parts, f"{doing}: {done} of {total}", preview.due())
 
-    def _tiles(self, answer: _Answer, pixels: Tensor, mask: Tensor | None, preview: _Preview) -> Tiles:
+    def _tiles(self, answer: _Answer, pixels: Tensor, mask: Tensor | None, preview: Preview) -> Tiles:
         memory, network = self.settings.tile_memory, answer.network
 
         def work() -> Tiles:
@@ -169,7 +166,7 @@ def _blended(pixels: Tensor, effect: Tiles, strength: float) -> Tiles:
     return torch.lerp(pixels.to(result.dtype), result, strength, out=result)
 
 
-def _unsharp(pixels: Tensor, memory: int, preview: _Preview) -> Tiles:
+def _unsharp(pixels: Tensor, memory: int, preview: Preview) -> Tiles:
     from engine.models import sharpen
 
     tiling = Tiling(overlap_px=2 * sharpen.reach_px(), bytes_per_px=100, most_px=512)
@@ -220,23 +217,3 @@ def _surroundings(mask: Tensor, least_px: int, share: float) -> tuple[int, int, 
     top, bottom, left, right = int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1
     around = max(least_px, round(share * max(bottom - top, right - left)))
     return max(0, top - around), min(height, bottom + around), max(0, left - around), min(width, right + around)
-
-
-class _Preview:
-    """A small picture of the whole, into which finished tiles are drawn, handed out at most every second."""
-
-    def __init__(self, pixels: Tensor, scale: int) -> None:
-        import torch.nn.functional as F
-
-        height, width = pixels.shape[-2:]
-        stride = max(1, max(height, width) // (2 * PREVIEW_PX))
-        shrink = min(scale, PREVIEW_PX / max(height, width))
-        size = (max(1, round(height * shrink)), max(1, round(width * shrink)))
-        self.pixels = F.interpolate(pixels[:, :, ::stride, ::stride].float(), size=size, mode="bilinear", antialias=True).clamp(0, 1)
-        self._shown = time.monotonic()
-
-    def due(self) -> Picture | None:
-        if time.monotonic() - self._shown < PREVIEW_EVERY_S:
-            return None
-        self._shown = time.monotonic()
-        return Picture(self.pixels.clone())

@@ -143,6 +143,16 @@ class Picture:
             scaled.append(torch.where(seen, premultiplied / alpha, _scaled(plane, width, height)).clamp_(0, 1).to(dtype))
         return replace(self, pixels=torch.cat(scaled, dim=1), alpha=alpha.clamp_(0, 1).to(dtype))
 
+    def fitted(self, longer_px: int) -> Picture:
+        """The picture with a longer side of `longer_px`."""
+        scale = longer_px / max(self.width, self.height)
+        return self.resized(max(1, round(scale * self.width)), max(1, round(scale * self.height)))
+
+    def on_white(self) -> Tensor:
+        """The pixels with what is transparent laid on white, float32: a network sees no holes."""
+        pixels = self.pixels.float()
+        return pixels if self.alpha is None else _on_white(pixels, self.alpha.float())
+
     def pil(self, most_px: int | None = None) -> Image.Image:
         """8 bit RGB, or RGBA with alpha, rounded to the nearest level; scaled down to at most `most_px` a side."""
         image = _eight_bit(self, keep_alpha=True)
@@ -207,6 +217,13 @@ def load(file: str | Path, settings: Settings | None = None) -> Picture:
     image, exif = _decoded(path, settings)
     pixels, alpha = _to_tensors(image)
     return Picture(pixels, alpha, _printable(path.stem), exif)
+
+
+def load_mask(file: str | Path, settings: Settings | None = None) -> Tensor:
+    """A picture as a mask, float (1, 1, H, W) in [0, 1]: 1 where it is white and opaque. Raises like `load`."""
+    picture = load(file, settings)
+    light = picture.pixels.float().mean(1, keepdim=True)
+    return light if picture.alpha is None else light * picture.alpha.float()
 
 
 def read_recipe(file: str | Path) -> dict[str, Any]:

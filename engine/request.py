@@ -8,7 +8,8 @@ when it is built and raises `RequestError` with one sentence.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
@@ -18,7 +19,17 @@ if TYPE_CHECKING:
 RECIPE_VERSION = 1
 SEED_MAX = 2**31 - 1
 CATEGORIES = ("shoe", "sandal", "heel", "handbag", "wallet", "watch", "sunglasses", "belt", "tie", "t-shirt")
+STYLES_MOST = 4
+STYLE_LEAST_PX = 64
+GATYS_MOST_PX = 2048
+METHODS = ("fast", "gatys", "johnson", "reinhard", "monge-kantorovich", "sliced-transport")
+JOHNSON = ("mosaic", "candy", "udnie", "pointilism")  # styles that have a network of their own on the Hub
+COLOURS_MOST = 12  # in one request to recolour
+COLOURS = ("style", "photo", "matched")
 STEPS = ("restore", "deblur", "inpaint", "upscale-x2", "upscale-x4")
+
+
+_HEX = re.compile(r"#[0-9a-fA-F]{6}")
 
 
 class RequestError(ValueError):
@@ -49,6 +60,7 @@ class Request:
     """What all requests share: checking, and turning into a recipe and back."""
 
     verb: ClassVar[str]
+    many: ClassVar[bool] = False  # whether the result is several pictures
     files: ClassVar[tuple[str, ...]] = ()  # fields that name files: a recipe does not carry them
 
     def __post_init__(self) -> None:
@@ -69,22 +81,33 @@ class Request:
 class StyleRequest(Request):
     """Repaint a photo in the manner of a style picture.
 
-    photo: a picture file. style: a preset's name or a picture file. strength: 0 gives the photo, 1 the full effect.
-    size_px: the longer side of the result. network: "auto" takes the strongest that this machine runs well,
-    "embedded" stays offline, or a name from the table of weights.
+    photo: a picture file. style, more_styles: each a preset's name or a picture file; several are mixed by
+    style_weights. method: "fast" paints in one pass; "gatys" optimises; "johnson" has a network per style on the Hub;
+    the others move colours and nothing else. mask: a picture file, white where the product is; found automatically
+    where it is needed and not given. protect: a picture file, white where the photo stays as it is, pixel for pixel.
+    network: "auto" takes the strongest that this machine runs well, "embedded" stays offline, or a name from the
+    table of weights.
     """
 
     verb: ClassVar[str] = "stylize"
-    files: ClassVar[tuple[str, ...]] = ("photo",)
+    files: ClassVar[tuple[str, ...]] = ("photo", "mask", "protect")
 
     photo: str = text("a picture file")
     style: str = text("a preset's name or a picture file", default="starry-night")
-    method: str = choice("gatys", ("gatys",), "how the style is transferred")
-    size_px: int = number(512, 64, 2048, "longer side of the result, in pixels")
-    steps: int = number(80, 1, 1000, "optimisation steps at each of the scales")
-    content_weight: float = number(1.0, 0.0, 100.0, "how much of the photo's shapes is kept")
-    style_weight: float = number(1.0, 0.0, 100.0, "how much of the style is taken")
+    more_styles: tuple[str, ...] = text(f"up to {STYLES_MOST - 1} more, mixed in", default=())
+    style_weights: tuple[float, ...] = text("of style and more_styles, in their order; equal unless given", default=())
+    method: str = choice("fast", METHODS, "how the style is transferred")
+    size_px: int = number(0, 0, 8192, "longer side of the result, in pixels; 0: the photo's own, up to 1024 (gatys 512; colours only: any)")
     strength: float = number(1.0, 0.0, 1.0, "0 gives the photo, 1 the full effect")
+    brush: float = number(1.0, 0.5, 4.0, "size of the strokes")
+    colours: str = choice("style", COLOURS, "the style's colours; only its strokes, in the photo's colours; or the style moved to the photo's colours first")
+    apply_to: str = choice("everything", ("everything", "product", "background"), "which part of the photo is repainted")
+    feather_px: float = number(2.0, 0.0, 100.0, "width of the soft edge between what is repainted and what is not")
+    mask: str | None = text("a picture file, white where the product is", default=None)
+    protect: str | None = text("a picture file, white where the photo stays as it is", default=None)
+    steps: int = number(80, 1, 1000, "optimisation steps at each of the scales (gatys)")
+    content_weight: float = number(1.0, 0.0, 100.0, "how much of the photo's shapes is kept (gatys)")
+    style_weight: float = number(1.0, 0.0, 100.0, "how much of the style is taken (gatys)")
     seed: int = number(0, 0, SEED_MAX, "the same seed and settings give the same picture")
     network: str = text("auto, embedded, or a name from the table of weights", default="auto")
 
@@ -94,8 +117,41 @@ class StyleRequest(Request):
         _need_name("network", self.network)
         if not self.style or not isinstance(self.style, str):
             raise RequestError("Choose a style preset or give a style picture.")
+        object.__setattr__(self, "more_styles", _names("More styles", self.more_styles))
+        if len(self.more_styles) >= STYLES_MOST:
+            raise RequestError(f"At most {STYLES_MOST} styles can be mixed, not {len(self.more_styles) + 1}.")
+        object.__setattr__(self, "style_weights", self._checked_weights())
+        if 0 < self.size_px < STYLE_LEAST_PX:
+            raise RequestError(f"Size must be 0 or at least {STYLE_LEAST_PX}, not {self.size_px}.")
+        if self.method == "gatys" and self.size_px > GATYS_MOST_PX:
+            raise RequestError(f"The method gatys paints up to {GATYS_MOST_PX} pixels; choose a smaller size, or the method fast.")
         if self.content_weight == 0 and self.style_weight == 0:
             raise RequestError("Content weight and style weight cannot both be 0.")
+        for name in ("mask", "protect"):
+            if getattr(self, name) is not None and not isinstance(getattr(self, name), str):
+                raise RequestError(f"{_spoken(name)} must be a picture file.")
+
+    @property
+    def styles(self) -> tuple[str, ...]:
+        """All styles, the first one first."""
+        return (self.style, *self.more_styles)
+
+    @property
+    def shares(self) -> tuple[float, ...]:
+        """The styles' weights, together 1."""
+        weights = self.style_weights or (1.0,) * len(self.styles)
+        return tuple(weight / sum(weights) for weight in weights)
+
+    def _checked_weights(self) -> tuple[float, ...]:
+        if not isinstance(self.style_weights, list | tuple):
+            raise RequestError(f"Style weights must be a list of numbers, not {_shown(self.style_weights)}.")
+        bounds = {"low": 0, "high": 100}
+        weights = tuple(float(_checked_number("style_weights", weight, bounds, whole=False)) for weight in self.style_weights)
+        if weights and len(weights) != len(self.styles):
+            raise RequestError(f"There are {len(weights)} style weights for {len(self.styles)} styles.")
+        if weights and not sum(weights):
+            raise RequestError("At least one style needs a weight above 0.")
+        return weights
 
 
 @dataclass(frozen=True)
@@ -145,6 +201,7 @@ class GenerateRequest(Request):
     """
 
     verb: ClassVar[str] = "generate"
+    many: ClassVar[bool] = True
 
     category: str = choice("shoe", CATEGORIES, "what kind of product")
     count: int = number(9, 1, 36, "how many pictures")
@@ -158,8 +215,40 @@ class GenerateRequest(Request):
         _need_name("network", self.network)
 
 
-Requests: TypeAlias = StyleRequest | EnhanceRequest | GenerateRequest
-REQUESTS: dict[str, type[Requests]] = {r.verb: r for r in (StyleRequest, EnhanceRequest, GenerateRequest)}
+@dataclass(frozen=True)
+class RecolourRequest(Request):
+    """The product in other colours, as many pictures as colours.
+
+    photo: a picture file. colours: 1 to 12 as #rrggbb. source: the product's colour to be replaced, as #rrggbb; its main
+    colour where none is given. mask: a picture file, white where the product is; found where none is given.
+    """
+
+    verb: ClassVar[str] = "recolour"
+    many: ClassVar[bool] = True
+    files: ClassVar[tuple[str, ...]] = ("photo", "mask")
+
+    photo: str = text("a picture file")
+    colours: tuple[str, ...] = text("1 to 12 colours as #rrggbb", default=("#1f3a5f", "#8c1c13", "#2f5d50", "#e0a526"))
+    source: str = text("the product's colour to be replaced, as #rrggbb; its main colour where none is given", default="")
+    strength: float = number(1.0, 0.0, 1.0, "0 gives the photo, 1 the full effect")
+    size_px: int = number(0, 0, 8192, "longer side of the result, in pixels; 0 keeps the photo's own")
+    mask: str | None = text("a picture file, white where the product is", default=None)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _need_photo(self.photo)
+        object.__setattr__(self, "colours", _names("Colours", self.colours))
+        if not 1 <= len(self.colours) <= COLOURS_MOST:
+            raise RequestError(f"Give 1 to {COLOURS_MOST} colours, not {len(self.colours)}.")
+        for colour in (*self.colours, *((self.source,) if self.source else ())):
+            if not isinstance(colour, str) or not _HEX.fullmatch(colour):
+                raise RequestError(f"A colour is written as #rrggbb, not as {_shown(colour)}.")
+        if self.mask is not None and not isinstance(self.mask, str):
+            raise RequestError("The mask must be a picture file.")
+
+
+Requests: TypeAlias = StyleRequest | EnhanceRequest | GenerateRequest | RecolourRequest
+REQUESTS: dict[str, type[Requests]] = {r.verb: r for r in (StyleRequest, EnhanceRequest, GenerateRequest, RecolourRequest)}
 
 
 @dataclass(frozen=True)
@@ -185,7 +274,17 @@ class Notes:
     def sentence(self, seconds: float) -> str:
         """One line for under the picture."""
         parts = [f"{' + '.join(self.networks) or 'no network'} on {self.device}, {seconds:.1f} s", *self.fallbacks, *self.remarks]
+        if self.measures:
+            parts.append("Changed: " + ", ".join(self._spoken_measures()))
         return " · ".join(part.rstrip(".") for part in parts) + "."
+
+    def _spoken_measures(self) -> Iterator[str]:
+        """Each measure with what it is on either side of the mask behind it: "mean ΔE 12 (product 3, background 20)"."""
+        sides = (" product", " background")
+        for name, value in self.measures.items():
+            if not name.endswith(sides):
+                apart = [f"{side.strip()} {self.measures[name + side]:.2g}" for side in sides if name + side in self.measures]
+                yield f"{name} {value:.2g}" + (f" ({', '.join(apart)})" if apart else "")
 
 
 @dataclass(frozen=True)
@@ -217,7 +316,7 @@ Event: TypeAlias = Progress | Result
 
 
 def from_recipe(recipe: Mapping[str, Any], **files: str) -> Requests:
-    """The request a recipe describes, with the files it does not carry (`photo=`, `style=`, `mask=`).
+    """The request a recipe describes, with the files it does not carry (`photo=`, `style=`, `mask=`, `protect=`).
 
     A value in `files` takes the place of the recipe's. RequestError when the recipe is of another kind, of a newer
     version, or has settings this version does not know.
@@ -235,7 +334,7 @@ def from_recipe(recipe: Mapping[str, Any], **files: str) -> Requests:
         raise RequestError(f"This recipe has settings that this Vitrine does not know: {', '.join(map(_shown, unknown[:3]))}.")
     if useless := sorted(set(files) - known):
         raise RequestError(f"A recipe for {verb} takes no {' and no '.join(useless)}.")
-    if verb == StyleRequest.verb and "style" not in files and set("./\\") & set(str(carried.get("style", ""))):
+    if verb == StyleRequest.verb and any(set("./\\") & set(str(carried.get(name, ""))) for name in ("style", "more_styles") if name not in files):
         raise RequestError("A recipe names a preset as its style; give the style picture beside it.")
     settings = carried | files
     if missing := [f.name for f in fields(kind) if f.default is MISSING and f.default_factory is MISSING and f.name not in settings]:
@@ -251,6 +350,12 @@ def _checked_number(name: str, value: Any, bounds: Mapping[str, Any], *, whole: 
     if not low <= value <= high or (whole and value != int(value)):
         raise RequestError(f"{wanted}, not {_shown(value)}.")
     return int(value) if whole else float(value)
+
+
+def _names(name: str, values: Any) -> tuple[str, ...]:
+    if not isinstance(values, list | tuple) or not all(value and isinstance(value, str) for value in values):
+        raise RequestError(f"{name} must be a list of names, not {_shown(values)}.")
+    return tuple(values)
 
 
 def _need_photo(photo: Any) -> None:

@@ -1,18 +1,22 @@
-"""Style: repaint a photo in the manner of an artwork."""
+"""Style: repaint a photo in the manner of artworks, or move its colours, and leave the product what it is."""
 
 from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
-from engine import image, presets
+from engine import image, presets, product, tiles
+from engine.choice import place
 from engine.device import Device
 from engine.image import Picture
-from engine.request import Event, Notes, Progress, RequestError, Result, StyleRequest
+from engine.preview import Preview
+from engine.request import JOHNSON, STYLE_LEAST_PX, Event, Notes, Progress, RequestError, Result, StyleRequest
 from engine.settings import Settings
+from engine.tiles import Tiling
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -20,31 +24,42 @@ if TYPE_CHECKING:
     from engine.models.gatys import Style
     from engine.weights import Network, Weights
 
-EMBEDDED, HUB = "features", "vgg19"
+FEATURES, VGG, FAST = "features", "vgg19", "faststyle"
+STAND_INS: Mapping[str, str] = {"mosaic": "composition-vii", "candy": "woman-with-a-hat", "udnie": "udnie", "pointilism": "grande-jatte"}
+"""The preset that answers when a style's own network cannot be had from the Hub."""
+
+SIZES_PX = {"fast": 1024, "gatys": 512, "johnson": 1024}  # the longer side that a size of 0 stands for, where the photo is larger
 PREVIEW_PX = 768  # longer side of a preview at most
 PREVIEW_EVERY_S = 1.0
 UPLOAD = "upload:"  # in a recipe, before the first letters of the style picture's SHA-256
 
 STYLE_PX = 512  # longer side at which an artwork is looked at; it says how large its strokes come out
+STATISTICS_PX = 512  # longer side at which the photo's own statistics are taken
 _STYLE_LEAST_PX = 64  # the shorter side; a smaller picture is enlarged, since the deepest layers see nothing in less
 _SINGLE_COLOUR = 1.5 / 255  # standard deviation of a picture that has nothing but one colour in it
+_MUCH_CHANGED, _FEW_EDGES = 30.0, 0.35  # mean ΔE and share of edges from which a changed product is worth a warning
+
+Painting: TypeAlias = Generator[Event, None, "Tensor"]  # returns (1, 3, H, W) in [0, 1], on the CPU
 
 
 def stylize(request: StyleRequest, weights: Weights, device: Device, settings: Settings) -> Iterator[Event]:
-    """Repaint `request.photo`; yields Progress with a preview every second, then a Result with one picture.
+    """Repaint `request.photo`; yields Progress with previews, then a Result with one picture.
 
     Files are checked before anything is decoded, and networks are fetched before the device is taken. RequestError
     when a file is no picture, a style has only one colour, or there is no such preset or network.
     """
     image.check(request.photo, settings)
-    if not _is_preset(request.style):
-        _check_style_file(request.style, settings)
-    names, unmet = _networks(request, on_gpu=device.is_cuda)
-    network, fallbacks = yield from weights.load_first(names)
-    yield from device.exclusively(_Work(request, network, (*unmet, *fallbacks), device, settings).events())
+    for style in request.styles if request.method != "johnson" else ():
+        if not is_preset(style):
+            _check_style_file(style, settings)
+    for file in (request.mask, request.protect):
+        if file:
+            image.check(file, settings)
+    networks = yield from _networks(request, weights, on_gpu=device.is_cuda)
+    yield from device.exclusively(_Work(request, networks, device, settings).events())
 
 
-def _is_preset(style: str) -> bool:
+def is_preset(style: str) -> bool:
     return style in presets.BY_NAME
 
 
@@ -56,87 +71,320 @@ def _check_style_file(style: str, settings: Settings) -> None:
     image.check(style, settings)
 
 
-def _networks(request: StyleRequest, *, on_gpu: bool) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The networks to try, the best first, and a sentence when the one that was wished for cannot serve."""
+@dataclass
+class _Networks:
+    """What was loaded for a request. eyes: what looks at styles; painter: what paints in one pass, if anything does."""
+
+    method: str
+    styles: tuple[str, ...]
+    eyes: Network | None = None
+    painter: Network | None = None
+    fallbacks: list[str] = field(default_factory=list)
+
+    @property
+    def all(self) -> list[Network]:
+        """Those that had a part in the picture, the painter first."""
+        return [network for network in (self.painter, self.eyes) if network is not None]
+
+
+def _networks(request: StyleRequest, weights: Weights, *, on_gpu: bool) -> Generator[Progress, None, _Networks]:
+    """The networks of the method; where the Hub's cannot be had, another method answers and a sentence says so."""
+    found = _Networks(request.method, request.styles)
+    if request.method == "johnson":
+        yield from _find_johnson(request, weights, found)
+    if found.method == "gatys":
+        found.eyes, fallbacks = yield from weights.load_first(_eyes(request, found, on_gpu=on_gpu))
+        found.fallbacks += fallbacks
+    elif found.method == "fast":
+        if request.method == "fast" and request.network not in ("auto", "embedded", "hub", FAST, FEATURES):
+            raise RequestError(f"There is no network {request.network[:40]!r} for the method fast; choose auto, embedded or {FAST}.")
+        found.painter = yield from weights.load(FAST)
+        if not all(is_preset(style) for style in found.styles):
+            found.eyes = yield from weights.load(FEATURES)
+    return found
+
+
+def _find_johnson(request: StyleRequest, weights: Weights, found: _Networks) -> Generator[Progress, None, None]:
+    from engine.weights import WeightsUnavailable
+
+    if request.style not in JOHNSON or request.more_styles:
+        raise RequestError(f"The method johnson has the styles {', '.join(JOHNSON)}, one at a time.")
+    try:
+        found.painter = yield from weights.load(f"johnson-{request.style}")
+    except WeightsUnavailable as error:
+        stand_in = STAND_INS[request.style]
+        found.method, found.styles = "fast", (stand_in,)
+        found.fallbacks.append(f"{str(error).rstrip('.')}, so the method fast painted with the preset {stand_in} instead.")
+
+
+def _eyes(request: StyleRequest, found: _Networks, *, on_gpu: bool) -> tuple[str, ...]:
+    """The networks to try for Gatys' method, the best first; `found` hears when the one that was wished for cannot serve."""
     wish = request.network
-    if wish not in ("auto", "embedded", "hub", EMBEDDED, HUB):
-        raise RequestError(f"There is no network {wish[:40]!r} for styles; choose auto, embedded, hub, {EMBEDDED} or {HUB}.")
-    if _is_preset(request.style):  # a preset has no picture that another network could look at
-        return (EMBEDDED,), ((f"The presets are made for {EMBEDDED}, so it was used instead of {HUB}.",) if wish in ("hub", HUB) else ())
-    return ((HUB, EMBEDDED) if wish in ("hub", HUB) or (wish == "auto" and on_gpu) else (EMBEDDED,)), ()
+    if wish not in ("auto", "embedded", "hub", FEATURES, VGG):
+        raise RequestError(f"There is no network {wish[:40]!r} for styles; choose auto, embedded, hub, {FEATURES} or {VGG}.")
+    if any(is_preset(style) for style in request.styles):  # a preset has no picture that another network could look at
+        if wish in ("hub", VGG):
+            found.fallbacks.append(f"The presets are made for {FEATURES}, so it was used instead of {VGG}.")
+        return (FEATURES,)
+    return (VGG, FEATURES) if wish in ("hub", VGG) or (wish == "auto" and on_gpu) else (FEATURES,)
 
 
 class _Work:
     """The part of a request that holds the device."""
 
-    def __init__(self, request: StyleRequest, network: Network, fallbacks: tuple[str, ...], device: Device, settings: Settings) -> None:
-        self.request, self.network, self.fallbacks, self.device, self.settings = request, network, fallbacks, device, settings
+    def __init__(self, request: StyleRequest, networks: _Networks, device: Device, settings: Settings) -> None:
+        self.request, self.networks, self.device, self.settings = request, networks, device, settings
+        self.remarks: list[str] = []
 
     def events(self) -> Iterator[Event]:
+        started = time.monotonic()
+        original = image.load(self.request.photo, self.settings)
+        photo = original.fitted(self._size_px(original))
+        source = photo.on_white()
+        self.kept = _Kept(self.request, photo, source, self.settings, self.remarks)
+        method = {"gatys": self._gatys, "fast": self._fast, "johnson": self._johnson}.get(self.networks.method, self._moved_colours)
+        painted = yield from method(photo, source)
+        result = photo.with_pixels(self.kept.put_back(painted))
+        yield Progress(0, 0, "Measuring how much was changed")
+        measures = self._measured(photo, result)
+        notes = Notes(
+            tuple(network.weight.name for network in self.networks.all) or (self.request.method,),
+            place(self.networks.all, self.device),
+            tuple(self.networks.fallbacks),
+            (*self._enlarged(original, photo), *self.remarks),
+            measures,
+        )
+        yield Result((result,), self._recipe(), notes, time.monotonic() - started, photo)
+
+    def _size_px(self, original: Picture) -> int:
+        """The longer side of the result; nothing is enlarged unless a size was asked for."""
+        own = max(original.width, original.height)
+        return self.request.size_px or max(STYLE_LEAST_PX, min(own, SIZES_PX.get(self.networks.method, own)))
+
+    def _gatys(self, photo: Picture, source: Tensor) -> Painting:
         from engine.models import gatys
 
-        started = time.monotonic()
-        request, target = self.request, self.network.device
-        original = image.load(request.photo, self.settings)
-        photo = _fitted(original, request.size_px)
+        eyes = self.networks.eyes
+        assert eyes is not None  # the method's network
+        canvas = self._for_brush(source)
         steps = gatys.paint(
-            self.network.module,
-            gatys.BACKBONES[self.network.weight.name],
-            _on_white(photo).to(target),
-            self._style(),
-            steps=request.steps,
-            content_weight=request.content_weight,
-            style_weight=request.style_weight,
-            seed=request.seed,
+            eyes.module,
+            gatys.BACKBONES[eyes.weight.name],
+            canvas.to(eyes.device),
+            self._style(source).to(eyes.device),
+            steps=self.request.steps,
+            content_weight=self.request.content_weight,
+            style_weight=self.request.style_weight,
+            seed=self.request.seed,
             memory=self.settings.tile_memory,
         )
-        doing, shown, painted = f"Painting with {self.network.weight.name}", float("-inf"), photo.pixels
+        doing, shown, painted = f"Painting with {eyes.weight.name}", float("-inf"), canvas
         for step in steps:
             preview = None
             if time.monotonic() - shown >= PREVIEW_EVERY_S:
                 preview, shown = self._preview(photo, step.picture), time.monotonic()
             yield Progress(step.done, step.total, f"{doing}: step {step.done} of {step.total}", preview)
             painted = step.picture
-        result = photo.with_pixels(self._blended(photo, painted))
-        yield Result((result,), self._recipe(), self._notes(original), time.monotonic() - started, photo)
+        return self._from_brush(painted.detach().float().cpu(), canvas, source)
 
-    def _blended(self, photo: Picture, painted: Tensor) -> Tensor:
-        """photo + strength * (painted - photo); exactly the photo at 0."""
+    def _fast(self, photo: Picture, source: Tensor) -> Painting:
         import torch
 
-        return torch.lerp(photo.pixels.float(), painted.detach().float().cpu(), self.request.strength).clamp_(0, 1)
+        from engine.models import faststyle, gatys
+
+        painter = self.networks.painter
+        assert painter is not None  # the method's network
+        canvas = self._for_brush(source)
+        style = self._style(source)
+        start = gatys.recoloured(canvas, style.colour, like=_small(canvas))
+        told = faststyle.code(style)
+        noise = torch.randn(
+            1, faststyle.NOISE_CHANNELS, -(-canvas.shape[2] // 4), -(-canvas.shape[3] // 4), generator=torch.Generator().manual_seed(self.request.seed)
+        )
+        grain = noise.repeat_interleave(4, 2).repeat_interleave(4, 3)[:, :, : canvas.shape[2], : canvas.shape[3]]
+
+        def paint(x: Tensor) -> Tensor:
+            return painter(x[:, :3], told, x[:, 3:, ::4, ::4])
+
+        painted = yield from self._tiled(paint, torch.cat([start, grain], 1), painter.weight.tiling, f"Painting with {FAST}", start)
+        return self._from_brush(painted, canvas, source)
+
+    def _johnson(self, photo: Picture, source: Tensor) -> Painting:
+        import torch
+
+        painter = self.networks.painter
+        assert painter is not None  # the method's network
+        canvas = self._for_brush(source)
+        multiple, small = painter.weight.tiling.multiple_px, _small(canvas)
+        height, width = (max(multiple, round(side / multiple) * multiple) for side in small.shape[2:])
+        small = Picture(small).resized(width, height).pixels
+        with torch.inference_mode():
+            statistics = painter.module.measure(small.to(painter.device, painter.dtype)).float().cpu()
+
+        def paint(x: Tensor) -> Tensor:
+            return painter(x, statistics)
+
+        painted = yield from self._tiled(paint, canvas, painter.weight.tiling, f"Painting with {painter.weight.name}", canvas)
+        return self._from_brush(painted, canvas, source)
+
+    def _moved_colours(self, photo: Picture, source: Tensor) -> Painting:
+        """The photo's own strokes in the style's colours."""
+        from engine.models import colour
+
+        transfer = {"reinhard": colour.reinhard, "monge-kantorovich": colour.monge_kantorovich, "sliced-transport": colour.sliced_transport}
+        yield Progress(0, 0, "Moving the colours")
+        return transfer[self.request.method](source, self._palette()).apply(source)
+
+    def _tiled(self, paint: Callable[[Tensor], Tensor], pixels: Tensor, tiling: Tiling, doing: str, before: Tensor) -> Painting:
+        preview = Preview(before)
+        work = tiles.run(paint, pixels, tiling, memory=self.settings.tile_memory, preview=preview.pixels)
+        yield Progress(0, 0, doing)
+        while True:
+            try:
+                done, total = next(work)
+            except StopIteration as end:
+                return end.value
+            yield Progress(done, total, f"{doing}: {done} of {total}", preview.due())
+
+    def _for_brush(self, source: Tensor) -> Tensor:
+        """What is painted on: smaller where the strokes are to come out larger."""
+        brush = self.request.brush
+        if brush == 1:
+            return source
+        height, width = source.shape[2:]
+        return Picture(source).resized(max(1, round(width / brush)), max(1, round(height / brush))).pixels
+
+    def _from_brush(self, painted: Tensor, canvas: Tensor, source: Tensor) -> Tensor:
+        """Back to the photo's size; what the photo lost on the way to a smaller canvas is laid over the strokes."""
+        if self.request.brush == 1:
+            return painted
+        height, width = source.shape[2:]
+        large = Picture(painted).resized(width, height).pixels
+        if self.request.brush < 1:
+            return large
+        return (large + source - Picture(canvas).resized(width, height).pixels).clamp(0, 1)
 
     def _preview(self, photo: Picture, painted: Tensor) -> Picture:
         """The picture so far, at one size from the first step to the last."""
         longer = max(photo.width, photo.height)
-        small = _fitted(photo, min(longer, PREVIEW_PX))
-        return small.with_pixels(self._blended(small, Picture(painted.detach().float().cpu()).resized(small.width, small.height).pixels))
+        small = photo.fitted(min(longer, PREVIEW_PX))
+        return small.with_pixels(self.kept.small(small).put_back(Picture(painted.detach().float().cpu()).resized(small.width, small.height).pixels))
 
-    def _style(self) -> Style:
+    def _style(self, source: Tensor) -> Style:
+        """All styles of the request, mixed."""
         from engine.models import gatys
 
-        if _is_preset(self.request.style):
-            return presets.load(self.request.style, self.settings, self.network.module).to(self.network.device)
-        artwork = _on_white(seen(image.load(self.request.style, self.settings)))
+        styles = [self._one_style(style, source) for style in self.networks.styles]
+        mixed = gatys.mixed(styles, self.request.shares) if len(styles) > 1 else styles[0]
+        return gatys.Style(gatys.moments(_small(source)), mixed.layers) if self.request.colours == "matched" else mixed
+
+    def _one_style(self, style: str, source: Tensor) -> Style:
+        from engine.models import colour, gatys
+
+        eyes = self.networks.eyes
+        if is_preset(style):
+            return presets.load(style, self.settings, eyes.module if eyes else None)
+        assert eyes is not None  # loaded for pictures
+        artwork = self._artwork(style)
+        if self.request.colours == "matched":
+            artwork = colour.matched(artwork, _small(source))
+        measured = gatys.measure(eyes.module, gatys.BACKBONES[eyes.weight.name], artwork.to(eyes.device))
+        return measured.to(source.device)
+
+    def _artwork(self, style: str) -> Tensor:
+        artwork = seen(image.load(style, self.settings)).on_white()
         if float(artwork.std((2, 3), correction=0).max()) < _SINGLE_COLOUR:
             raise RequestError("The style picture has only one colour; choose one with strokes or a pattern.")
-        return gatys.measure(self.network.module, gatys.BACKBONES[self.network.weight.name], artwork.to(self.network.device))
+        return artwork
+
+    def _palette(self) -> Tensor:
+        """Pixels in the colours of all styles, each with its share; a preset's are drawn from what is kept of it."""
+        import torch
+
+        parts = []
+        for style, share in zip(self.networks.styles, self.request.shares, strict=True):
+            if is_preset(style):
+                colours = presets.load(style, self.settings).colour
+                pixels = torch.distributions.MultivariateNormal(colours.mean, colours.covariance + 1e-6 * torch.eye(3))
+                part = pixels.sample((4096,)).T.clamp(0, 1)
+            else:
+                part = self._artwork(style).flatten(2)[0]
+            if count := round(16384 * share):
+                parts.append(part[:, torch.linspace(0, part.shape[1] - 1, count).long()])
+        return torch.cat(parts, 1)[None, :, None]
 
     def _recipe(self) -> dict[str, object]:
         """The request's recipe; a style picture is named by its contents, never by where it lies on this machine."""
-        if _is_preset(self.request.style):
-            return self.request.recipe()
-        return self.request.recipe() | {"style": UPLOAD + hashlib.sha256(Path(self.request.style).read_bytes()).hexdigest()[:12]}
+        recipe = self.request.recipe()
+        if self.request.method == "johnson":
+            return recipe
+        return recipe | {"style": _named(self.request.style), "more_styles": [_named(style) for style in self.request.more_styles]}
 
-    def _notes(self, original: Picture) -> Notes:
-        longer = max(original.width, original.height)
-        enlarged = f"The photo was enlarged from {longer} to {self.request.size_px} pixels."
-        return Notes(
-            networks=(self.network.weight.name,),
-            device="CPU" if self.network.device.type == "cpu" else self.device.name,
-            fallbacks=self.fallbacks,
-            remarks=(enlarged,) if longer < self.request.size_px else (),
-        )
+    def _enlarged(self, original: Picture, photo: Picture) -> tuple[str, ...]:
+        before, now = max(original.width, original.height), max(photo.width, photo.height)
+        return (f"The photo was enlarged from {before} to {now} pixels.",) if before < now else ()
+
+    def _measured(self, photo: Picture, result: Picture) -> dict[str, float]:
+        """How much was changed, and a remark when it is the product that was changed a lot."""
+        from engine.models import change
+
+        measures = change.measures(photo.on_white(), result.on_white(), self.kept.product)
+        changed, edges = (measures.get(f"{name} product", measures.get(name, default)) for name, default in (("mean ΔE", 0.0), ("edges kept", 1.0)))
+        if self.request.method in SIZES_PX and (changed > _MUCH_CHANGED or edges < _FEW_EDGES):
+            self.remarks.append("The product itself was changed a lot: lower the strength, or repaint the background only.")
+        return measures
+
+
+class _Kept:
+    """What of the photo stays: the other side of the mask, what is protected, its colours, and what strength leaves.
+
+    product: the mask of the product (1, 1, H, W), None where none was asked for or found.
+    """
+
+    def __init__(self, request: StyleRequest, photo: Picture, source: Tensor, settings: Settings, remarks: list[str]) -> None:
+        self.request, self.photo = request, photo
+        self.product = self._product(source, settings, remarks)
+        self.share: Tensor | None = None  # of the effect in each pixel
+        if request.apply_to != "everything" and self.product is not None:
+            from engine.models import segment
+
+            soft = segment.feathered(self.product, round(request.feather_px))
+            self.share = soft if request.apply_to == "product" else 1 - soft
+        self.protected = product.given(request.protect, photo, settings, "protected area") if request.protect else None
+
+    def _product(self, source: Tensor, settings: Settings, remarks: list[str]) -> Tensor | None:
+        if self.request.mask:
+            return product.given(self.request.mask, self.photo, settings, "mask")
+        mask = product.found(source)
+        if mask is None and self.request.apply_to != "everything":
+            remarks.append("The product could not be told from its background, so everything was repainted; give a mask of it.")
+        return mask
+
+    def small(self, photo: Picture) -> _Kept:
+        """The same for a smaller copy of the photo."""
+        import copy
+
+        kept = copy.copy(self)
+        kept.photo = photo
+        kept.share, kept.protected = (None if t is None else product.to_size(t, photo) for t in (self.share, self.protected))
+        return kept
+
+    def put_back(self, painted: Tensor) -> Tensor:
+        """photo + strength x share x (painted - photo); exactly the photo where the strength or the share is 0, and where it is protected."""
+        import torch
+
+        from engine.models import colour, segment
+
+        pixels = self.photo.pixels.float()
+        if self.request.colours == "photo":
+            painted = colour.keep_colours(self.photo.on_white(), painted)
+        result = torch.lerp(pixels, painted, self.request.strength if self.share is None else self.request.strength * self.share).clamp_(0, 1)
+        if self.protected is None:
+            return result
+        # Outside the protected area the effect comes in over the feather; inside there is none of it.
+        inside = (self.protected > 0.5).float()
+        soft = torch.maximum(inside, segment.feathered(inside, round(self.request.feather_px)))
+        return torch.where(inside > 0, pixels, torch.lerp(result, pixels, soft))
 
 
 def seen(artwork: Picture) -> Picture:
@@ -146,13 +394,16 @@ def seen(artwork: Picture) -> Picture:
     return artwork.resized(round(scale * artwork.width), round(scale * artwork.height))
 
 
-def _fitted(picture: Picture, longer_px: int) -> Picture:
-    """The picture with a longer side of `longer_px`."""
-    scale = longer_px / max(picture.width, picture.height)
-    return picture.resized(max(1, round(scale * picture.width)), max(1, round(scale * picture.height)))
+def _named(style: str) -> str:
+    return style if is_preset(style) else UPLOAD + hashlib.sha256(Path(style).read_bytes()).hexdigest()[:12]
 
 
-def _on_white(picture: Picture) -> Tensor:
-    """The pixels with what is transparent laid on white, float32: a network sees no holes."""
-    pixels = picture.pixels.float()
-    return pixels if picture.alpha is None else 1 + picture.alpha.float() * (pixels - 1)
+def _small(pixels: Tensor) -> Tensor:
+    """A copy for statistics, STATISTICS_PX at most: they are taken once, so that tiles are parts of one picture."""
+    import torch.nn.functional as F
+
+    height, width = pixels.shape[2:]
+    shrink = STATISTICS_PX / max(height, width)
+    if shrink >= 1:
+        return pixels
+    return F.interpolate(pixels, size=(max(1, round(height * shrink)), max(1, round(width * shrink))), mode="bilinear", antialias=True)

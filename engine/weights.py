@@ -173,6 +173,17 @@ _ROWS = (
         builder="engine.models.generator:from_state_dict",
     ),
     Weight(
+        name="faststyle",
+        task="style",
+        network="any style in one pass",
+        file="faststyle.safetensors",
+        licence="Apache-2.0",
+        credit=_OURS,
+        builder="engine.models.faststyle:from_state_dict",
+        tiling=Tiling(overlap_px=40, multiple_px=4, bytes_per_px=400, most_px=1024),
+        half=True,
+    ),
+    Weight(
         name="vgg19",
         task="features",
         network="VGG-19",

@@ -1,4 +1,4 @@
-"""The page: three tabs, one device queue, the web API. It knows no torch: pictures come and go as files."""
+"""The page: its tabs, one device queue, the web API. It knows no torch: pictures come and go as files."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 from starlette.middleware import Middleware
 
-from gradio_ui import api, catalogue, enhance, generate, parts, style
+from gradio_ui import api, catalogue, enhance, generate, parts, recolour, style
 from gradio_ui.guard import Guard
 from gradio_ui.theme import CSS, SCRIPT, theme
 from gradio_ui.words import said
@@ -34,12 +34,14 @@ def build(studio: Studio, run: parts.Run | None = None) -> gr.Blocks:
             with gr.Tabs(elem_id="v-tabs") as tabs:
                 with gr.Tab(said("style"), id="stylize"):
                     styling = style.tab(run, presets, models)
+                with gr.Tab(said("recolour"), id="recolour"):
+                    recolouring = recolour.tab(run)
                 with gr.Tab(said("generate"), id="generate"):
                     generating = generate.tab(run, models)
                 with gr.Tab(said("enhance"), id="enhance"):
                     enhancing = enhance.tab(run, models)
             catalogue.section(studio.models)
-        parts.fill_from_link(demo, tabs, (styling, generating, enhancing))
+        parts.fill_from_link(demo, tabs, (styling, recolouring, generating, enhancing))
         api.add(run, presets, studio.models)
     demo.queue(max_size=WAITING, api_open=False)  # closed: a call that is posted straight to its route would pass the queue
     return demo

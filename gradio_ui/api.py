@@ -16,10 +16,10 @@ from typing import Any, Literal, get_type_hints
 
 import gradio as gr
 
-from engine.request import REQUESTS, EnhanceRequest, Request, RequestError, Result, StyleRequest
+from engine.request import JOHNSON, REQUESTS, EnhanceRequest, Request, RequestError, Result, StyleRequest
 from gradio_ui import parts
 
-_FILES = ("photo", "mask")  # fields that are files; a style may be one
+_FILES = ("photo", "mask", "protect")  # fields that are files; a style may be one
 _SAVING: tuple[tuple[str, Any, Any, str], ...] = (
     ("format", Literal["png", "jpg", "webp"], parts.Saving.format, "the files' format"),
     ("quality", int, parts.Saving.quality, "1 to 100, for jpg and webp"),
@@ -41,7 +41,7 @@ def add(run: parts.Run, presets: Sequence[Any], models: Callable[[], list[dict[s
 
 def _endpoint(kind: type[Request], run: parts.Run, presets: tuple[str, ...]) -> Callable[..., Iterator[Any]]:
     """A generator function that Gradio can read like one written by hand: what `kind` asks, then how to save it."""
-    many = kind.verb == "generate"
+    many = kind.many
     parameters = _parameters(kind) + [inspect.Parameter(n, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=d, annotation=t) for n, t, d, _ in _SAVING]
     asked = [f.name for f in fields(kind)]
 
@@ -86,6 +86,12 @@ def _annotation(name: str, hint: Any, metadata: Mapping[str, Any]) -> Any:
         return gr.FileData | None
     if name == "style":
         return str | gr.FileData
+    if name == "more_styles":
+        return list[str | gr.FileData]
+    if name == "colours" and "options" not in metadata:
+        return list[str]
+    if name == "style_weights":
+        return list[float]
     if name == "steps" and hint is not int:
         return list[str]
     return Literal[metadata["options"]] if "options" in metadata else hint
@@ -96,11 +102,11 @@ def _described(kind: type[Request], presets: tuple[str, ...]) -> str:
     said = [(f.name, f.metadata["about"] + _bounds(f.metadata)) for f in fields(kind) if "about" in f.metadata] + [(n, about) for n, _, _, about in _SAVING]
     text = inspect.cleandoc(kind.__doc__ or "")
     if kind is StyleRequest:
-        text += f"\n\nThe presets: {', '.join(presets)}."
+        text += f"\n\nThe presets: {', '.join(presets)}. The styles of johnson: {', '.join(JOHNSON)}."
     if kind is EnhanceRequest:
         text += "\n\nPhotos and masks are uploads."
     text += "\n\n" + "\n".join(f"{name}: {about}." for name, about in said)
-    returned = "the pictures" if kind.verb == "generate" else "the picture"
+    returned = "the pictures" if kind.many else "the picture"
     report = "a report: networks, device, seconds, fallbacks, recipe"
     return f"{text}\n\nReturns {returned} and {report}. While it works: no picture yet, and the progress."
 
@@ -114,12 +120,21 @@ def _checked(named: dict[str, Any], presets: tuple[str, ...]) -> dict[str, Any]:
     for name in _FILES:
         if name in named:
             named[name] = parts.uploaded(named[name], name)
-    style = named.get("style")
-    if isinstance(style, Mapping):
-        named["style"] = parts.uploaded(style, "style")
-    elif style is not None and style not in presets:
-        raise RequestError(f"There is no style preset {_brief(style)}; send a picture file, or one of {', '.join(presets)}.")
+    offered = JOHNSON if named.get("method") == "johnson" else presets
+    if named.get("style") is not None:
+        named["style"] = _style(named["style"], offered)
+    if isinstance(named.get("more_styles"), list):
+        named["more_styles"] = [_style(style, offered) for style in named["more_styles"]]
     return named
+
+
+def _style(style: Any, offered: Sequence[str]) -> str | None:
+    """A preset's name as it is, an upload as its path."""
+    if isinstance(style, Mapping):
+        return parts.uploaded(style, "style")
+    if style not in offered:
+        raise RequestError(f"There is no style preset {_brief(style)}; send a picture file, or one of {', '.join(offered)}.")
+    return style
 
 
 def _handed(path: Path) -> dict[str, Any]:

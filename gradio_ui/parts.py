@@ -132,6 +132,20 @@ def slider(kind: type[Request], name: str, *, word: str = "", step: float) -> gr
     return gr.Slider(about["low"], about["high"], default(kind, name), step=step, label=said(word or name), info=said(f"about.{kind.verb}.{name}"))
 
 
+def radio(kind: type[Request], name: str) -> gr.Radio:
+    """A choice between the few values of a setting, each with its word."""
+    return gr.Radio(_worded(kind, name), value=default(kind, name), label=said(name), info=said(f"about.{kind.verb}.{name}"))
+
+
+def dropdown(kind: type[Request], name: str) -> gr.Dropdown:
+    """A choice between the values of a setting, each with its word."""
+    return gr.Dropdown(_worded(kind, name), value=default(kind, name), label=said(name), elem_id=f"{kind.verb}-{name}")
+
+
+def _worded(kind: type[Request], name: str) -> list[tuple[Any, Any]]:
+    return [(said(f"{name}.{value}"), value) for value in options(kind, name)]
+
+
 def seed_row(kind: type[Request], *, new_each_time: bool) -> tuple[gr.Number, gr.Checkbox]:
     """The seed, shown after each run; the box decides whether the next run draws another."""
     with gr.Row(equal_height=True):
@@ -231,7 +245,7 @@ def shareable(recipe: Mapping[str, Any]) -> dict[str, Any]:
 
 def names_of(result: Result) -> list[str]:
     """File names without suffix: the photo's own with what was done, numbered when there are several."""
-    done = {"stylize": "styled", "enhance": "enhanced"}.get(str(result.recipe.get("verb")), "vitrine")
+    done = {"stylize": "styled", "enhance": "enhanced", "recolour": "recoloured"}.get(str(result.recipe.get("verb")), "vitrine")
     if len(result.pictures) > 1:
         return [f"{tidy(p.name)}-{done}-{i:02d}" for i, p in enumerate(result.pictures, 1)]
     return [f"{tidy(p.name)}-{done}" for p in result.pictures]
@@ -469,7 +483,7 @@ def read_recipe(file: str | None, verb: str) -> Requests:
         recipe = image.read_recipe(file)
     found = described(recipe)
     if found.verb != verb:
-        tab = {"stylize": "Style", "generate": "Generate", "enhance": "Enhance"}[found.verb]
+        tab = {"stylize": "Style", "recolour": "Colours", "generate": "Generate", "enhance": "Enhance"}[found.verb]
         raise RequestError(f"This recipe belongs to the tab {tab}; drop it there.")
     return found
 
@@ -477,7 +491,7 @@ def read_recipe(file: str | None, verb: str) -> Requests:
 def described(recipe: Any) -> Requests:
     """The request of a recipe, with names that stand for the files it does not carry. RequestError if it is none."""
     verb = recipe.get("verb") if isinstance(recipe, Mapping) else None
-    files = {"photo": "photo"} if verb in ("stylize", "enhance") else {}
+    files = {"photo": "photo"} if verb in ("stylize", "enhance", "recolour") else {}
     steps = recipe.get("steps") if verb == "enhance" else None
     if isinstance(steps, list) and "inpaint" in steps:
         files["mask"] = "mask"

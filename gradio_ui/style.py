@@ -8,11 +8,24 @@ from typing import Any
 
 import gradio as gr
 
-from engine.request import StyleRequest
+from engine.request import JOHNSON, STYLES_MOST, RequestError, StyleRequest
 from gradio_ui import parts
 from gradio_ui.words import said
 
-_SETTINGS = ("method", "size_px", "steps", "content_weight", "style_weight", "strength", "seed", "network")
+_SETTINGS = (
+    "method",
+    "size_px",
+    "brush",
+    "colours",
+    "apply_to",
+    "feather_px",
+    "steps",
+    "content_weight",
+    "style_weight",
+    "strength",
+    "seed",
+    "network",
+)
 
 
 def tab(run: parts.Run, presets: Sequence[Any], models: Sequence[Mapping[str, Any]]) -> parts.Refill:
@@ -40,35 +53,72 @@ def tab(run: parts.Run, presets: Sequence[Any], models: Sequence[Mapping[str, An
                 elem_classes="v-presets",
             )
             strength = parts.slider(StyleRequest, "strength", step=0.05)
+            method = parts.dropdown(StyleRequest, "method")
             go, stop = parts.buttons("stylize")
+            with gr.Accordion(said("product"), open=False, elem_id="stylize-product"):
+                apply_to = parts.radio(StyleRequest, "apply_to")
+                colours = parts.radio(StyleRequest, "colours")
+                feather = parts.slider(StyleRequest, "feather_px", step=1)
+                with gr.Row():
+                    mask = parts.photo_input("product_mask", height=140, elem_id="stylize-mask")
+                    protect = parts.photo_input("protect", height=140, elem_id="stylize-protect")
             with gr.Accordion(said("own_style"), open=False):
                 own = parts.photo_input("own_style_picture", height=180, elem_id="stylize-own")
+                titles = [(p.title, p.name) for p in presets]
+                more = gr.Dropdown(titles, value=[], multiselect=True, max_choices=STYLES_MOST - 1, label=said("more_styles"), elem_id="stylize-more")
+                share = gr.Slider(0, 1, 0.5, step=0.05, label=said("first_share"))
+                single = gr.Dropdown([(name.capitalize(), name) for name in JOHNSON], value=JOHNSON[0], label=said("johnson_style"))
             with gr.Accordion(said("advanced"), open=False):
                 size = parts.slider(StyleRequest, "size_px", step=64)
+                brush = parts.slider(StyleRequest, "brush", step=0.25)
                 steps = parts.slider(StyleRequest, "steps", word="steps_count", step=1)
                 content = parts.slider(StyleRequest, "content_weight", step=0.1)
                 paint = parts.slider(StyleRequest, "style_weight", step=0.1)
-                methods = parts.options(StyleRequest, "method")
-                method = gr.Dropdown(list(methods), value=parts.default(StyleRequest, "method"), label=said("method"))
                 network = parts.network_choice(models, ("features",))
                 seed, fresh = parts.seed_row(StyleRequest, new_each_time=False)
         with gr.Column(scale=3, min_width=320):
             made = parts.stage("stylize")
 
-    settings = [method, size, steps, content, paint, strength, seed, network]
+    settings = [method, size, brush, colours, apply_to, feather, steps, content, paint, strength, seed, network]
+    mixing = [more, share, single]
 
     @parts.in_sentences
-    def work(photo: parts.Sent, own: parts.Sent, style: str, fresh: bool, format: str, quality: float, exif: bool, *values: Any) -> Iterator[parts.Updates]:
+    def work(
+        photo: parts.Sent,
+        own: parts.Sent,
+        mask: parts.Sent,
+        protect: parts.Sent,
+        style: str,
+        more: list[str] | None,
+        share: Any,
+        single: str,
+        fresh: bool,
+        format: str,
+        quality: float,
+        exif: bool,
+        *values: Any,
+    ) -> Iterator[parts.Updates]:
         named = dict(zip(_SETTINGS, values, strict=True))
         named["seed"] = parts.drawn_seed(named["seed"], fresh)
         yield {seed: named["seed"]}
 
         def make() -> StyleRequest:
-            return StyleRequest(parts.uploaded(photo, "photo") or "", parts.uploaded(own, "style") or style, **named)
+            first = parts.uploaded(own, "style") or style
+            if named["method"] == "johnson":
+                return StyleRequest(parts.uploaded(photo, "photo") or "", single, **named)
+            return StyleRequest(
+                parts.uploaded(photo, "photo") or "",
+                first,
+                more_styles=tuple(more or ()),
+                style_weights=_weights(share, len(more or ())),
+                mask=parts.uploaded(mask, "mask"),
+                protect=parts.uploaded(protect, "protected area"),
+                **named,
+            )
 
         yield from made.follow(run, make, lambda: parts.Saving(format, quality, exif))
 
-    inputs = [photo, own, style, fresh, made.format, made.quality, made.keep_exif, *settings]
+    inputs = [photo, own, mask, protect, style, *mixing, fresh, made.format, made.quality, made.keep_exif, *settings]
     triggers = [go.click]
     if strip is not None:
         triggers.append(strip.click(lambda i: str(photos[i]), strip, photo, queue=False, show_progress="hidden", api_visibility="private").then)
@@ -81,13 +131,23 @@ def tab(run: parts.Run, presets: Sequence[Any], models: Sequence[Mapping[str, An
 
     def fill(request: StyleRequest) -> Sequence[Any]:
         known = request.style if request.style in by_name else first
+        mixed = [[name for name in request.more_styles if name in by_name], request.shares[0], request.style if request.style in JOHNSON else JOHNSON[0]]
         values = [parts.offered(network, request.network) if name == "network" else getattr(request, name) for name in _SETTINGS]
-        return [*values, False, known, gr.update(selected_index=by_name.get(known)), _credit(presets, by_name.get(known))]
+        return [*values, *mixed, False, known, gr.update(selected_index=by_name.get(known)), _credit(presets, by_name.get(known))]
 
     def lacking(request: StyleRequest) -> str:
-        return "" if request.style in by_name else f"Its style was the picture {request.style}, which you have to add."
+        return "" if request.style in by_name or request.method == "johnson" else f"Its style was the picture {request.style}, which you have to add."
 
-    return parts.Refill(made, fill, [*settings, fresh, style, wall, credit], lacking).on_drop()
+    return parts.Refill(made, fill, [*settings, *mixing, fresh, style, wall, credit], lacking).on_drop()
+
+
+def _weights(share: Any, others: int) -> tuple[float, ...]:
+    """The first style's share, the rest divided among the others; none where there is nothing to mix."""
+    if not others:
+        return ()
+    if not isinstance(share, int | float) or not 0 <= share <= 1:
+        raise RequestError("The first style's share must be a number from 0 to 1.")
+    return (share, *([(1 - share) / others] * others))
 
 
 def _credit(presets: Sequence[Any], index: int | None) -> str:

@@ -149,6 +149,7 @@ def write_networks(folder: Path) -> None:
     """Every embedded network, small and initialised at random, as the files that `engine.weights` reads."""
     from safetensors.torch import save_file
 
+    from engine.models.faststyle import FastStyle
     from engine.models.features import Features
     from engine.models.generator import Generator as ProductGenerator
     from engine.models.restore import Restore
@@ -161,6 +162,7 @@ def write_networks(folder: Path) -> None:
         "restore": Restore((8, 8, 16)),
         "upscale-x2": Upscale(2, width=8, depth=2),
         "upscale-x4": Upscale(4, width=8, depth=2),
+        "faststyle": FastStyle(48, 8, 4, 8),
         "studio": ProductGenerator(CATEGORIES, latent_dim=8, widths=(16, 16, 16, 16)),
     }
     for name, network in networks.items():

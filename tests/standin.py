@@ -18,7 +18,7 @@ from PIL import Image, ImageFilter
 from PIL.PngImagePlugin import PngInfo
 
 from engine import image
-from engine.request import EnhanceRequest, Event, GenerateRequest, Notes, Progress, RequestError, Requests, Result, StyleRequest
+from engine.request import EnhanceRequest, Event, GenerateRequest, Notes, Progress, RecolourRequest, RequestError, Requests, Result, StyleRequest
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,10 +108,11 @@ class StandIn:
             self.running -= 1
 
     def _work(self, request: Requests) -> Iterator[Event]:
-        if request.network == "broken":
+        network = getattr(request, "network", "auto")
+        if network == "broken":
             raise ZeroDivisionError("a secret path: /srv/secret")
-        if request.network not in ("auto", "embedded", "hub"):
-            raise RequestError(f"There is no network '{request.network}'.")
+        if network not in ("auto", "embedded", "hub"):
+            raise RequestError(f"There is no network '{network}'.")
         photo = None if isinstance(request, GenerateRequest) else self._opened(request.photo)
         if isinstance(request, StyleRequest) and request.style not in {p.name for p in self._presets}:
             image.check(request.style)
@@ -132,6 +133,8 @@ class StandIn:
             cards = [Card(np.broadcast_to(rng.integers(90, 250, 3, dtype=np.uint8), (128, 128, 3)).copy(), request.category) for _ in range(request.count)]
             return Result(tuple(cards), request.recipe(), Notes(("stand-in",), "CPU"), seconds)
         assert photo is not None
+        if isinstance(request, RecolourRequest):
+            return Result(tuple(photo for _ in request.colours), request.recipe(), Notes(("recolour",), "CPU"), seconds, before=photo)
         big = photo
         if isinstance(request, EnhanceRequest) and request.steps[-1].startswith("upscale"):
             scale = int(request.steps[-1][-1])

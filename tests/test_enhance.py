@@ -258,7 +258,7 @@ def test_progress_grows_names_what_happens_and_ends_at_the_total(photo: str) -> 
 
 def test_a_long_step_shows_small_previews_now_and_then(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = [0.0]
-    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+    monkeypatch.setattr("engine.preview.time", SimpleNamespace(monotonic=lambda: clock[0]))
 
     def quarter_of_a_second(x: Tensor) -> Tensor:
         clock[0] += 0.25

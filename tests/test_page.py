@@ -88,9 +88,9 @@ assert "torch" not in sys.modules
     assert done.returncode == 0, done.stderr
 
 
-def test_the_api_has_four_endpoints_and_the_page_s_own_events_are_none_of_them(url: str) -> None:
+def test_the_api_has_five_endpoints_and_the_page_s_own_events_are_none_of_them(url: str) -> None:
     named = httpx.get(f"{url}/gradio_api/info").json()["named_endpoints"]
-    assert set(named) == {"/stylize", "/enhance", "/generate", "/models"}
+    assert set(named) == {"/stylize", "/recolour", "/enhance", "/generate", "/models"}
 
 
 @pytest.mark.parametrize("verb", REQUESTS)

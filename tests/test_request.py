@@ -78,7 +78,11 @@ def test_whole_numbers_may_come_as_floats_but_not_as_fractions() -> None:
         (StyleRequest, {"photo": ""}, "Add a photo first."),
         (EnhanceRequest, {"photo": None}, "Add a photo first."),
         (StyleRequest, {"photo": "p", "style": ""}, "Choose a style preset or give a style picture."),
-        (StyleRequest, {"photo": "p", "method": "magic"}, "Method must be one of gatys, not 'magic'."),
+        (
+            StyleRequest,
+            {"photo": "p", "method": "magic"},
+            "Method must be one of fast, gatys, johnson, reinhard, monge-kantorovich, sliced-transport, not 'magic'.",
+        ),
         (StyleRequest, {"photo": "p", "content_weight": 0, "style_weight": 0}, "Content weight and style weight cannot both be 0."),
         (EnhanceRequest, {"photo": "p", "steps": ()}, "Choose at least one step: restore, deblur, inpaint, upscale-x2, upscale-x4."),
         (EnhanceRequest, {"photo": "p", "steps": ("polish",)}, "There is no step 'polish'; the steps are restore, deblur, inpaint, upscale-x2, upscale-x4."),
@@ -141,6 +145,11 @@ def test_a_result_reports_itself_as_json() -> None:
         "fallbacks": [],
         "remarks": [],
         "measures": {"x": 1.5},
-        "note": "studio on CPU, 1.2 s.",
+        "note": "studio on CPU, 1.2 s · Changed: x 1.5.",
         "recipe": RECIPE,
     }
+
+
+def test_what_was_changed_is_said_for_each_side_of_the_mask() -> None:
+    notes = Notes(("faststyle",), "CPU", measures={"mean ΔE": 12.04, "mean ΔE product": 3.0, "mean ΔE background": 20.0, "SSIM": 0.5})
+    assert notes.sentence(1) == "faststyle on CPU, 1.0 s · Changed: mean ΔE 12 (product 3, background 20), SSIM 0.5."

@@ -57,7 +57,7 @@ def test_a_photo_is_repainted_in_the_manner_of_a_picture(studio: Studio, photo: 
     style = write_photo(tmp_path / "style.png", 80, 80, seed=1)
     result = finish(studio.run(StyleRequest(photo, style=style, size_px=64, steps=2, network="embedded")))
     assert (result.pictures[0].width, result.pictures[0].height) == (64, 47)
-    assert result.notes.networks == ("features",)
+    assert result.notes.networks == ("faststyle", "features")
 
 
 def test_the_presets_are_listed_with_their_artists(studio: Studio) -> None:

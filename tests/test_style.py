@@ -17,11 +17,12 @@ from torch import nn
 
 from engine import image, presets
 from engine.device import Device
-from engine.models import features, gatys, vgg
+from engine.models import faststyle, features, gatys, vgg
 from engine.models.gatys import BACKBONES
 from engine.request import Progress, RequestError, Result, StyleRequest, from_recipe
 from engine.settings import Settings
 from engine.style import stylize
+from engine.tiles import Tiling
 
 
 def tiny_features() -> features.Features:
@@ -68,7 +69,7 @@ def settings(tmp_path: Path) -> Settings:
 
 
 def run(weights: Shelf, photo: str, style: str, settings: Settings | None = None, device: Device | None = None, **request: Any) -> Result:
-    asked = StyleRequest(photo, style, **({"size_px": 64, "steps": 2} | request))
+    asked = StyleRequest(photo, style, **({"method": "gatys", "size_px": 64, "steps": 2} | request))
     return finish(stylize(asked, weights, device or Device(), settings or Settings()))  # type: ignore[arg-type]
 
 
@@ -136,7 +137,7 @@ def test_a_preset_gives_what_its_artwork_gives(tmp_path: Path, photo: str, artwo
 
 def test_the_recipe_of_a_preset_is_the_request(photo: str, settings: Settings) -> None:
     result = run(shelf(), photo, "starry-night", settings, strength=0.5)
-    assert result.recipe == StyleRequest("other.png", "starry-night", size_px=64, steps=2, strength=0.5).recipe()
+    assert result.recipe == StyleRequest("other.png", "starry-night", method="gatys", size_px=64, steps=2, strength=0.5).recipe()
 
 
 def test_a_recipe_names_a_style_picture_by_its_contents(photo: str, artwork: str) -> None:
@@ -232,7 +233,7 @@ def test_a_network_that_serves_something_else_is_one_sentence(photo: str, artwor
 
 
 def test_the_first_step_brings_a_preview_at_the_size_of_the_result(photo: str, artwork: str) -> None:
-    events = list(stylize(StyleRequest(photo, artwork, size_px=200, steps=2), shelf(), Device(), Settings()))  # type: ignore[arg-type]
+    events = list(stylize(StyleRequest(photo, artwork, method="gatys", size_px=200, steps=2), shelf(), Device(), Settings()))  # type: ignore[arg-type]
     steps = [e for e in events if isinstance(e, Progress) and e.total]
     assert [(e.done, e.total) for e in steps] == [(1, 4), (2, 4), (3, 4), (4, 4)]
     assert steps[0].preview is not None
@@ -244,7 +245,7 @@ def test_a_preview_comes_every_second(photo: str, artwork: str, monkeypatch: pyt
     clock = [0.0]
     monkeypatch.setattr("engine.style.time.monotonic", lambda: clock[0])
     shown = []
-    for event in stylize(StyleRequest(photo, artwork, size_px=64, steps=20), shelf(), Device(), Settings()):  # type: ignore[arg-type]
+    for event in stylize(StyleRequest(photo, artwork, method="gatys", size_px=64, steps=20), shelf(), Device(), Settings()):  # type: ignore[arg-type]
         clock[0] += 0.25
         if isinstance(event, Progress) and event.preview is not None:
             shown.append(event.done)
@@ -260,7 +261,7 @@ def test_closing_stops_within_one_step_and_frees_the_device(photo: str, artwork:
             return super().forward(x, depth)
 
     device, weights = Device(), shelf(embedded=Counting())
-    work = stylize(StyleRequest(photo, artwork, size_px=64, steps=1000), weights, device, Settings())  # type: ignore[arg-type]
+    work = stylize(StyleRequest(photo, artwork, method="gatys", size_px=64, steps=1000), weights, device, Settings())  # type: ignore[arg-type]
     while not (isinstance(event := next(work), Progress) and event.done == 3):
         pass
     seen = len(looks)
@@ -273,7 +274,7 @@ def test_an_uneven_thread_of_control_changes_nothing(photo: str, artwork: str) -
     """A page resumes a generator from several threads."""
     from concurrent.futures import ThreadPoolExecutor
 
-    work = stylize(StyleRequest(photo, artwork, size_px=64, steps=3), shelf(), Device(), Settings())  # type: ignore[arg-type]
+    work = stylize(StyleRequest(photo, artwork, method="gatys", size_px=64, steps=3), shelf(), Device(), Settings())  # type: ignore[arg-type]
     last: Any = None
     with ThreadPoolExecutor(1) as one, ThreadPoolExecutor(1) as other:
         for turn in range(1000):
@@ -282,3 +283,185 @@ def test_an_uneven_thread_of_control_changes_nothing(photo: str, artwork: str) -
             last = event
     assert isinstance(last, Result)
     assert torch.equal(last.pictures[0].pixels, run(shelf(), photo, artwork, steps=3).pictures[0].pixels)
+
+
+# One pass, colours, masks: what is common to all methods is tested with the quickest.
+
+
+def tiny_fast() -> faststyle.FastStyle:
+    """A painter that changes something: the shipped shape, narrow, its last convolution not at zero."""
+    torch.manual_seed(0)
+    network = faststyle.FastStyle(fine=4, width=8)
+    torch.nn.init.normal_(network.tail.weight, std=0.2)
+    return network
+
+
+FAST_TILING = Tiling(overlap_px=40, multiple_px=4, bytes_per_px=400, most_px=256)
+
+
+def fast_shelf(painter: nn.Module | None = None) -> Shelf:
+    return Shelf(
+        (row("features", "features"), tiny_features()),
+        (row("faststyle", "style", tiling=FAST_TILING), painter or tiny_fast()),
+        (row("johnson-mosaic", "style", hub=True), None),
+    )
+
+
+def quick(photo: str, style: str, settings: Settings | None = None, weights: Shelf | None = None, **request: Any) -> Result:
+    asked = StyleRequest(photo, style, **({"size_px": 96} | request))
+    return finish(stylize(asked, weights or fast_shelf(), Device(), settings or Settings()))  # type: ignore[arg-type]
+
+
+def half_white(file: Path, width: int, height: int) -> str:
+    """A mask whose left half is white."""
+    pixels = np.zeros((height, width), dtype=np.uint8)
+    pixels[:, : width // 2] = 255
+    Image.fromarray(pixels).save(file)
+    return str(file)
+
+
+def test_one_pass_repaints_and_says_how_much(photo: str, artwork: str) -> None:
+    result = quick(photo, artwork)
+    assert result.notes.networks == ("faststyle", "features")
+    assert result.before is not None
+    assert not torch.equal(result.pictures[0].pixels, result.before.pixels)
+    assert result.notes.measures["mean ΔE"] > 0
+    assert 0 <= result.notes.measures["SSIM"] < 1
+
+
+def test_a_preset_in_one_pass_needs_no_eyes(photo: str, settings: Settings) -> None:
+    weights = fast_shelf()
+    assert quick(photo, "starry-night", settings, weights).notes.networks == ("faststyle",)
+    assert weights.asked == ["faststyle"]
+
+
+def test_the_seed_varies_one_pass_and_repeats_it(photo: str, artwork: str) -> None:
+    first, again, other = (quick(photo, artwork, seed=seed).pictures[0].pixels for seed in (3, 3, 4))
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+
+
+def test_a_photo_in_tiles_is_the_photo_whole(tmp_path: Path, artwork: str) -> None:
+    photo = write_photo(tmp_path / "p.png", 500, 330)
+    whole = quick(photo, artwork, Settings(tile_memory=10**9), size_px=500)
+    tiled = quick(photo, artwork, Settings(tile_memory=400 * 180 * 180), size_px=500)
+    difference = (whole.pictures[0].pixels - tiled.pictures[0].pixels).abs()
+    assert float(difference.mean()) < 1 / 255
+    assert float(difference.max()) < 8 / 255
+
+
+def test_what_is_protected_stays_pixel_for_pixel(tmp_path: Path, artwork: str) -> None:
+    photo = write_photo(tmp_path / "p.png", 96, 64)
+    result = quick(photo, artwork, protect=half_white(tmp_path / "mask.png", 96, 64), feather_px=5)
+    assert result.before is not None
+    after, before = result.pictures[0].pixels, result.before.pixels
+    assert torch.equal(after[..., :48], before[..., :48])
+    assert not torch.equal(after[..., 64:], before[..., 64:])
+
+
+@pytest.mark.parametrize(("part", "kept", "changed"), [("background", slice(0, 44), slice(52, 96)), ("product", slice(52, 96), slice(0, 44))])
+def test_the_style_goes_where_it_was_asked_for(tmp_path: Path, artwork: str, part: str, kept: slice, changed: slice) -> None:
+    photo = write_photo(tmp_path / "p.png", 96, 64)
+    result = quick(photo, artwork, apply_to=part, mask=half_white(tmp_path / "mask.png", 96, 64), feather_px=0)
+    assert result.before is not None
+    after, before = result.pictures[0].pixels, result.before.pixels
+    assert torch.equal(after[..., kept], before[..., kept])
+    assert float((after[..., changed] - before[..., changed]).abs().mean()) > 0.01
+    assert "mean ΔE product" in result.notes.measures
+
+
+def test_an_empty_and_a_full_mask_are_taken_at_their_word(tmp_path: Path, artwork: str) -> None:
+    photo = write_photo(tmp_path / "p.png", 96, 64)
+    for level, same in ((0, True), (255, False)):
+        Image.new("L", (96, 64), level).save(tmp_path / "mask.png")
+        result = quick(photo, artwork, apply_to="product", mask=str(tmp_path / "mask.png"))
+        assert result.before is not None
+        assert torch.equal(result.pictures[0].pixels, result.before.pixels) is same
+
+
+def test_a_mask_of_another_shape_is_one_sentence(tmp_path: Path, artwork: str) -> None:
+    photo = write_photo(tmp_path / "p.png", 96, 64)
+    with pytest.raises(RequestError, match=r"^The mask has 64 x 96 pixels, which is not the shape of the photo\.$"):
+        quick(photo, artwork, mask=half_white(tmp_path / "mask.png", 64, 96))
+
+
+def test_a_product_that_cannot_be_found_is_said(photo: str, artwork: str) -> None:
+    remarks = quick(photo, artwork, apply_to="product").notes.remarks
+    assert "The product could not be told from its background, so everything was repainted; give a mask of it." in remarks
+
+
+def test_the_product_is_found_on_a_plain_background(tmp_path: Path, artwork: str) -> None:
+    pixels = np.full((128, 128, 3), 240, dtype=np.uint8)
+    pixels[40:90, 40:90] = (180, 30, 40)
+    Image.fromarray(pixels).save(tmp_path / "p.png")
+    result = quick(str(tmp_path / "p.png"), artwork, size_px=128, apply_to="background")
+    assert result.before is not None
+    assert torch.equal(result.pictures[0].pixels[..., 50:80, 50:80], result.before.pixels[..., 50:80, 50:80])
+
+
+def test_four_styles_mix_and_five_do_not(tmp_path: Path, photo: str) -> None:
+    art = [write_photo(tmp_path / f"a{k}.png", 70, 70, seed=k) for k in range(5)]
+    alone = quick(photo, art[0]).pictures[0].pixels
+    weighed = quick(photo, art[0], more_styles=tuple(art[1:4]), style_weights=(1, 0, 0, 0)).pictures[0].pixels
+    assert torch.allclose(alone, weighed, atol=1e-4)
+    assert not torch.allclose(alone, quick(photo, art[0], more_styles=tuple(art[1:4])).pictures[0].pixels, atol=1e-2)
+    with pytest.raises(RequestError, match=r"^At most 4 styles can be mixed, not 5\.$"):
+        StyleRequest(photo, art[0], more_styles=tuple(art[1:]))
+
+
+@pytest.mark.parametrize(
+    ("weights", "sentence"),
+    [
+        ((0, 0), "At least one style needs a weight above 0."),
+        ((1,), "There are 1 style weights for 2 styles."),
+        ((1, float("nan")), "Style weights must be a number from 0 to 100, not nan."),
+    ],
+)
+def test_weights_that_make_no_mixture_are_one_sentence(weights: tuple[float, ...], sentence: str) -> None:
+    with pytest.raises(RequestError) as error:
+        StyleRequest("p.png", "starry-night", more_styles=("great-wave",), style_weights=weights)
+    assert str(error.value) == sentence
+
+
+@pytest.mark.parametrize("method", ["reinhard", "monge-kantorovich", "sliced-transport"])
+def test_colours_move_without_a_network_at_the_photos_own_size(tmp_path: Path, artwork: str, settings: Settings, method: str) -> None:
+    photo = write_photo(tmp_path / "p.png", 90, 70)
+    weights = fast_shelf()
+    for style in (artwork, "starry-night"):
+        result = quick(photo, style, settings, weights, method=method, size_px=0)
+        assert (result.pictures[0].width, result.pictures[0].height) == (90, 70)
+        assert result.notes.networks == (method,)
+    assert weights.asked == []
+
+
+def test_the_photos_colours_can_be_kept(tmp_path: Path, artwork: str) -> None:
+    Image.new("RGB", (96, 96), (200, 60, 60)).save(tmp_path / "p.png")
+    painted = quick(str(tmp_path / "p.png"), artwork, colours="photo").pictures[0].pixels
+    red, green, blue = painted.mean((0, 2, 3)).tolist()
+    assert red > green + 0.1
+    assert abs(green - blue) < 0.1
+
+
+def test_johnson_without_the_hub_paints_with_a_preset_and_says_so(photo: str, settings: Settings) -> None:
+    with pytest.raises(RequestError, match=r"^The method johnson has the styles mosaic, candy, udnie, pointilism, one at a time\.$"):
+        quick(photo, "starry-night", settings, method="johnson")
+    everything = Settings()
+    result = quick(photo, "mosaic", everything, method="johnson")
+    assert result.notes.networks == ("faststyle",)
+    assert result.notes.fallbacks == (
+        "johnson-mosaic could not be loaded because the Hub cannot be reached, so the method fast painted with the preset composition-vii instead.",
+    )
+
+
+@pytest.mark.parametrize("brush", [0.5, 2.0])
+def test_a_brush_of_another_size_gives_a_picture_of_the_same_size(photo: str, artwork: str, brush: float) -> None:
+    picture = quick(photo, artwork, brush=brush).pictures[0]
+    assert (picture.width, picture.height) == (96, 75)
+    assert torch.isfinite(picture.pixels).all()
+
+
+@pytest.mark.parametrize(("method", "side", "expected"), [("fast", 90, 90), ("fast", 1300, 1024), ("reinhard", 1300, 1300), ("fast", 20, 64)])
+def test_without_a_size_nothing_is_enlarged_and_the_method_has_its_limit(tmp_path: Path, artwork: str, method: str, side: int, expected: int) -> None:
+    photo = write_photo(tmp_path / "p.png", side, 40)
+    picture = quick(photo, artwork, method=method, size_px=0).pictures[0]
+    assert max(picture.width, picture.height) == expected

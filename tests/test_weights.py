@@ -98,7 +98,7 @@ def test_names_are_unique_and_every_task_is_a_known_one() -> None:
 
 def test_the_issues_networks_are_all_there() -> None:
     embedded = {row.name for row in TABLE if row.embedded}
-    assert embedded == {"features", "restore", "upscale-x2", "upscale-x4", "studio"}
+    assert embedded == {"features", "restore", "upscale-x2", "upscale-x4", "studio", "faststyle"}
     photos = {"vgg19", "realesrgan-x4", "realesrgan-x2", "realesr-general-x4", "scunet", "nafnet-gopro", "lama"}
     assert {row.name for row in HUB_ROWS} == photos | {"johnson-mosaic", "johnson-candy", "johnson-udnie", "johnson-pointilism"}
 

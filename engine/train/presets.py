@@ -71,7 +71,7 @@ def make(
     os.replace(partial, out / presets.FILE)
     (out / "presets").mkdir(exist_ok=True)
     for name in artworks:
-        request = StyleRequest(str(photo), name, size_px=size_px, steps=steps, network=presets.NETWORK)
+        request = StyleRequest(str(photo), name, method="gatys", size_px=size_px, steps=steps, network=presets.NETWORK)
         for event in stylize(request, weights, weights.device, settings):
             if isinstance(event, Result):
                 event.pictures[0].pil(THUMBNAIL_PX).convert("RGB").save(out / "presets" / f"{name}.jpg", quality=85)

@@ -1,0 +1,50 @@
+"""The product on a photo: its mask, from a file or found by its plain background."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from engine import image
+from engine.image import Picture
+from engine.request import RequestError
+from engine.settings import Settings
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+LOOKED_AT_PX = 1024  # longer side at which the product is looked for
+CERTAIN = 0.5  # of the mask that is found: below it the background is not plain enough
+
+
+def given(file: str, photo: Picture, settings: Settings, what: str) -> Tensor:
+    """A mask from a file, (1, 1, H, W) in [0, 1] at the photo's size. RequestError when its shape is another; `what` names it."""
+    mask = image.load_mask(file, settings)
+    height, width = mask.shape[2:]
+    apart = abs(width * photo.height - height * photo.width)
+    if apart > 0.02 * height * photo.width and apart > max(width, height):  # a small one may be rounded to whole pixels
+        raise RequestError(f"The {what} has {width} x {height} pixels, which is not the shape of the photo.")
+    return to_size(mask, photo)
+
+
+def found(source: Tensor) -> Tensor | None:
+    """The product's mask on a photo (1, 3, H, W) in [0, 1], of the same size; None where the background is not plain."""
+    import torch.nn.functional as F
+
+    from engine.models import segment
+
+    height, width = source.shape[2:]
+    shrink = min(1.0, LOOKED_AT_PX / max(height, width))
+    size = (max(1, round(height * shrink)), max(1, round(width * shrink)))
+    looked = segment.product_mask(F.interpolate(source, size=size, mode="bilinear", antialias=True) if shrink < 1 else source)
+    if looked.certainty < CERTAIN or not (looked.mask > 0.5).any():
+        return None
+    return F.interpolate(looked.mask, size=(height, width), mode="bilinear") if shrink < 1 else looked.mask
+
+
+def to_size(mask: Tensor, photo: Picture) -> Tensor:
+    """A mask (1, 1, h, w) at the photo's size."""
+    import torch.nn.functional as F
+
+    if tuple(mask.shape[2:]) == (photo.height, photo.width):
+        return mask
+    return F.interpolate(mask, size=(photo.height, photo.width), mode="bilinear", antialias=True)

@@ -1,0 +1,73 @@
+"""Recolour: one product in other colours, its shading, its print and its background left as they are."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from engine import image, product
+from engine.device import Device
+from engine.image import Picture
+from engine.request import Event, Notes, Progress, RecolourRequest, RequestError, Result
+from engine.settings import Settings
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from engine.weights import Weights
+
+COLOURFUL = 0.05  # chroma in OKLab from which a colour is taken for the product's own before a grey one
+
+
+def recolour(request: RecolourRequest, weights: Weights, device: Device, settings: Settings) -> Iterator[Event]:
+    """Give the product each of the colours; yields Progress, then a Result with one picture for each.
+
+    RequestError when a file is no picture, or when the product cannot be told from its background and no mask is given.
+    """
+    image.check(request.photo, settings)
+    if request.mask:
+        image.check(request.mask, settings)
+    yield from device.exclusively(_events(request, device, settings))
+
+
+def _events(request: RecolourRequest, device: Device, settings: Settings) -> Iterator[Event]:
+    import torch
+
+    from engine.models import recolour as method
+
+    started = time.monotonic()
+    yield Progress(0, len(request.colours), "Looking for the product")
+    original = image.load(request.photo, settings)
+    photo = original.fitted(request.size_px) if request.size_px else original
+    pixels = photo.pixels.float()
+    mask = product.given(request.mask, photo, settings, "mask") if request.mask else product.found(photo.on_white())
+    if mask is None:
+        raise RequestError("The product could not be told from its background; give a mask of it.")
+    source = _rgb(request.source) if request.source else _own_colour(pixels, mask)
+    made: list[Picture] = []
+    for k, colour in enumerate(request.colours):
+        coloured = method.recolour(pixels, mask, source, _rgb(colour))
+        made.append(photo.with_pixels(torch.lerp(pixels, coloured, request.strength)))
+        yield Progress(k + 1, len(request.colours), f"Colour {k + 1} of {len(request.colours)}", made[-1].fitted(min(768, max(photo.width, photo.height))))
+    replaced = "#" + "".join(f"{round(float(c) * 255):02x}" for c in source)
+    notes = Notes(("recolour",), "CPU", remarks=(f"The colour {replaced} was replaced.",))
+    yield Result(tuple(made), request.recipe(), notes, time.monotonic() - started, photo)
+
+
+def _rgb(colour: str) -> Tensor:
+    import torch
+
+    return torch.tensor([int(colour[k : k + 2], 16) / 255 for k in (1, 3, 5)])
+
+
+def _own_colour(pixels: Tensor, mask: Tensor) -> Tensor:
+    """The product's main colour; a colourful one before white, grey and black, which are soles and labels more often."""
+    from engine.models.colour import oklab
+    from engine.models.recolour import main_colours
+
+    colours = main_colours(pixels, mask)
+    if not colours:
+        raise RequestError("There is nothing inside the mask to be recoloured.")
+    colourful = [colour for colour, _ in colours if float(oklab(colour.view(1, 3, 1, 1))[0, 1:].norm()) >= COLOURFUL]
+    return colourful[0] if colourful else colours[0][0]

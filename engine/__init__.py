@@ -20,7 +20,7 @@ from engine.request import EngineFailure, EnhanceRequest, Event, GenerateRequest
 from engine.settings import Settings
 
 if TYPE_CHECKING:
-    from engine.image import Header
+    from engine.image import Header, Picture
     from engine.presets import Preset
     from engine.weights import Network, Weights
 
@@ -95,6 +95,12 @@ class Studio:
         from engine.presets import PRESETS
 
         return list(PRESETS)
+
+    def find_product(self, file: str | Path) -> Picture | None:
+        """The mask of the product on a photo, white where it is, small enough to be looked at; None where the background is not plain."""
+        from engine.product import looked_for
+
+        return looked_for(file, self.settings)
 
     def check(self, file: str | Path) -> Header:
         """What a picture file's header says; `RequestError` when it is none, or too large. Cheap, without torch."""

@@ -252,6 +252,11 @@ def measure_faststyle(network: Network, folder: Path, teacher: Path | None) -> I
         yield Row(said, "HaarPSI of luma to the photo", ours.haarpsi, other.haarpsi, name, "HaarPSI" if short else "")
         if other.seconds > 0.1:
             yield Row(said, "time, as multiples of the other's", ours.seconds / other.seconds, 1.0, name)
+    steps, spent = compare.steps_saved(network, features, pairs[:8])
+    yield Row(
+        f"{len(pairs[:8])} held-out pairs", "steps that Gatys needs from here to the loss it reaches from the photo", steps, 1.0, "from the photo", "steps left"
+    )
+    yield Row(f"{len(pairs[:8])} held-out pairs", "time for the same", spent, 1.0, "from the photo")
     times = dict(compare.times_at(1024, network, features, peer))
     yield Row("1024 x 1024 px, this machine", "time, as multiples of the other's", times["faststyle"] / times["MicroAST"], 1.0, "MicroAST", "time ratio")
 
@@ -386,7 +391,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
                 samples.write(name, network, _runner(network), ROOT / "weights" / "samples")
                 write_card(ROOT / "weights" / f"{name}.md", rows)
-                record(name, {r.headline: round(r.ours, 3) for r in rows if r.headline})
+                told = [r for r in rows if r.headline]
+                record(name, {r.headline: round(r.ours, 3) for r in told}, {r.headline: f"{r.against} {r.baseline:.4g}" for r in told})
         return 0
     except RequestError as error:
         print(error, file=sys.stderr)

@@ -60,6 +60,8 @@ PRESETS = (
     Preset("bedroom-in-arles", "Bedroom in Arles", "Vincent van Gogh", 1889),
     Preset("cherry-tree", "Blossoming Cherry Tree", "Sakai Hōitsu", 1805),
     Preset("shipwreck", "The Shipwreck", "J. M. W. Turner", 1810),
+    Preset("contrast-of-forms", "Contrast of Forms", "Fernand Léger", 1913),
+    Preset("portrait-of-metzinger", "Portrait of Jean Metzinger", "Robert Delaunay", 1906),
 )
 BY_NAME: Mapping[str, Preset] = {preset.name: preset for preset in PRESETS}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine import image
@@ -48,3 +49,10 @@ def to_size(mask: Tensor, photo: Picture) -> Tensor:
     if tuple(mask.shape[2:]) == (photo.height, photo.width):
         return mask
     return F.interpolate(mask, size=(photo.height, photo.width), mode="bilinear", antialias=True)
+
+
+def looked_for(file: str | Path, settings: Settings) -> Picture | None:
+    """The mask that `found` gives for the photo in a file, as a grey picture of at most LOOKED_AT_PX."""
+    photo = image.load(file, settings)
+    mask = found(photo.fitted(min(LOOKED_AT_PX, max(photo.width, photo.height))).on_white())
+    return None if mask is None else Picture(mask.expand(-1, 3, -1, -1))

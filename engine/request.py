@@ -105,6 +105,7 @@ class StyleRequest(Request):
     feather_px: float = number(2.0, 0.0, 100.0, "width of the soft edge between what is repainted and what is not")
     mask: str | None = text("a picture file, white where the product is", default=None)
     protect: str | None = text("a picture file, white where the photo stays as it is", default=None)
+    start: str = choice("photo", ("photo", "fast"), "what gatys begins with: the photo, or what the method fast makes of it, with fewer steps to go")
     steps: int = number(80, 1, 1000, "optimisation steps at each of the scales (gatys)")
     content_weight: float = number(1.0, 0.0, 100.0, "how much of the photo's shapes is kept (gatys)")
     style_weight: float = number(1.0, 0.0, 100.0, "how much of the style is taken (gatys)")

@@ -95,6 +95,10 @@ def _networks(request: StyleRequest, weights: Weights, *, on_gpu: bool) -> Gener
     if found.method == "gatys":
         found.eyes, fallbacks = yield from weights.load_first(_eyes(request, found, on_gpu=on_gpu))
         found.fallbacks += fallbacks
+        if request.start == "fast" and found.eyes.weight.name == FEATURES:
+            found.painter = yield from weights.load(FAST)
+        elif request.start == "fast":
+            found.fallbacks.append(f"{FAST} is told of a style by {FEATURES} alone, so the painting began with the photo.")
     elif found.method == "fast":
         if request.method == "fast" and request.network not in ("auto", "embedded", "hub", FAST, FEATURES):
             raise RequestError(f"There is no network {request.network[:40]!r} for the method fast; choose auto, embedded or {FAST}.")
@@ -166,17 +170,19 @@ class _Work:
 
         eyes = self.networks.eyes
         assert eyes is not None  # the method's network
-        canvas = self._for_brush(source)
+        canvas, style = self._for_brush(source), self._style(source)
+        start = (yield from self._one_pass(canvas, style)) if self.networks.painter else None
         steps = gatys.paint(
             eyes.module,
             gatys.BACKBONES[eyes.weight.name],
             canvas.to(eyes.device),
-            self._style(source).to(eyes.device),
+            style.to(eyes.device),
             steps=self.request.steps,
             content_weight=self.request.content_weight,
             style_weight=self.request.style_weight,
             seed=self.request.seed,
             memory=self.settings.tile_memory,
+            start=None if start is None else start.to(eyes.device),
         )
         doing, shown, painted = f"Painting with {eyes.weight.name}", float("-inf"), canvas
         for step in steps:
@@ -188,14 +194,17 @@ class _Work:
         return self._from_brush(painted.detach().float().cpu(), canvas, source)
 
     def _fast(self, photo: Picture, source: Tensor) -> Painting:
+        canvas = self._for_brush(source)
+        return self._from_brush((yield from self._one_pass(canvas, self._style(source))), canvas, source)
+
+    def _one_pass(self, canvas: Tensor, style: Style) -> Painting:
+        """The canvas painted by `faststyle`, tile by tile."""
         import torch
 
         from engine.models import faststyle, gatys
 
         painter = self.networks.painter
         assert painter is not None  # the method's network
-        canvas = self._for_brush(source)
-        style = self._style(source)
         start = gatys.recoloured(canvas, style.colour, like=_small(canvas))
         told = faststyle.code(style)
         noise = torch.randn(
@@ -206,8 +215,7 @@ class _Work:
         def paint(x: Tensor) -> Tensor:
             return painter(x[:, :3], told, x[:, 3:, ::4, ::4])
 
-        painted = yield from self._tiled(paint, torch.cat([start, grain], 1), painter.weight.tiling, f"Painting with {FAST}", start)
-        return self._from_brush(painted, canvas, source)
+        return (yield from self._tiled(paint, torch.cat([start, grain], 1), painter.weight.tiling, f"Painting with {FAST}", start))
 
     def _johnson(self, photo: Picture, source: Tensor) -> Painting:
         import torch

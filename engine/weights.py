@@ -837,10 +837,10 @@ def write_index(folder: Path = FOLDER, table: Sequence[Weight] = _ROWS) -> dict[
     return _save_index(new, folder)
 
 
-def record(name: str, measured: Mapping[str, float], folder: Path = FOLDER) -> None:
-    """Write down what the network of this name was measured at; the tables take it from here."""
+def record(name: str, measured: Mapping[str, float], beside: Mapping[str, str] | None = None, folder: Path = FOLDER) -> None:
+    """Write down what the network of this name was measured at, and beside what; the tables take it from here."""
     index = read_index(folder)
-    index.setdefault(name, {})["measured"] = dict(measured)
+    index.setdefault(name, {}).update({"measured": dict(measured)} | ({"beside": dict(beside)} if beside else {}))
     _save_index(index, folder)
 
 
@@ -869,9 +869,24 @@ def _cells(row: Weight) -> tuple[str, ...]:
     return row.name, row.task, row.network, place, size, f"`{row.sha256[:12]}`" if row.sha256 else "", row.licence, row.credit, measured
 
 
+def embedded_markdown(index: Mapping[str, Mapping[str, Any]]) -> str:
+    """What comes with Vitrine, for the front page: each network and its figures next to what they must beat."""
+    lines = ["| network | what it is | size | measured, and next to it |", "| --- | --- | --- | --- |"]
+    for row in _ROWS:
+        facts = index.get(row.name, {})
+        if row.embedded and facts:
+            beside = facts.get("beside", {})
+            figures = [f"{name} {value:.4g}" + (f" ({beside[name]})" if name in beside else "") for name, value in facts.get("measured", {}).items()]
+            lines.append(f"| [`{row.name}`](weights/{row.name}.md) | {row.network} | {facts['size'] / 1e6:.1f} MB | {', '.join(figures)} |")
+    return "\n".join(lines) + "\n"
+
+
 def write_table(file: Path = FOLDER / "README.md", folder: Path = FOLDER) -> str:
     """Write the table between its marks in `file`; returns the new text."""
-    table = markdown([_with_index(row, read_index(folder)) for row in _ROWS])
+    return _write_between(file, markdown([_with_index(row, read_index(folder)) for row in _ROWS]))
+
+
+def _write_between(file: Path, table: str) -> str:
     before, _, rest = file.read_text(encoding="utf-8").partition(_TABLE_BEGINS)
     _, mark, after = rest.partition(_TABLE_ENDS)
     if not mark:
@@ -902,6 +917,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.command == "index":
         write_index()
     write_table()
+    _write_between(ROOT / "README.md", embedded_markdown(read_index()))
     return 0
 
 

@@ -33,7 +33,7 @@ def build(studio: Studio, run: parts.Run | None = None) -> gr.Blocks:
                 gr.HTML(SWITCH)
             with gr.Tabs(elem_id="v-tabs") as tabs:
                 with gr.Tab(said("style"), id="stylize"):
-                    styling = style.tab(run, presets, models)
+                    styling = style.tab(run, presets, models, studio.find_product)
                 with gr.Tab(said("recolour"), id="recolour"):
                     recolouring = recolour.tab(run)
                 with gr.Tab(said("generate"), id="generate"):

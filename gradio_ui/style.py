@@ -9,6 +9,7 @@ from typing import Any
 import gradio as gr
 
 from engine.request import JOHNSON, STYLES_MOST, RequestError, StyleRequest
+from gradio_ui import mask as brush_mask
 from gradio_ui import parts
 from gradio_ui.words import said
 
@@ -19,6 +20,7 @@ _SETTINGS = (
     "colours",
     "apply_to",
     "feather_px",
+    "start",
     "steps",
     "content_weight",
     "style_weight",
@@ -28,8 +30,8 @@ _SETTINGS = (
 )
 
 
-def tab(run: parts.Run, presets: Sequence[Any], models: Sequence[Mapping[str, Any]]) -> parts.Refill:
-    """Build the tab. `run` turns a request into events; a preset has name, title, artist, year and thumbnail."""
+def tab(run: parts.Run, presets: Sequence[Any], models: Sequence[Mapping[str, Any]], find: brush_mask.Find) -> parts.Refill:
+    """Build the tab. `run` turns a request into events; a preset has name, title, artist, year and thumbnail; `find` gives a photo's product mask."""
     by_name = {p.name: i for i, p in enumerate(presets)}
     first = parts.default(StyleRequest, "style")
     with gr.Row(elem_classes="v-tab"):
@@ -59,9 +61,11 @@ def tab(run: parts.Run, presets: Sequence[Any], models: Sequence[Mapping[str, An
                 apply_to = parts.radio(StyleRequest, "apply_to")
                 colours = parts.radio(StyleRequest, "colours")
                 feather = parts.slider(StyleRequest, "feather_px", step=1)
-                with gr.Row():
+                with gr.Row(render=False) as files:
                     mask = parts.photo_input("product_mask", height=140, elem_id="stylize-mask")
                     protect = parts.photo_input("protect", height=140, elem_id="stylize-protect")
+                brush_mask.editor(find, photo, mask, protect)
+                files.render()
             with gr.Accordion(said("own_style"), open=False):
                 own = parts.photo_input("own_style_picture", height=180, elem_id="stylize-own")
                 titles = [(p.title, p.name) for p in presets]
@@ -71,6 +75,7 @@ def tab(run: parts.Run, presets: Sequence[Any], models: Sequence[Mapping[str, An
             with gr.Accordion(said("advanced"), open=False):
                 size = parts.slider(StyleRequest, "size_px", step=64)
                 brush = parts.slider(StyleRequest, "brush", step=0.25)
+                start = parts.radio(StyleRequest, "start")
                 steps = parts.slider(StyleRequest, "steps", word="steps_count", step=1)
                 content = parts.slider(StyleRequest, "content_weight", step=0.1)
                 paint = parts.slider(StyleRequest, "style_weight", step=0.1)
@@ -79,7 +84,7 @@ def tab(run: parts.Run, presets: Sequence[Any], models: Sequence[Mapping[str, An
         with gr.Column(scale=3, min_width=320):
             made = parts.stage("stylize")
 
-    settings = [method, size, brush, colours, apply_to, feather, steps, content, paint, strength, seed, network]
+    settings = [method, size, brush, colours, apply_to, feather, start, steps, content, paint, strength, seed, network]
     mixing = [more, share, single]
 
     @parts.in_sentences

@@ -91,6 +91,13 @@ class StandIn:
     def check(self, file: str) -> Any:
         return image.check(file)
 
+    def find_product(self, file: str) -> Any:
+        """The middle of the photo."""
+        card = self._opened(file)
+        array = np.zeros_like(card.array)
+        array[card.height // 4 : -card.height // 4, card.width // 4 : -card.width // 4] = 255
+        return Card(array)
+
     def warm_up(self) -> None:
         pass
 

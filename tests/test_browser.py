@@ -385,3 +385,29 @@ def test_the_real_networks_do_each_tab_s_job(browser: Browser, app: str, shoe: P
         finished(page, "stylize")
         recipe = image.read_recipe(downloaded(page, "stylize", tmp_path))
         assert (recipe["steps"], recipe["size_px"]) == (4, 128)
+
+
+def test_the_product_s_mask_is_shown_and_drawn_on(page: Page, studio: StandIn, shoe: Path) -> None:
+    give(page, "stylize-photo", shoe)
+    page.get_by_role("button", name="Product, background, colours").click()
+    page.locator("#stylize-find").click()
+    canvas = page.locator("#stylize-brush canvas").first
+    expect(canvas).to_be_visible()
+    expect(page.locator("#stylize-mask img").first).to_be_visible()  # what was found is the mask already
+    page.get_by_label("The background").first.check()
+    page.locator("#stylize-run").click()
+    expect(page.locator("#stylize-line .v-status")).to_have_class(DONE)
+    asked = studio.requests[-1]
+    assert asked.apply_to == "background"
+    with Image.open(asked.mask) as mask:
+        assert mask.convert("L").getpixel((mask.width // 2, mask.height // 2)) > 200
+        assert mask.convert("L").getpixel((2, 2)) < 50
+
+
+def test_one_product_is_shown_in_several_colours(page: Page, studio: StandIn, shoe: Path) -> None:
+    tab(page, "Colours")
+    give(page, "recolour-photo", shoe)
+    page.locator("#recolour-run").click()
+    expect(page.locator("#recolour-line .v-status")).to_have_class(DONE)
+    assert page.locator("#recolour-final img").count() >= 4
+    assert studio.requests[-1].colours == ("#1f3a5f", "#8c1c13", "#2f5d50", "#e0a526")

@@ -117,7 +117,7 @@ def test_the_recipe_writes_statistics_and_a_thumbnail_for_every_artwork(tmp_path
     write_photo(tmp_path / "art" / "other.png", seed=2)
     save_file(network.state_dict(), tmp_path / "out" / "features.safetensors")
     photo = Path(write_photo(tmp_path / "photo.png", 40, 30))
-    recipe.make(tmp_path / "art", tmp_path / "out", photo=photo, artworks={"starry-night": "one"}, size_px=64, steps=2)
+    recipe.make(tmp_path / "art", tmp_path / "out", photo=photo, artworks={"starry-night": "one"}, size_px=64)
     made = presets.load("starry-night", Settings(weights=tmp_path / "out"), network)
     with Image.open(tmp_path / "art" / "one.png") as artwork:
         mean = torch.tensor(list(artwork.resize((1, 1), Image.Resampling.BOX).getpixel((0, 0)))) / 255  # type: ignore[arg-type]

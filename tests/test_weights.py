@@ -128,6 +128,12 @@ def test_the_index_lists_the_embedded_files_as_they_are() -> None:
             assert index.get(row.name, {}).get("sha256") == module._sha256(file), "run python -m engine.weights index"
 
 
+def test_the_front_page_holds_the_figures_of_what_is_embedded() -> None:
+    table = module.embedded_markdown(module.read_index())
+    assert table in (ROOT / "README.md").read_text(encoding="utf-8"), "run python -m engine.weights table"
+    assert all(f"| [`{row.name}`]" in table for row in TABLE if row.embedded)
+
+
 def test_the_readme_holds_the_table() -> None:
     assert module.markdown(TABLE) in (ROOT / "weights" / "README.md").read_text(encoding="utf-8"), "run python -m engine.weights table"
 
@@ -709,7 +715,7 @@ def test_index_keeps_what_was_measured_while_the_file_is_the_same(tmp_path: Path
     row = tint_row(repo="")
     (tmp_path / "tint.safetensors").write_bytes(tint_bytes())
     first = module.write_index(tmp_path, (row,))
-    module.record("tint", {"PSNR": 31.5}, tmp_path)
+    module.record("tint", {"PSNR": 31.5}, folder=tmp_path)
     assert module.write_index(tmp_path, (row,))["tint"] == {**first["tint"], "measured": {"PSNR": 31.5}}
     assert module._with_index(row, module.read_index(tmp_path)).measured == {"PSNR": 31.5}
     (tmp_path / "tint.safetensors").write_bytes(tint_bytes(2))

@@ -27,6 +27,7 @@ Eyes = Callable[[Tensor, int], list[Tensor]]  # (pixels (1, 3, H, W), depth) -> 
 
 MARGIN_PX = 16  # at the finest scale; half of it at the next, and so on
 COARSEST_PX = 96  # the longer side of the coarsest scale lies between this and twice this
+STARTED_SCALES = 2  # that are left to do for a painting that is begun already
 START_NOISE = 0.03  # standard deviation
 LEARNING_RATE = 0.02  # of Adam; a step moves a pixel by about this much
 CONTENT_SHARE = 0.5  # weight of the content against one style layer
@@ -321,24 +322,29 @@ def paint(
     style_weight: float = 1.0,
     seed: int = 0,
     memory: int = 10**9,
+    start: Tensor | None = None,
 ) -> Iterator[Step]:
     """Paint `photo` (1, 3, H, W) in [0, 1] in a style; yields after each of the steps, the last one the result.
 
-    steps: at each of the scales. seed: of the noise on the starting picture. The style is the same at all scales, so
+    steps: at each of the scales. seed: of the noise on the starting picture. start: a painting of the photo to begin
+    with, (1, 3, H, W), such as that of `faststyle`: only the STARTED_SCALES finest scales are left to do then. The style is the same at all scales, so
     strokes begin large and finer ones are laid over them. Nothing runs between two steps, so closing the generator stops at once.
     """
     shrinks = scales(max(photo.shape[2:]))
     frame, (top, left) = _framed(photo, backbone.multiple_px * shrinks[0])
+    begun = None if start is None else _framed(start, backbone.multiple_px * shrinks[0])[0]
+    shrinks = shrinks if begun is None else shrinks[-STARTED_SCALES:]
     canvas: _Canvas | None = None
     for k, shrink in enumerate(shrinks):
         height, width = frame.shape[2] // shrink, frame.shape[3] // shrink
         target = recoloured(_resized(frame, height, width), style.colour)
         objective = Objective(eyes, backbone, target, style, content_weight=content_weight, style_weight=style_weight, memory=memory)
         if canvas is None:
-            start = target + START_NOISE * torch.randn(target.shape, generator=torch.Generator().manual_seed(seed)).to(target)
+            first = target if begun is None else _resized(begun, height, width)
+            first = first + START_NOISE * torch.randn(target.shape, generator=torch.Generator().manual_seed(seed)).to(target)
         else:
-            start = _resized(canvas.mean, height, width)
-        canvas = _Canvas(start.clamp_(0, 1), LEARNING_RATE)
+            first = _resized(canvas.mean, height, width)
+        canvas = _Canvas(first.clamp_(0, 1), LEARNING_RATE)
         rows, columns = (slice(at // shrink, -(-(at + side) // shrink)) for at, side in ((top, photo.shape[2]), (left, photo.shape[3])))
         for step in range(steps):
             loss, gradient = objective.loss_and_gradient(canvas.pixels)

@@ -44,17 +44,17 @@ ARTWORKS = {
     "bedroom-in-arles": "dph_12_target",
     "cherry-tree": "titu_japanese_flower_sakai_hoitsu",
     "shipwreck": "titu_shipwreck",
+    "contrast-of-forms": "adain_contrast_of_forms",
+    "portrait-of-metzinger": "mst_Robert_Delaunay,_1906,_Portrait",
 }
 PHOTO = ROOT / "gradio_ui" / "examples" / "mug.jpg"
 RENDERED_PX, THUMBNAIL_PX = 512, 256  # painted at the size people use, then scaled down
 
 
-def make(
-    data: Path, out: Path = ROOT / "weights", *, photo: Path = PHOTO, artworks: Mapping[str, str] = ARTWORKS, size_px: int = RENDERED_PX, steps: int = 80
-) -> None:
+def make(data: Path, out: Path = ROOT / "weights", *, photo: Path = PHOTO, artworks: Mapping[str, str] = ARTWORKS, size_px: int = RENDERED_PX) -> None:
     """Write out/presets.safetensors and out/presets/NAME.jpg for each of `artworks`, found by name in `data`.
 
-    photo: what the thumbnails show. size_px, steps: how they are painted. RequestError when an artwork is not there.
+    photo: what the thumbnails show. size_px: how large they are painted, by a request's own method. RequestError when an artwork is not there.
     """
     settings = Settings(weights=out)
     weights = Weights(Device(), settings)
@@ -71,7 +71,7 @@ def make(
     os.replace(partial, out / presets.FILE)
     (out / "presets").mkdir(exist_ok=True)
     for name in artworks:
-        request = StyleRequest(str(photo), name, method="gatys", size_px=size_px, steps=steps, network=presets.NETWORK)
+        request = StyleRequest(str(photo), name, size_px=size_px, network="embedded")
         for event in stylize(request, weights, weights.device, settings):
             if isinstance(event, Result):
                 event.pictures[0].pil(THUMBNAIL_PX).convert("RGB").save(out / "presets" / f"{name}.jpg", quality=85)

@@ -12,9 +12,12 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
+from engine import presets
+from engine.models import gatys
 from engine.request import CATEGORIES
-from engine.settings import ROOT
+from engine.settings import ROOT, Settings
 from engine.train import degrade
+from engine.train.compare import painted
 from engine.train.loop import contact_sheet
 from engine.train.upscale import shrink
 
@@ -28,6 +31,8 @@ def write(name: str, network: Network, run: Callable[[Tensor], Tensor], folder: 
     """Write FOLDER/NAME.jpg, a few pictures side by side. `run` takes pictures through the network, (1, 3, H, W)."""
     if name == "studio":
         sheet = contact_sheet(studio_samples(network, 64), columns=8)
+    elif name == "faststyle":
+        sheet = style_sheet(lambda photo, style: painted(network, photo, style))
     else:
         rows = {"features": _features_row, "restore": _restore_row}.get(name, _upscale_row)
         crops = [_crop(file, 256) for file in sorted(EXAMPLES.glob("*.jpg")) if not file.name.startswith("snapshot")][:3]
@@ -37,6 +42,23 @@ def write(name: str, network: Network, run: Callable[[Tensor], Tensor], folder: 
     file = folder / f"{name}.jpg"
     sheet.save(file, quality=90)
     return file
+
+
+def style_sheet(paint: Callable[[Tensor, gatys.Style], Tensor], presets_shown: int = 8, size_px: int = 192) -> Image.Image:
+    """Our example products, each as it is and in the first presets: a row for each product, painted at twice the size shown."""
+    chosen = [preset.name for preset in presets.PRESETS[:presets_shown]]
+    pictures = []
+    for file in sorted(EXAMPLES.glob("*.jpg")):
+        if file.name.startswith("snapshot"):
+            continue
+        picture = Image.open(file).convert("RGB")
+        side = min(picture.size)
+        left, top = (picture.width - side) // 2, (picture.height - side) // 2
+        square = picture.crop((left, top, left + side, top + side)).resize((2 * size_px, 2 * size_px), Image.Resampling.LANCZOS)
+        photo = torch.from_numpy(np.array(square)).permute(2, 0, 1)[None].float() / 255
+        pictures += [photo, *(paint(photo, presets.load(name, Settings())) for name in chosen)]
+    small = F.interpolate(torch.cat(pictures), (size_px, size_px), mode="bilinear", antialias=True)
+    return contact_sheet(small, columns=1 + presets_shown)
 
 
 def studio_samples(network: Network, count: int, truncation: float = 0.7, seed: int = 0) -> Tensor:

@@ -1,7 +1,8 @@
 """What the allocator and thread settings are worth: `python -m engine.bench`.
 
 Runs the restoration network at 1 Mpx on the CPU in fresh processes, with and without `device.configure()` in turn, so
-that whatever else the machine does meets both alike, and prints the ratio of the medians.
+that whatever else the machine does meets both alike, and prints the ratio of the medians: alone, where the allocator
+counts, and beside a process that keeps a core busy, where the threads' way of waiting does too.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from engine.device import Device, configure
@@ -35,13 +37,32 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.times:
         print(json.dumps(times_s(options.size, options.runs)))
         return 0
-    medians = compare(options.size, options.rounds, options.runs)
-    ratio = medians["default"] / medians["tuned"]
+    measured = {}
+    for place, neighbour in (("alone", False), ("beside a busy process", True)):
+        with _busy(neighbour):
+            medians = compare(options.size, options.rounds, options.runs)
+        ratio = medians["default"] / medians["tuned"]
+        measured[place] = {f"{name}_s": median for name, median in medians.items()} | {"ratio": ratio}
+        if not options.json:
+            default, tuned = medians["default"], medians["tuned"]
+            print(f"restore, {options.size} x {options.size} px, {place}: {default:.2f} s by default, {tuned:.2f} s tuned, {ratio:.2f}x")
     if options.json:
-        print(json.dumps({f"{name}_s": median for name, median in medians.items()} | {"ratio": ratio}))
-    else:
-        print(f"restore, {options.size} x {options.size} px: {medians['default']:.2f} s by default, {medians['tuned']:.2f} s tuned, {ratio:.2f}x")
+        print(json.dumps(measured))
     return 0
+
+
+@contextmanager
+def _busy(neighbour: bool) -> Iterator[None]:
+    """Another process that takes what it gets of one core, if there is to be one."""
+    if not neighbour:
+        yield
+        return
+    process = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+    try:
+        yield
+    finally:
+        process.kill()
+        process.wait()
 
 
 def compare(size_px: int, rounds: int, runs: int) -> dict[str, float]:

@@ -2,8 +2,9 @@
 
 A U-Net (Ronneberger et al. 2015) that predicts the disturbance, not the picture (DnCNN, Zhang et al. 2017), on
 half-size planes (FFDNet's pixel unshuffle, Zhang et al. 2018), of plain 3x3 residual blocks without normalisation
-(DRUNet, Zhang et al. 2021). Where we leave them: no noise level is given, so the network must see it; and most
-channels work at an eighth of the size, where a 3x3 convolution is 64 times cheaper, for 54 kMAC per pixel in all.
+(DRUNet, Zhang et al. 2021). Where we leave them: no noise level is given, so the network must see it; most channels
+work at an eighth of the size, where a 3x3 convolution is 64 times cheaper; and since that is the grid of JPEG, the
+deepest level is given each block of 8x8 pixels whole and may answer with one. 55 kMAC per pixel in all.
 """
 
 from __future__ import annotations
@@ -35,7 +36,10 @@ class Restore(nn.Module):
         self.to_quarter = nn.Conv2d(half, quarter, 2, stride=2)
         self.down2 = _chain(quarter, blocks[1])
         self.to_eighth = nn.Conv2d(quarter, eighth, 2, stride=2)
+        self.from_block = nn.Conv2d(192, eighth, 1)
         self.middle = _chain(eighth, blocks[2])
+        self.to_block = nn.Conv2d(eighth, 192, 1)
+        nn.init.zeros_(self.to_block.weight)
         self.from_eighth = nn.ConvTranspose2d(eighth, quarter, 2, stride=2)
         self.up2 = _chain(quarter, blocks[3])
         self.from_quarter = nn.ConvTranspose2d(quarter, half, 2, stride=2)
@@ -45,10 +49,10 @@ class Restore(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         half = self.down1(self.head(F.pixel_unshuffle(x, 2)))  # (N, 48, H/2, W/2)
         quarter = self.down2(self.to_quarter(half))
-        y = self.middle(self.to_eighth(quarter))
-        y = self.up2(self.from_eighth(y) + quarter)
+        eighth = self.middle(self.to_eighth(quarter) + self.from_block(F.pixel_unshuffle(x, 8)))
+        y = self.up2(self.from_eighth(eighth) + quarter)
         y = self.up1(self.from_quarter(y) + half)
-        return x - F.pixel_shuffle(self.tail(y), 2)
+        return x - F.pixel_shuffle(self.tail(y), 2) - F.pixel_shuffle(self.to_block(eighth), 8)
 
 
 def from_state_dict(state: dict[str, Tensor]) -> Restore:

@@ -87,7 +87,7 @@ def _features_row(network: Network, run: Callable[[Tensor], Tensor], x: Tensor) 
 
 def _restore_row(network: Network, run: Callable[[Tensor], Tensor], x: Tensor) -> list[Tensor]:
     noisy = degrade.gaussian_noise(x, 15, np.random.default_rng(0))
-    spoiled = degrade.jpeg(noisy[0], 40)[None]
+    spoiled = degrade.jpeg(noisy[0], 75)[None]  # as phones save
     return [spoiled, run(spoiled), x]
 
 

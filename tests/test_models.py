@@ -75,10 +75,10 @@ def test_relative_error_is_zero_for_the_same_and_one_for_nothing():
     assert features.relative_error([torch.zeros_like(m) for m in maps], maps).tolist() == [1, 1]
 
 
-def test_restore_without_a_tail_gives_the_photo_back():
+def test_restore_without_its_two_ends_gives_the_photo_back():
     network = randomised(restore.Restore((8, 8, 8)))
-    network.tail.weight.data.zero_()
-    network.tail.bias.data.zero_()
+    for parameter in (*network.tail.parameters(), *network.to_block.parameters()):
+        parameter.data.zero_()
     x = torch.rand(1, 3, 16, 24)
     with torch.no_grad():
         assert torch.equal(network(x), x)

@@ -44,7 +44,7 @@ def tab(run: parts.Run, presets: Sequence[Any], models: Sequence[Mapping[str, An
                 [(str(p.thumbnail), p.title) for p in presets],
                 label=said("presets"),
                 show_label=False,
-                columns=min(7, max(4, -(-len(presets) // 2))),  # two rows, so that the button stays in view
+                columns=min(8, max(4, -(-len(presets) // 2))),  # two rows, so that the button stays in view
                 height="auto",
                 allow_preview=False,
                 object_fit="cover",

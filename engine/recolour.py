@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from engine import image, product
 from engine.device import Device
-from engine.image import Picture
+from engine.image import Header, Picture
 from engine.request import Event, Notes, Progress, RecolourRequest, RequestError, Result
 from engine.settings import Settings
 
@@ -25,10 +25,18 @@ def recolour(request: RecolourRequest, weights: Weights, device: Device, setting
 
     RequestError when a file is no picture, or when the product cannot be told from its background and no mask is given.
     """
-    image.check(request.photo, settings)
+    _check_size(image.check(request.photo, settings), request, settings)
     if request.mask:
         image.check(request.mask, settings)
     yield from device.exclusively(_events(request, device, settings))
+
+
+def _check_size(header: Header, request: RecolourRequest, settings: Settings) -> None:
+    """All pictures are held at once, so they count together against what one result may have."""
+    scale = request.size_px / max(header.width, header.height) if request.size_px else 1.0
+    mpx = len(request.colours) * header.width * header.height * scale**2 / 1e6
+    if mpx > settings.output_mpx:
+        raise RequestError(f"The pictures would have {mpx:.0f} megapixels together, and at most {settings.output_mpx:g} can be made; choose a smaller size.")
 
 
 def _events(request: RecolourRequest, device: Device, settings: Settings) -> Iterator[Event]:

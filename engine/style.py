@@ -309,12 +309,15 @@ class _Work:
         """Pixels in the colours of all styles, each with its share; a preset's are drawn from what is kept of it."""
         import torch
 
+        from engine.models import gatys
+
+        rng = torch.Generator().manual_seed(self.request.seed)
         parts = []
         for style, share in zip(self.networks.styles, self.request.shares, strict=True):
             if is_preset(style):
                 colours = presets.load(style, self.settings).colour
-                pixels = torch.distributions.MultivariateNormal(colours.mean, colours.covariance + 1e-6 * torch.eye(3))
-                part = pixels.sample((4096,)).T.clamp(0, 1)
+                drawn = torch.randn(3, 4096, generator=rng)
+                part = (colours.mean[:, None] + gatys.root(colours.covariance).float() @ drawn).clamp(0, 1)
             else:
                 part = self._artwork(style).flatten(2)[0]
             if count := round(16384 * share):

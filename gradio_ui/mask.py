@@ -47,7 +47,10 @@ def editor(find: Find, photo: gr.Image, product: gr.Image, protected: gr.Image) 
             file = parts.uploaded(sent, "photo")
             if not file:
                 raise RequestError("Add a photo first.")
-            drawn = _drawn(file, find(file))
+            mask = find(file)
+            if mask is None:
+                gr.Info("The product could not be told from its background: draw it with the green brush.", title="Vitrine")
+            drawn = _drawn(file, mask)
             return gr.update(value=drawn, canvas_size=drawn["background"].size, visible=True)
         except Exception as error:
             raise parts.spoken(error) from None

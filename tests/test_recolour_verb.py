@@ -69,6 +69,15 @@ def test_without_a_plain_background_a_mask_is_asked_for(tmp_path: Path) -> None:
         run(str(tmp_path / "n.png"), mask=str(tmp_path / "m.png"))
 
 
+def test_more_pixels_than_a_result_may_have_are_one_sentence(photo: str) -> None:
+    few = Settings(output_mpx=0.05)  # two pictures of 160 x 120 px, not three
+    request = RecolourRequest(photo, colours=("#2040c0", "#208040", "#804020"))
+    with pytest.raises(RequestError, match=r"^The pictures would have 0 megapixels together, and at most 0.05 can be made; choose a smaller size\.$"):
+        finish(recolour(request, shelf(), Device(), few))  # type: ignore[arg-type]
+    two = RecolourRequest(photo, colours=("#2040c0", "#208040"))
+    assert len(finish(recolour(two, shelf(), Device(), few)).pictures) == 2  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize(
     ("settings", "sentence"),
     [

@@ -429,6 +429,7 @@ def test_colours_move_without_a_network_at_the_photos_own_size(tmp_path: Path, a
     weights = fast_shelf()
     for style in (artwork, "starry-night"):
         result = quick(photo, style, settings, weights, method=method, size_px=0)
+        assert torch.equal(result.pictures[0].pixels, quick(photo, style, settings, weights, method=method, size_px=0).pictures[0].pixels)
         assert (result.pictures[0].width, result.pictures[0].height) == (90, 70)
         assert result.notes.networks == (method,)
     assert weights.asked == []

@@ -90,6 +90,14 @@ def test_closing_a_training_saves_where_it_is(pictures, tmp_path):
     assert torch.load(tmp_path / "run" / "checkpoint.pt", weights_only=True)["step"] == 2
 
 
+def test_a_name_for_two_parts_is_refused_before_a_checkpoint_loses_one():
+    recipe = loop.Recipe()
+    recipe.name, part = "twice", torch.nn.Linear(1, 1)
+    recipe.modules, recipe.optimizers = {"critic": part}, {"critic": torch.optim.SGD(part.parameters())}
+    with pytest.raises(ValueError, match="both called critic"):
+        recipe.state()
+
+
 def test_a_loss_that_is_not_finite_stops_the_training(tmp_path):
     class Bad(loop.Recipe):
         name, steps = "bad", 3

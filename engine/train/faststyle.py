@@ -5,7 +5,7 @@ Losses, each in units of the style's or the photo's own energy:
 - content: squared distance of conv4 to that of the recoloured photo, as in `gatys`;
 - distillation: L1 of pixels and activations to the output of MicroAST (Wang et al. 2023), fading out over the first
   part of the run: it shows early how strokes are laid, and its halos are unlearned afterwards;
-- contrast: the style distance to one's own style over those to the others of the batch (MicroAST's contrastive loss);
+- contrast: the distance of codes to one's own style over those to all of the batch (after MicroAST's contrastive loss);
 - a PatchGAN (Isola et al. 2017) that tells patches of artworks from ours, told the style by projection (Miyato and
   Koyama 2018), hinge loss, in the last part of the run.
 Styles are artworks, and for a quarter photos, so that any picture can serve as one.

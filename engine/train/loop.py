@@ -61,6 +61,8 @@ class Recipe:
             part.load_state_dict(state[name])
 
     def _parts(self) -> Iterator[tuple[str, nn.Module | torch.optim.Optimizer]]:
+        if twice := self.modules.keys() & self.optimizers.keys():
+            raise ValueError(f"{self.name}: a module and an optimizer are both called {', '.join(sorted(twice))}.")
         yield from self.modules.items()
         yield from self.optimizers.items()
 

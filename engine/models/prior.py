@@ -106,9 +106,7 @@ class _Fit:
     variance: how much the last outputs differ, as a running mean of squares.
     """
 
-    def __init__(
-        self, target: Tensor, start: Tensor, *, seed: int, observe: Observe | None = None, known: Tensor | None = None, guided: bool = False
-    ) -> None:
+    def __init__(self, target: Tensor, start: Tensor, *, seed: int, observe: Observe | None = None, known: Tensor | None = None, guided: bool = False) -> None:
         self._rng = torch.Generator().manual_seed(seed)
         self._target, self._start, self._observe, self._known = target.detach().clone(), start.detach().clone(), observe, known
         height, width = start.shape[2:]

@@ -29,8 +29,10 @@ NOISE_FULL = 10.0  # from here on all of it is taken off
 QUALITY_MOST = 80  # a JPEG of a higher quality shows no blocks
 BLUR_LEAST_PX = 1.6
 CAST_LEAST, CAST_MOST = 8.0, 30.0  # chroma of a light background: tinted by the light; beyond, coloured on purpose
-CAST_LIGHTNESS = 85.0  # of 100: what is darker may be wood or cardboard
+CAST_LIGHTNESS = 88.0  # of 100: what is darker may be wood or cardboard
+BLUE_LEAST, BLUE_MOST, BLUE_LIGHTNESS = 7.5, 20.0, 55.0  # the same towards blue: wood, cardboard and stone never are
 DARK = 0.45  # a twentieth of the photo is lighter than this: less, and nothing in it is light
+DIM = 0.7  # the same where the light has to be mended anyway
 LIGHT = 0.85  # where that twentieth is brought
 STOPS_MOST = 2.5
 LARGE_ENOUGH_PX, ENLARGED_PX = 500, 1000  # longer side: what marketplaces accept at least, and what they zoom into
@@ -200,10 +202,11 @@ def _lighting(seen: Look) -> tuple[tuple[float, ...], str]:
     """The amounts of `tone`, and why; "" for not at all."""
     amounts, reasons = dict.fromkeys(ADJUSTMENTS, 0.0), []
     ground = seen.background
-    if ground.is_plain and ground.lab[0] >= CAST_LIGHTNESS and CAST_LEAST <= ground.chroma <= CAST_MOST:
+    is_tinted = _is_tinted(ground)
+    if is_tinted:
         amounts |= _neutral(ground.rgb)
-        reasons.append(f"the light background is tinted{_towards(*ground.lab[1:])} by ΔE {ground.chroma:.0f}: it becomes neutral")
-    if 0 < seen.light.high < DARK:
+        reasons.append(f"the plain background is tinted{_towards(*ground.lab[1:])} by ΔE {ground.chroma:.0f}: it becomes neutral")
+    if 0 < seen.light.high < (DIM if is_tinted else DARK):
         stops = min(STOPS_MOST, math.log2(_linear(LIGHT) / _linear(seen.light.high)))
         amounts["exposure"] += stops
         reasons.append(f"only a twentieth of the photo is lighter than level {255 * seen.light.high:.0f} of 255: it is lit by {stops:.1f} stops")
@@ -212,6 +215,16 @@ def _lighting(seen: Look) -> tuple[tuple[float, ...], str]:
     sentence = ", and ".join(reasons)
     bounded = tuple(round(max(-most, min(most, amounts[name])), 3) for name, most in ADJUSTMENTS.items())
     return bounded, f"{sentence[0].upper()}{sentence[1:]}."
+
+
+def _is_tinted(ground: Background) -> bool:
+    """Whether a plain background tells the colour of the light rather than its own."""
+    if not ground.is_plain:
+        return False
+    lightness, a, b = ground.lab
+    is_pale = lightness >= CAST_LIGHTNESS and CAST_LEAST <= ground.chroma <= CAST_MOST
+    is_blue = b < -abs(a) and lightness >= BLUE_LIGHTNESS and BLUE_LEAST <= ground.chroma <= BLUE_MOST
+    return is_pale or is_blue
 
 
 def _neutral(rgb: tuple[float, float, float]) -> dict[str, float]:

@@ -88,7 +88,7 @@ def test_a_clean_photo_is_left_alone_to_the_last_bit(name: str) -> None:
         (lambda x: noisy(x, 25), ("restore",), "Noise has a deviation of 2"),
         (lambda x: blurred(x, gaussian_kernel(3.0)[None]), ("deblur",), "The sharpest edges are spread over 2."),
         (lambda x: toned(x, exposure=-3.0), ("tone",), "Only a twentieth of the photo is lighter than level"),
-        (lambda x: toned(x, temperature=0.5), ("tone",), "The light background is tinted towards yellow by"),
+        (lambda x: toned(x, temperature=0.5), ("tone",), "The plain background is tinted towards yellow by"),
     ],
 )
 def test_each_trouble_has_its_step_and_its_number(spoil: Callable[[Tensor], Tensor], steps: tuple[str, ...], reason: str) -> None:
@@ -131,6 +131,20 @@ def test_a_dark_photo_is_lit_to_where_it_was() -> None:
     found = proposed(dark)
     lit = toned(dark, **dict(zip(auto.ADJUSTMENTS, found.adjust, strict=True)))
     assert float(lit.flatten().quantile(torch.tensor(0.95)) if lit.numel() < 2**24 else 0) == pytest.approx(auto.LIGHT, abs=0.08)
+
+
+def test_a_dim_bluish_snapshot_is_cleaned_lit_and_made_neutral() -> None:
+    found = auto.look(path_of("snapshot-handbag"))
+    assert names(found) == ("restore", "tone")
+    assert found.adjust[0] > 0.4
+    assert found.adjust[1] > 0.1
+
+
+@pytest.mark.parametrize(("colour", "steps"), [((0.75, 0.62, 0.45), ()), ((0.65, 0.65, 0.65), ()), ((0.60, 0.65, 0.78), ("tone",))])
+def test_wood_and_grey_stay_and_a_bluish_background_does_not(colour: tuple[float, float, float], steps: tuple[str, ...]) -> None:
+    pixels = torch.tensor(colour).view(1, 3, 1, 1).repeat(1, 1, 600, 600)
+    pixels[:, :, 200:400, 200:400] = torch.tensor([0.1, 0.1, 0.12]).view(1, 3, 1, 1)
+    assert names(proposed(pixels)) == steps
 
 
 @pytest.mark.parametrize(("side", "step"), [(499, "upscale-x3"), (334, "upscale-x3"), (333, "upscale-x4"), (90, "upscale-x4")])

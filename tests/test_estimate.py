@@ -75,6 +75,12 @@ def test_a_clean_picture_has_no_noise(name: str) -> None:
     assert find_noise(example(name)) < 1
 
 
+def test_detail_beside_clean_patches_is_no_noise() -> None:
+    grainy = noisy(torch.full((1, 3, 256, 256), 0.5), 20)
+    grainy[..., :48, :] = 0.6
+    assert find_noise(grainy) < 1
+
+
 @pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.7])
 def test_what_is_left_of_noise_that_is_cut_off(share: float) -> None:
     z = torch.randn(400_000, generator=torch.Generator().manual_seed(2))

@@ -51,6 +51,7 @@ _CUT_OFF_MOST = 0.75  # of a patch's pixels: beyond, what is left says too littl
 _CUT_OFF_LITTLE = 0.02
 _SMOOTHEST = 0.15  # share of the patches that noise is read from
 _ROUGH = 6.0
+_UNEVEN = 2.5  # how much more noise than its quietest parts a photo has
 _VECTORS_LEAST = 1000  # patches of 8 x 8: with fewer, the smallest eigenvalues fall below the noise
 _FLAT_LEAST = 22  # dimensions: fewer are the fine end of a texture
 
@@ -59,23 +60,27 @@ def noise_sigma(tiles: Tensor) -> float:
     """Standard deviation of white Gaussian noise in a channel, in units of 1/255, of tiles (N, 3, h, w) in [0, 1].
 
     0 where detail hides all noise. The lower of two: on the smoothest patches, and in the directions that a texture leaves
-    flat. Noise that neighbouring pixels share, as demosaicing and JPEG leave it, counts for less than it is.
+    flat; what is too rough to be read still bounds the other. Noise that neighbouring pixels share, as demosaicing and JPEG
+    leave it, counts for less than it is.
     """
     patches = _patches(tiles * 255)
     cut_off = torch.maximum((patches >= 254.5).float().mean((1, 2)), (patches <= 0.5).float().mean((1, 2)))
-    some, all_ = patches[cut_off <= _CUT_OFF_MOST], patches[cut_off <= _CUT_OFF_LITTLE]
-    found = (_sigma_of_smooth_patches(some, cut_off[cut_off <= _CUT_OFF_MOST]), _sigma_of_flat_directions(all_))
-    return min((sigma for sigma in found if sigma is not None), default=0.0)
+    some, whole = patches[cut_off <= _CUT_OFF_MOST], patches[cut_off <= _CUT_OFF_LITTLE]
+    bound, is_smooth = _sigma_of_smooth_patches(some, cut_off[cut_off <= _CUT_OFF_MOST])
+    flat = _sigma_of_flat_directions(whole)
+    if flat is None:
+        return bound if is_smooth else 0.0
+    return min(bound, flat)
 
 
-def _sigma_of_smooth_patches(patches: Tensor, cut_off: Tensor) -> float | None:
-    """Of patches (P, 16, 16) in grey levels; None where none are smooth.
+def _sigma_of_smooth_patches(patches: Tensor, cut_off: Tensor) -> tuple[float, bool]:
+    """Of patches (P, 16, 16) in grey levels, `cut_off` (P,) their shares of it; and whether these are smooth enough to tell.
 
     The diagonal difference of 2 x 2 pixels sees noise, and little else where the means of such cells are smooth. Under white
     noise the two are independent, so choosing patches by the means does not bias the differences.
     """
     if not len(patches):
-        return None
+        return 0.0, False
     cells = patches.unflatten(2, (-1, 2)).unflatten(1, (-1, 2))  # (P, 8, 2, 8, 2)
     diagonal = (cells[:, :, 0, :, 0] - cells[:, :, 0, :, 1] - cells[:, :, 1, :, 0] + cells[:, :, 1, :, 1]) / 2
     means = cells.mean((2, 4))
@@ -83,9 +88,10 @@ def _sigma_of_smooth_patches(patches: Tensor, cut_off: Tensor) -> float | None:
     sigma = diagonal.square().mean((1, 2)).sqrt() / left
     roughness = (means.diff(dim=2).square().mean((1, 2)) + means.diff(dim=1).square().mean((1, 2))) / left.square()
     smoothest = roughness.argsort()[: max(8, int(_SMOOTHEST * len(roughness)))]
-    found = float(sigma[smoothest].median())
+    # Noise is everywhere: where patches have none, what others have is detail.
+    found = min(float(sigma[smoothest].median()), _UNEVEN * float(sigma.quantile(0.02)))
     # Noise alone makes the means as rough as its own variance.
-    return found if float(roughness[smoothest].median()) < _ROUGH * (found**2 + 0.1) else None
+    return found, float(roughness[smoothest].median()) < _ROUGH * (found**2 + 0.1)
 
 
 def _sigma_of_flat_directions(patches: Tensor) -> float | None:

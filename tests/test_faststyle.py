@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 
@@ -125,3 +126,16 @@ def test_adain_takes_the_styles_mean_and_deviation() -> None:
     made = _adain(content, style)
     torch.testing.assert_close(made.mean((2, 3)), style.mean((2, 3)), atol=1e-4, rtol=1e-4)
     torch.testing.assert_close(made.std((2, 3)), style.std((2, 3)), atol=1e-4, rtol=1e-4)
+
+
+def test_patches_of_the_same_picture_are_no_distance_apart_and_those_of_another_colour_as_far_as_the_colour() -> None:
+    rng = np.random.default_rng(0)
+    x = torch.rand(2, 3, 48, 48, generator=torch.Generator().manual_seed(0))
+    assert float(recipe.patch_distances(x, x, rng, count=4096).max()) < 1e-6
+    flat, lighter = torch.full((1, 3, 48, 48), 0.4), torch.full((1, 3, 48, 48), 0.5)
+    # 3 x 49 values are 0.1 apart, of which a random direction of length 1 sees the mean square: 0.01.
+    assert float(recipe.patch_distances(flat, lighter, rng, projections=4000)) == pytest.approx(0.01, rel=0.1)
+    other = x.flip(1).requires_grad_()
+    recipe.patch_distances(other, x, rng).sum().backward()
+    assert other.grad is not None
+    assert float(other.grad.abs().max()) > 0

@@ -81,7 +81,7 @@ RECIPES = {
     "features": lambda p: FeaturesRecipe(Features(), p, **small({})),
     "restore": lambda p: RestoreRecipe(p, **small({})),
     "upscale-x4": lambda p: UpscaleRecipe(p, scale=4, **small({})),
-    "faststyle": lambda p: FastStyleRecipe(Features(), lambda photo, style: photo.flip(2), p, p, style_px=32, taught=0.7, adversarial=0.5, **small({})),
+    "faststyle": lambda p: FastStyleRecipe(Features(), lambda photo, _: photo.flip(2), p, p, style_px=32, taught=0.7, adversarial=0.5, closer=0, **small({})),
     "deblur": lambda p: DeblurRecipe(p, steps=6, batch=4, crop_px=32, network=Restore((8, 8, 8))),
     "tone": lambda p: ToneRecipe(p, steps=6, batch=4),
     "matte": lambda p: MatteRecipe(torch.full((2, 4, 48, 48), 200, dtype=torch.uint8), p, steps=6, batch=2, size_px=32),

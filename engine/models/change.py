@@ -123,7 +123,6 @@ def _turned(cos: Tensor, sin: Tensor, degrees: float) -> Tensor:
     return cos * math.cos(math.radians(degrees)) + sin * math.sin(math.radians(degrees))
 
 
-@torch.no_grad()
 def ssim_map(a: Tensor, b: Tensor, *, light: bool = True) -> Tensor:
     """Structural similarity of the lumas of sRGB pictures (N, 3, H, W) in [0, 1], per pixel, (N, 1, H, W) in [-1, 1].
 

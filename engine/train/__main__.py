@@ -189,7 +189,7 @@ PRESETS: dict[str, dict[str, Preset]] = {
         "x4": Preset(_upscale, {"scale": 4, "steps": 3600}, "Set5 30.99 dB, bicubic 28.62"),
         "x2": Preset(_upscale, {"scale": 2, "steps": 1500, "crop_px": 128}, "Set5 37.17 dB, bicubic 33.94"),
     },
-    "faststyle": {"default": Preset(_faststyle, {"steps": 6300}, "style distance 0.096, MicroAST 0.140")},
+    "faststyle": {"default": Preset(_faststyle, {"steps": 9500}, "style distance 0.096, MicroAST 0.140")},
     "categories": {"default": Preset(_categories, {"steps": 400}, "94 % of held-out packshots")},
     "vae": {
         "128": Preset(_vae, {"steps": 2000, "size_px": 128, "batch": 16}, ""),

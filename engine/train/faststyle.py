@@ -7,7 +7,9 @@ Losses, each in units of the style's or the photo's own energy:
   part of the run: it shows early how strokes are laid, and its halos are unlearned afterwards;
 - contrast: the distance of codes to one's own style over those to all of the batch (after MicroAST's contrastive loss);
 - a PatchGAN (Isola et al. 2017) that tells patches of artworks from ours, told the style by projection (Miyato and
-  Koyama 2018), hinge loss, in the last part of the run.
+  Koyama 2018), hinge loss, in the last part of the run;
+- patches and structure, in its last third: sliced Wasserstein distance of patches to the style's (Elnekave and Weiss
+  2022), which sees how colours are spread where Gaussians see their covariance, and SSIM of luma to the photo.
 Styles are artworks, and for a quarter photos, so that any picture can serve as one.
 """
 
@@ -21,6 +23,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from engine.models import gatys, gaussian
+from engine.models.change import ssim_map
 from engine.models.faststyle import NOISE_CHANNELS, FastStyle, code
 from engine.models.features import Features
 from engine.models.style_loss import Style
@@ -31,6 +34,8 @@ from engine.train.muon import optimizers
 
 BACKBONE = gatys.BACKBONES["features"]
 DEPTH = BACKBONE.depth
+PATCH_SHARE = 60.0
+STRUCTURE_SHARE = 1.0
 
 
 class PatchCritic(nn.Module):
@@ -66,12 +71,13 @@ class FastStyleRecipe(Recipe):
         peak: float = 1.5e-3,
         taught: float = 0.35,
         adversarial: float = 0.75,
+        closer: float = 0.66,
         seed: int = 0,
     ) -> None:
         super().__init__()
         torch.manual_seed(seed)
         self.steps, self.batch, self.crop_px, self.style_px, self.peak, self.seed = steps, batch, crop_px, style_px, peak, seed
-        self.taught, self.adversarial = taught, adversarial
+        self.taught, self.adversarial, self.closer = taught, adversarial, closer
         self.features, self.teacher, self.photos, self.artworks = features.eval().requires_grad_(False), teacher, photos, artworks
         self.photo_indices, self.photos_held_out = photos.split(crop_px)
         self.art_indices, self.art_held_out = artworks.split(style_px)
@@ -141,6 +147,11 @@ class FastStyleRecipe(Recipe):
             taught = self._distillation(photos, pictures, made, seen)
             loss = loss + fade * taught
             row["taught"] = float(taught.detach())
+        if step >= self.closer * self.steps:
+            patches = patch_distances(made, pictures, rng).mean()
+            structure = 1 - ssim_map(made, photos).mean()
+            loss = loss + PATCH_SHARE * patches + STRUCTURE_SHARE * structure
+            row |= {"patches": 1000 * float(patches.detach()), "structure": float(structure.detach())}
         if step >= self.adversarial * self.steps:
             row["critic"] = self._teach_critic(pictures, made.detach(), codes)
             loss = loss - 0.05 * self.critic(made, codes).mean()
@@ -208,6 +219,29 @@ def style_distances(seen: Sequence[tuple[Tensor, Tensor]], styles: Sequence[Styl
         energy = own_mean.square().sum(1) + own.diagonal(dim1=1, dim2=2).sum(1)
         total = total + weight * ((mean - own_mean).square().sum(1) + traces - 2 * overlap) / energy.clamp(min=1e-12)
     return total
+
+
+def patch_distances(made: Tensor, artworks: Tensor, rng: np.random.Generator, *, size: int = 7, projections: int = 48, count: int = 2048) -> Tensor:
+    """Sliced Wasserstein distance of size x size patches of N pictures (N, 3, H, W) to those of their artworks, at three scales: (N,).
+
+    Random directions are filters, so that patches are never gathered.
+    """
+    total = made.new_zeros(len(made))
+    scales = 3
+    for scale in range(scales):
+        directions = torch.from_numpy(rng.standard_normal((projections, 3, size, size), dtype=np.float32))
+        directions = directions / directions.flatten(1).norm(dim=1)[:, None, None, None]
+        stride = 2 if scale == 0 else 1
+        clouds = []
+        for x in (made, artworks):
+            seen = F.conv2d(F.avg_pool2d(x, 2**scale) if scale else x, directions, stride=stride).flatten(2)
+            chosen = torch.from_numpy(rng.permutation(seen.shape[2])[:count])
+            clouds.append(seen[:, :, chosen].sort(2).values)
+        ours, theirs = clouds
+        if theirs.shape[2] != ours.shape[2]:
+            theirs = F.interpolate(theirs, ours.shape[2], mode="linear", align_corners=True)
+        total = total + (ours - theirs).square().mean((1, 2))
+    return total / scales
 
 
 def channel_moments(activation: Tensor) -> tuple[Tensor, Tensor]:

@@ -16,6 +16,7 @@ from engine.models.restore import Restore
 from engine.train import data, degrade, gan, loop, vae
 from engine.train.__main__ import main
 from engine.train.categories import CategoriesRecipe, called, vary
+from engine.train.crisp import CrispRecipe
 from engine.train.deblur import DeblurRecipe
 from engine.train.faststyle import FastStyleRecipe
 from engine.train.features import FeaturesRecipe, WhitenedConv
@@ -81,6 +82,7 @@ RECIPES = {
     "features": lambda p: FeaturesRecipe(Features(), p, **small({})),
     "restore": lambda p: RestoreRecipe(p, **small({})),
     "upscale-x4": lambda p: UpscaleRecipe(p, scale=4, **small({})),
+    "upscale-x4-crisp": lambda p: CrispRecipe(Features(), p, None, **small({})),
     "faststyle": lambda p: FastStyleRecipe(Features(), lambda photo, _: photo.flip(2), p, p, style_px=32, taught=0.7, adversarial=0.5, closer=0, **small({})),
     "deblur": lambda p: DeblurRecipe(p, steps=6, batch=4, crop_px=32, network=Restore((8, 8, 8))),
     "tone": lambda p: ToneRecipe(p, steps=6, batch=4),

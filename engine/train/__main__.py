@@ -93,6 +93,16 @@ def _upscale(args: argparse.Namespace, settings: dict[str, Any]) -> Recipe:
     return UpscaleRecipe(_photos(args), seed=args.seed, start=start, **settings)
 
 
+def _crisp(args: argparse.Namespace, settings: dict[str, Any]) -> Recipe:
+    import torch
+
+    from engine.train.crisp import CrispRecipe
+
+    if not (start := args.runs / "upscale-x4" / "checkpoint.pt").exists():
+        raise RequestError("The crisp network starts from the faithful one: run `python -m engine.train upscale` first.")
+    return CrispRecipe(_own_features(), _photos(args), torch.load(start, weights_only=True)["state"]["average"], seed=args.seed, **settings)
+
+
 def _faststyle(args: argparse.Namespace, settings: dict[str, Any]) -> Recipe:
     from engine.train import data
     from engine.train.faststyle import FastStyleRecipe
@@ -188,6 +198,7 @@ PRESETS: dict[str, dict[str, Preset]] = {
     "upscale": {
         "x4": Preset(_upscale, {"scale": 4, "steps": 3600}, "Set5 30.99 dB, bicubic 28.62"),
         "x2": Preset(_upscale, {"scale": 2, "steps": 1500, "crop_px": 128}, "Set5 37.17 dB, bicubic 33.94"),
+        "crisp": Preset(_crisp, {"steps": 3000}, ""),
     },
     "faststyle": {"default": Preset(_faststyle, {"steps": 9500}, "style distance 0.096, MicroAST 0.140")},
     "categories": {"default": Preset(_categories, {"steps": 400}, "94 % of held-out packshots")},

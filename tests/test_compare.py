@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from engine.evaluate import PAIRS, Row, by_method
+from engine.evaluate.faststyle import PAIRS, by_method
+from engine.evaluate.measures import Row
 from engine.models import features
 from engine.train import compare
 from engine.weights import TABLE, Network

@@ -15,7 +15,7 @@ from engine.settings import ROOT
 # A deep image prior fits an untrained network to the very photo of the request.
 OPTIMISATIONS = {f"engine/models/{name}.py" for name in ("gatys", "descent", "style_loss", "gaussian", "prior")}
 # Code that runs on somebody's order and never on the path of a request.
-WORKSHOP = ("engine/train/", "engine/evaluate.py", "engine/bench.py")
+WORKSHOP = ("engine/train/", "engine/evaluate/", "engine/bench.py")
 TENSORS_ONLY = {"torch", "math", "collections", "typing", "functools", "abc", "itertools", "dataclasses", "__future__", "engine"}
 
 

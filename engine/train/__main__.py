@@ -310,7 +310,7 @@ def _make(args: argparse.Namespace) -> int:
         drawings.make()
         examples.make()
     elif args.name == "sheets":
-        from engine.evaluate import load
+        from engine.evaluate.measures import load
         from engine.train import samples
 
         samples.write_style_sheets(load("faststyle"), load("features"))

@@ -1,0 +1,47 @@
+"""`upscale-x2` and `upscale-x4`: Set5, Set14 and BSD68, shrunk and enlarged again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+from engine.evaluate.measures import Row, Sources, benchmark, luma, mean, psnr, runner, time_beside
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from engine.weights import Network
+
+
+def measure(network: Network, sources: Sources) -> Iterator[Row]:
+    """Luma PSNR and SSIM after antialiased bicubic shrinking, border of `scale` cut, against bicubic enlarging."""
+    import torch
+    import torch.nn.functional as F
+    from torchmetrics.functional.image import structural_similarity_index_measure as ssim
+
+    from engine.train.upscale import shrink
+
+    scale = network.weight.tiling.scale
+    run = runner(network)
+    for name in ("Set5", "Set14", "BSD68"):
+        whole = [x[..., : x.shape[-2] // scale * scale, : x.shape[-1] // scale * scale] for x in benchmark(sources.folder, name)]
+        small = [shrink(x, scale) for x in whole]
+        ours = [luma(run(s)) for s in small]
+        bicubic = [luma(F.interpolate(s, scale_factor=scale, mode="bicubic", align_corners=False).clamp(0, 1)) for s in small]
+        truth = [luma(x) for x in whole]
+
+        def on_average(measure: Callable[[Tensor, Tensor], float], pictures: list[Tensor], truth: list[Tensor] = truth) -> float:
+            return mean(measure(y, x) for y, x in zip(pictures, truth, strict=True))
+
+        def decibels(y: Tensor, x: Tensor) -> float:
+            return psnr(y, x, scale)
+
+        def similarity(y: Tensor, x: Tensor) -> float:
+            return float(ssim(y, x, data_range=1.0))  # type: ignore[arg-type]
+
+        yield Row(name, f"x{scale}, luma PSNR (dB)", on_average(decibels, ours), on_average(decibels, bicubic), "bicubic", f"{name} dB")
+        yield Row(name, f"x{scale}, luma SSIM", on_average(similarity, ours), on_average(similarity, bicubic), "bicubic")
+    x = torch.rand(1, 3, 512, 512)
+    mpx = x[0, 0].numel() * scale * scale / 1e6
+    bicubic_time: Callable[[], Tensor] = lambda: F.interpolate(x, scale_factor=scale, mode="bicubic", align_corners=False)  # noqa: E731
+    yield time_beside(f"{mpx:.0f} Mpx of output", lambda: run(x), bicubic_time, "bicubic")

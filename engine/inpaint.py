@@ -27,8 +27,19 @@ def filled(photo: Picture, network: Network | None, how: How) -> Parts:
     memory = how.settings.tile_memory
     context_px, most_px, share = (_NETWORK_CONTEXT_PX, network.weight.tiling.side_px(memory), 0.5) if network else (_FILL_CONTEXT_PX, _FILL_PX, 0.0)
     assert how.mask is not None  # the request checks it
-    surroundings = around(at_size(how.mask, photo), context_px, share)
-    return (yield from filled_by(lambda part, holes: _fill(part, holes, network, memory), photo, how, surroundings, most_px))
+    fill: Fill = lambda part, holes: _fill(part, holes, network, memory)  # noqa: E731
+    mask = at_size(how.mask, photo)
+    boxes = [widened(box, mask, context_px, share) for box in apart(mask, context_px)]
+    for k, box in enumerate(boxes):
+        work = filled_by(fill, photo, how, box, most_px)
+        while True:
+            try:
+                done, total = next(work)
+            except StopIteration as end:
+                photo = end.value
+                break
+            yield k * total + done, len(boxes) * total
+    return photo
 
 
 def filled_by(fill: Fill, photo: Picture, how: How, surroundings: Box, most_px: int) -> Parts:
@@ -78,10 +89,44 @@ def _fill(part: Tensor, holes: Tensor, network: Network | None, memory: int) -> 
     return (yield from tiles.run(masked, torch.cat([part, holes], 1), network.weight.tiling, memory=memory))
 
 
+def apart(mask: Tensor, near_px: int) -> list[Box]:
+    """The boxes of groups of holes of a mask (1, 1, H, W): holes that are within `near_px` of each other are in one group.
+
+    A photo with a scratch here and a tag there is then filled in two small parts at its own size.
+    """
+    import torch.nn.functional as F
+
+    from engine.models.segment import components
+
+    cells = F.max_pool2d(mask, near_px, ceil_mode=True) > 0
+    touching = F.max_pool2d(cells.float(), 3, 1, 1)[0, 0] > 0  # holes in cells that are next but one belong together too
+    names = components(touching).view(touching.shape) * cells[0, 0]
+    boxes = []
+    for name in names.unique().tolist():
+        if name:
+            top, bottom, left, right = (near_px * edge for edge in _box(names == name))
+            own = (names == name)[top // near_px : bottom // near_px, left // near_px : right // near_px]
+            holes = mask[0, 0, top:bottom, left:right] > 0.5
+            mine = own.repeat_interleave(near_px, 0).repeat_interleave(near_px, 1)[: holes.shape[0], : holes.shape[1]]
+            low, high, first, last = _box(holes & mine)
+            boxes.append((top + low, top + high, left + first, left + last))
+    return boxes
+
+
 def around(mask: Tensor, least_px: int, share: float) -> Box:
-    """Top, bottom, left, right of all holes together, with `share` of their longer side around, at least `least_px`."""
+    """The box of all holes of a mask (1, 1, H, W), with `share` of its longer side around, at least `least_px`."""
+    return widened(_box(mask[0, 0]), mask, least_px, share)
+
+
+def widened(box: Box, mask: Tensor, least_px: int, share: float) -> Box:
+    """A box with `share` of its longer side around, at least `least_px`, inside the mask (1, 1, H, W)."""
     height, width = mask.shape[-2:]
-    rows, columns = mask[0, 0].any(1).nonzero()[:, 0], mask[0, 0].any(0).nonzero()[:, 0]
-    top, bottom, left, right = int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1
+    top, bottom, left, right = box
     reach = max(least_px, round(share * max(bottom - top, right - left)))
     return max(0, top - reach), min(height, bottom + reach), max(0, left - reach), min(width, right + reach)
+
+
+def _box(inside: Tensor) -> Box:
+    """Around all that is not zero in (H, W)."""
+    rows, columns = inside.any(1).nonzero()[:, 0], inside.any(0).nonzero()[:, 0]
+    return int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
 
+from engine.image import Picture
+from engine.inpaint import apart, filled
 from engine.models import inpaint
 from engine.models.inpaint import Inpaint, push_pull
+from engine.tiles import Tiling
 from engine.train.inpaint import free_form
 
 
@@ -61,3 +66,39 @@ def test_holes_cover_about_the_share_that_was_asked():
     shares = [float(free_form(64, np.random.default_rng(seed), (0.2, 0.2)).mean()) for seed in range(20)]
     assert all(0.19 < share < 0.5 for share in shares)
     assert 0.19 < float(np.mean(shares)) < 0.3
+
+
+def test_holes_far_apart_are_filled_one_by_one_and_near_ones_together():
+    mask = torch.zeros(1, 1, 300, 400)
+    mask[..., 10:12, 10:12] = mask[..., 30:32, 30:40] = mask[..., 250:260, 380:390] = 1
+    assert apart(mask, 40) == [(10, 32, 10, 40), (250, 260, 380, 390)]
+    assert apart(mask, 200) == [(10, 260, 10, 390)]
+    assert apart(torch.ones(1, 1, 7, 5), 3) == [(0, 7, 0, 5)]
+
+
+def test_two_small_holes_of_a_large_photo_are_filled_at_its_own_size(tmp_path):
+    parts = []
+
+    class Seen:
+        weight = SimpleNamespace(tiling=Tiling(multiple_px=8, overlap_px=16, most_px=256, bytes_per_px=1))
+
+        def __call__(self, x, holes):
+            parts.append(tuple(x.shape[-2:]))
+            return torch.where(holes > 0.5, torch.full_like(x, 0.5), x)
+
+    pixels = torch.rand(1, 3, 600, 1500)
+    mask = torch.zeros(1, 1, 600, 1500)
+    mask[..., 20:40, 30:60] = mask[..., 550:580, 1400:1420] = 1
+    how = SimpleNamespace(mask=mask, settings=SimpleNamespace(tile_memory=256 * 256), request=None)
+    work = filled(Picture(pixels), Seen(), how)
+    shares = []
+    while True:
+        try:
+            shares.append(next(work))
+        except StopIteration as end:
+            result = end.value.pixels
+            break
+    assert torch.equal(result, torch.where(mask > 0.5, torch.full_like(pixels, 0.5), pixels))
+    assert len(parts) == 2
+    assert max(max(part) for part in parts) <= 256
+    assert [done / total for done, total in shares] == sorted(done / total for done, total in shares)

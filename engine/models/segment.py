@@ -221,7 +221,7 @@ def _holes(look: _Look, outside: Tensor, either: Tensor, scale: float) -> Tensor
     """Smooth areas inside the product that match the background as a whole: a handle's hole does, while a stripe of its
     colour is narrow, and a body that matches it here and there is shaded."""
     flat = ~outside & (look.gradient < 1 + 2.5 * look.gradient_noise)
-    names = _components(flat)
+    names = components(flat)
     area = torch.bincount(names).float()
     close = look.distance < min(max(1.0, 3 * look.noise), 5.0)
     wide = eroded(flat, max(1, round(_STRIPE * max(flat.shape) / 2)))
@@ -235,7 +235,7 @@ def _holes(look: _Look, outside: Tensor, either: Tensor, scale: float) -> Tensor
 
 def _without_dust(product: Tensor, look: _Look) -> Tensor:
     """The product less what is tiny, and what stands out far less than the rest: a corner of the ground, a bit of shadow."""
-    names = _components(product)
+    names = components(product)
     area = torch.bincount(names).float()
     farthest = torch.zeros(len(area)).scatter_reduce_(0, names, look.distance.flatten() * product.flatten(), "amax")
     stands_out = farthest > max(2.5 * _tolerance(look), 0.2 * float(farthest.max()))
@@ -361,7 +361,7 @@ def _last(mask: Tensor) -> Tensor:
     return (mask * torch.arange(1, mask.shape[1] + 1, dtype=torch.int16)).cummax(1).values
 
 
-def _components(mask: Tensor) -> Tensor:
+def components(mask: Tensor) -> Tensor:
     """The number of each pixel's 4-connected component from 1 up, 0 outside the mask; int64 (h w,)."""
     height, width = mask.shape
     inside = mask.flatten()

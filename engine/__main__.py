@@ -89,6 +89,7 @@ def _parser() -> argparse.ArgumentParser:
     again.add_argument("--protect", metavar="FILE", help="the protected area, for a recipe that had one")
     again.add_argument("--sketch", metavar="FILE", help="the sketch, for a recipe that had one")
     again.add_argument("--product", metavar="FILE", help="the product's mask, for a recipe that had one")
+    again.add_argument("--ground", metavar="FILE", help="the picture under the product, for a recipe that had one")
     again.add_argument("--reference", metavar="FILE", help="what the result is measured against")
     _add_output(again)
     return parser
@@ -163,7 +164,7 @@ def _run_recipe(options: argparse.Namespace) -> None:
         raise RequestError(f"{options.recipe} is not a JSON file.") from error
     given = {
         name: value
-        for name in ("photo", "style", "more_styles", "mask", "protect", "sketch", "product", "reference")
+        for name in ("photo", "style", "more_styles", "mask", "protect", "sketch", "product", "ground", "reference")
         if (value := getattr(options, name)) is not None
     }
     _carry_out(from_recipe(recipe, **given), options)

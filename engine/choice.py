@@ -12,13 +12,14 @@ if TYPE_CHECKING:
     from engine.weights import Network, Weight
 
 
-def choose(tasks: Sequence[str], wish: str, table: Sequence[Weight], *, on_gpu: bool) -> dict[str, tuple[str, ...]]:
+def choose(tasks: Sequence[str], wish: str, table: Sequence[Weight], *, on_gpu: bool, behind: bool = True) -> dict[str, tuple[str, ...]]:
     """The names to try for each of `tasks`, the best first; an empty tuple means that no network is allowed.
 
     wish: "auto" asks the Hub's networks first on a GPU, and on a CPU only where nothing is embedded; "embedded" and
     "hub" say what they mean, and the embedded network stands behind the Hub's; names from the table, separated by
-    commas, each come first for the task they serve. RequestError for a name that serves none of the tasks. A GPU makes
-    no difference to "generate": the Hub's generator draws other pictures, not the same ones better.
+    commas, each come first for the task they serve, with the embedded one behind them where `behind`. RequestError for a
+    name that serves none of the tasks. A GPU makes no difference to "generate": the Hub's generator draws other pictures,
+    not the same ones better.
     """
     serving = {row.name: row.task for row in table if row.task in tasks}
     ours = {row.name for row in table if row.embedded}
@@ -31,7 +32,7 @@ def choose(tasks: Sequence[str], wish: str, table: Sequence[Weight], *, on_gpu: 
         embedded = [name for name in serving if serving[name] == task and name in ours]
         hub = [name for name in serving if serving[name] == task and name not in ours]
         if named := [name for name in names if serving[name] == task]:
-            return tuple(dict.fromkeys(named + embedded))
+            return tuple(dict.fromkeys(named + embedded * behind))
         if wish == "embedded":
             return tuple(embedded)
         if wish == "hub" or (on_gpu and task != "generate") or not embedded:

@@ -1,13 +1,13 @@
-"""The step that takes the product off its background and lays it on nothing, on white or on a colour."""
+"""The step that takes the product off its background and lays it on nothing, on white, on a colour or on a picture."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from engine import product
+from engine import image, product
 from engine.image import Picture
-from engine.request import RequestError
+from engine.request import GROUND_PICTURE, RequestError
 from engine.steps import How, Parts
 
 if TYPE_CHECKING:
@@ -19,24 +19,35 @@ _DARKEST = 0.65  # of a shadow at its full strength
 
 
 def cut_out(photo: Picture, network: Network | None, how: How) -> Parts:
-    """The product on the ground of the request, its edges soft and without the old background's colour."""
+    """The product on the ground of the request, its edges soft and without the old background's colour.
+
+    Of a part of a photo the matte and the shadow are those of the whole.
+    """
     import torch
 
     from engine.models import cutout
 
-    pixels = photo.on_white()
-    matte = _given(pixels, photo, how) if how.request.product else _learned(pixels, network) if network else _by_plain_background(pixels)
+    whole = how.whole(photo)
+    matte = _matte(whole, network, how)
     if not (matte > 0.5).any():
         raise RequestError("No product was found on the photo; draw where it is.")
     yield 1, 3
-    if photo.alpha is not None:
-        matte = torch.minimum(matte, photo.alpha.float())
-    colours, matte = cutout.decontaminated(pixels, matte)
+    darkness = _DARKEST * how.request.shadow
+    shadow = how.of_part(darkness * cutout.contact_shadow(matte), photo) if darkness else torch.zeros(1, 1, photo.height, photo.width)
+    colours, matte = cutout.decontaminated(photo.on_white(), how.of_part(matte, photo))
     yield 2, 3
-    shadow = _DARKEST * how.request.shadow * cutout.contact_shadow(matte) if how.request.shadow else torch.zeros_like(matte)
-    laid, alpha = cutout.laid(colours, matte, shadow, _ground(how.request.cut_out_background))
+    laid, alpha = cutout.laid(colours, matte, shadow, _ground(photo, how))
     kept = photo.pixels.dtype
     return replace(photo, pixels=laid.to(kept), alpha=None if alpha is None else alpha.to(kept))
+
+
+def _matte(photo: Picture, network: Network | None, how: How) -> Tensor:
+    """How much of each pixel is product, (1, 1, H, W)."""
+    import torch
+
+    pixels = photo.on_white()
+    matte = _given(pixels, photo, how) if how.request.product else _learned(pixels, network) if network else _by_plain_background(pixels)
+    return matte if photo.alpha is None else torch.minimum(matte, photo.alpha.float())
 
 
 def _given(pixels: Tensor, photo: Picture, how: How) -> Tensor:
@@ -69,11 +80,16 @@ def _by_plain_background(pixels: Tensor) -> Tensor:
     return found.mask
 
 
-def _ground(background: str) -> Tensor | None:
-    """The colour of a ground (3,); None for a transparent one."""
+def _ground(photo: Picture, how: How) -> Tensor | None:
+    """What the product is laid on: a colour (1, 3, 1, 1), a picture (1, 3, H, W); None for nothing."""
     import torch
 
+    background = how.request.cut_out_background
     if background == "transparent":
         return None
+    if background == GROUND_PICTURE:
+        assert how.request.ground is not None  # the request checks it
+        whole = how.whole(photo)
+        return how.of_part(image.load(how.request.ground, how.settings).filling(whole.width, whole.height).on_white(), photo)
     colour = "#ffffff" if background == "white" else background
-    return torch.tensor([int(colour[k : k + 2], 16) / 255 for k in (1, 3, 5)])
+    return torch.tensor([int(colour[k : k + 2], 16) / 255 for k in (1, 3, 5)]).view(1, 3, 1, 1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from engine import cut_out, image, inpaint, listing, prior, product, steps, tone
@@ -12,14 +12,16 @@ from engine.choice import choose, place
 from engine.device import Device, is_out_of_memory
 from engine.image import Header, Picture
 from engine.preview import Preview
-from engine.request import AUTO, EnhanceRequest, Event, Notes, Progress, RequestError, Result
+from engine.request import AUTO, GROUND_PICTURE, EnhanceRequest, Event, Notes, Progress, RequestError, Result
 from engine.settings import Settings
-from engine.steps import How, Parts
+from engine.steps import How, Part, Parts
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from engine.weights import Network, Weights
+
+CRISP = "upscale-crisp-x4"  # the task of the network of the crisp temper, which makes a photo four times as large
 
 _TOLD_PX = 24_000_000  # a picture between two steps that is larger is not handed out: it would double what is held
 
@@ -45,9 +47,9 @@ _STEPS = {
     "tone": _Step("Correcting light and colour", tone.toned, instead=("the given amounts", "only the amounts that were given were applied")),
     "inpaint": _Step("Filling", inpaint.filled, instead=("smooth fill", "the holes were filled smoothly from their edges")),
     "cut-out": _Step("Cutting out", cut_out.cut_out, instead=("the background's colour", "the product was told from a plain background")),
-    "upscale-x2": _Step("Enlarging x2", steps.enlarged, 2),
-    "upscale-x3": _Step("Enlarging x3", steps.enlarged_x3, 3, task="upscale-x4"),
-    "upscale-x4": _Step("Enlarging x4", steps.enlarged, 4),
+    "upscale-x2": _Step("Enlarging x2", steps.enlarged(2), 2),
+    "upscale-x3": _Step("Enlarging x3", steps.enlarged(3), 3, task="upscale-x4"),
+    "upscale-x4": _Step("Enlarging x4", steps.enlarged(4), 4),
     "prior": _Step("Learning from the photo alone", prior.fitted, itself=prior.NAME, sized=prior.sized),
     "listing": _Step("Making the listing picture", listing.placed, itself="listing", sized=listing.sized),
 }
@@ -67,28 +69,38 @@ def enhance(request: EnhanceRequest, weights: Weights, device: Device, settings:
     _check_result_size(header.cropped(request.crop), request, settings)
     if _fills(request) and request.mask:
         _check_mask(header, image.check(request.mask, settings))
-    for file in (request.product, request.reference):
+    ground = request.ground if request.cut_out_background == GROUND_PICTURE else None
+    for file in (request.product, ground, request.reference):
         if file:
             image.check(file, settings)
     tasks = {step: _STEPS[step].task or step for step in request.steps}
-    candidates = choose(tuple(dict.fromkeys(tasks.values())), request.network, weights.table, on_gpu=device.is_cuda)
+    candidates = choose(tuple(dict.fromkeys(tasks.values())), request.network, weights.table, on_gpu=device.is_cuda, behind=request.fallback == "embedded")
     chain = []
     for step, task in tasks.items():
-        chain.append((yield from _answer(step, candidates[task], weights, request)))
+        answer = yield from _answer(step, candidates[task], weights, request)
+        chain.append((yield from _tempered(answer, weights, request)))
     yield from device.exclusively(_Work(request, tuple(chain), device, settings).events())
 
 
 @dataclass(frozen=True)
 class _Answer:
-    """What answers a step: a network, or None for the method without one; and why not what was wanted."""
+    """What answers a step: a network, or None for the method without one, and the network of the crisp temper where it is
+    asked for; share: how much of that one. fallbacks: why not what was wanted."""
 
     step: str
     network: Network | None
     fallbacks: tuple[str, ...] = ()
+    crisp: Network | None = None
+    share: float = 0.0
+
+    @property
+    def networks(self) -> tuple[Network, ...]:
+        both = (self.network if self.share < 1 else None, self.crisp)
+        return tuple(network for network in both if network)
 
     @property
     def name(self) -> str:
-        return self.network.weight.name if self.network else _STEPS[self.step].itself or _STEPS[self.step].instead[0]
+        return " and ".join(network.weight.name for network in self.networks) or _STEPS[self.step].itself or _STEPS[self.step].instead[0]
 
 
 def _answer(step: str, names: tuple[str, ...], weights: Weights, request: EnhanceRequest) -> Generator[Progress, None, _Answer]:
@@ -101,7 +113,7 @@ def _answer(step: str, names: tuple[str, ...], weights: Weights, request: Enhanc
         try:
             network, fallbacks = yield from weights.load_first(names)
         except WeightsUnavailable as error:
-            if not did:
+            if not did or request.fallback == "none":
                 raise
             reason = str(error)
         else:
@@ -113,9 +125,34 @@ def _answer(step: str, names: tuple[str, ...], weights: Weights, request: Enhanc
     return _Answer(step, None, (f"{reason.rstrip('.')}, so {did}.",))
 
 
+def _tempered(answer: _Answer, weights: Weights, request: EnhanceRequest) -> Generator[Progress, None, _Answer]:
+    """The answer with the network of the crisp temper, where the step enlarges by the faithful one and crispness is asked for."""
+    from engine.weights import WeightsUnavailable
+
+    faithful = answer.network
+    if not request.crispness or not answer.step.startswith("upscale") or faithful is None:
+        return answer
+    names = [row.name for row in weights.table if row.task == CRISP and row.embedded]
+    reason = "No crisp network comes with Vitrine"
+    if not faithful.weight.embedded:
+        reason = f"{faithful.weight.name} has a temper of its own"
+    elif names:
+        try:
+            crisp, _ = yield from weights.load_first(names)
+        except WeightsUnavailable as error:
+            reason = str(error).rstrip(".")
+        else:
+            return replace(answer, crisp=crisp, share=request.crispness)
+    return replace(answer, fallbacks=(*answer.fallbacks, f"{reason}, so crispness was left out."))
+
+
 def _fills(request: EnhanceRequest) -> bool:
     """Whether the chain fills the mask."""
-    return "inpaint" in request.steps or ("prior" in request.steps and request.prior_task == "fill")
+    return any(_step_fills(step, request) for step in request.steps)
+
+
+def _step_fills(step: str, request: EnhanceRequest) -> bool:
+    return step == "inpaint" or (step == "prior" and request.prior_task == "fill")
 
 
 def _check_result_size(header: Header, request: EnhanceRequest, settings: Settings) -> None:
@@ -144,12 +181,14 @@ class _Work:
         self.request, self.chain, self.device, self.settings = request, chain, device, settings
         self.fallbacks = [sentence for answer in chain for sentence in answer.fallbacks]
         self.remarks: list[str] = []
+        self.part: Part | None = None
 
     def events(self) -> Iterator[Event]:
         started = time.monotonic()
         photo = image.load(self.request.photo, self.settings)
         mask = self._load_mask(photo) if _fills(self.request) else None
         if self.request.crop:
+            self.part = Part(photo, *self.request.crop)
             photo = photo.cropped(*self.request.crop)
         result, total = photo, 100 * len(self.chain)
         for k, answer in enumerate(self.chain):
@@ -159,7 +198,7 @@ class _Work:
                 yield Progress(100 * (k + 1), total, f"{_STEPS[answer.step].doing}: done", made=told)
         yield Progress(total, total, "Measuring how much was changed")
         fidelity = self._fidelity(result)
-        networks = [answer.network for answer in self.chain if answer.network]
+        networks = [network for answer in self.chain for network in answer.networks]
         notes = Notes(
             tuple(answer.name for answer in self.chain),
             place(networks, self.device),
@@ -171,21 +210,24 @@ class _Work:
         before = photo if (photo.width, photo.height) == (result.width, result.height) else photo.resized(result.width, result.height)
         yield Result((result,), self.request.recipe(), notes, time.monotonic() - started, before)
 
-    def _load_mask(self, photo: Picture) -> Tensor:
-        """(1, 1, H, W), 1 = fill."""
+    def _load_mask(self, photo: Picture) -> Tensor | None:
+        """(1, 1, H, W), 1 = fill; None where there is nothing to fill in the part that is worked on."""
         assert self.request.mask is not None  # the request checks it
         mask = (product.to_size(image.load_mask(self.request.mask, self.settings), photo) > 0.5).float()
+        if not mask.any():
+            raise RequestError("The mask has no white in it, so there is nothing to fill.")
         if self.request.crop:
             left, top, width, height = self.request.crop
             mask = mask[..., top : top + height, left : left + width]
-        if not mask.any():
-            raise RequestError("The mask has no white in it, so there is nothing to fill.")
-        return mask
+        return mask if mask.any() else None
 
     def _step(self, k: int, answer: _Answer, photo: Picture, mask: Tensor | None) -> Generator[Progress, None, Picture]:
         """One step of the chain on the whole picture; the pictures before it are left as they were."""
         step = _STEPS[answer.step]
-        how = How(self.request, self.settings, Preview(photo.pixels, step.scale), mask, self.remarks)
+        if mask is None and _step_fills(answer.step, self.request):
+            self.remarks.append("There is nothing to fill in this part.")
+            return photo
+        how = How(self.request, self.settings, Preview(photo.pixels, step.scale), mask, self.remarks, self.part, answer.crisp)
         work = self._careful(answer, photo, how)
         total, doing = 100 * len(self.chain), f"{step.doing} with {answer.name}"
         yield Progress(100 * k, total, doing)
@@ -202,23 +244,37 @@ class _Work:
         try:
             return (yield from run(photo, network, how))
         except Exception as error:
-            if network is None or network.device.type == "cpu" or not is_out_of_memory(error):
+            if all(one.device.type == "cpu" for one in answer.networks) or not is_out_of_memory(error):
                 raise
-        network.to_cpu()
-        self.fallbacks.append(f"{network.weight.name} did not fit into the memory of {self.device.name}, so it ran on the CPU.")
+        for one in answer.networks:
+            one.to_cpu()
+        self.fallbacks.append(f"{answer.name} did not fit into the memory of {self.device.name}, so it ran on the CPU.")
         return (yield from run(photo, network, how))
 
     def _fidelity(self, result: Picture) -> dict[str, float]:
-        """The result against the reference, both at the result's size."""
+        """The result against the reference, both at the result's size; a part against the same part."""
         from engine.models import fidelity
 
         if not self.request.reference:
             return {}
-        reference = image.load(self.request.reference, self.settings)
-        if abs(result.width * reference.height - result.height * reference.width) > 0.02 * result.height * reference.width:
-            self.remarks.append("The reference has another shape than the result, so nothing was measured against it.")
+        reference, whole = image.load(self.request.reference, self.settings), self.part.whole if self.part else result
+        if abs(whole.width * reference.height - whole.height * reference.width) > 0.02 * whole.height * reference.width:
+            size, what = f"{reference.width} x {reference.height}", "photo" if self.part else "result"
+            self.remarks.append(f"The reference has {size} pixels, which is another shape than the {what}'s, so nothing was measured against it.")
             return {}
+        if self.part:
+            reference = _same_part(reference, self.part)
+        if (reference.width, reference.height) != (result.width, result.height):
+            self.remarks.append(f"The reference was resized to {result.width} x {result.height} pixels, the size of the result.")
         return fidelity.against(result.on_white(), reference.resized(result.width, result.height).on_white())
+
+
+def _same_part(reference: Picture, part: Part) -> Picture:
+    """Where the part lies on a reference of any size and the photo's shape."""
+    across, down = reference.width / part.whole.width, reference.height / part.whole.height
+    width, height = max(1, round(across * part.width)), max(1, round(down * part.height))
+    left, top = min(round(across * part.left), reference.width - width), min(round(down * part.top), reference.height - height)
+    return reference.cropped(left, top, width, height)
 
 
 def _changed(photo: Picture, result: Picture) -> dict[str, float]:

@@ -160,6 +160,12 @@ class Picture:
         scale = longer_px / max(self.width, self.height)
         return self.resized(max(1, round(scale * self.width)), max(1, round(scale * self.height)))
 
+    def filling(self, width: int, height: int) -> Picture:
+        """All of a frame of that size: the largest middle part of its shape, resized."""
+        scale = max(width / self.width, height / self.height)
+        own_width, own_height = (min(side, max(1, round(frame / scale))) for side, frame in ((self.width, width), (self.height, height)))
+        return self.cropped((self.width - own_width) // 2, (self.height - own_height) // 2, own_width, own_height).resized(width, height)
+
     def cropped(self, left: int, top: int, width: int, height: int) -> Picture:
         """A part of the picture, all of it inside."""
         part = (..., slice(top, top + height), slice(left, left + width))

@@ -39,6 +39,7 @@ STEPS = ("restore", "deblur", "tone", "inpaint", "prior", "cut-out", "upscale-x2
 AUTO = "auto"  # alone in a chain: the steps that the photo needs
 ADJUSTMENTS = {"exposure": 4.0, "temperature": 1.0, "tint": 0.6, "shadows": 1.0, "contrast": 0.6, "saturation": 1.0}  # how far each may go, either way
 PRIOR_TASKS = ("denoise", "fill", "enlarge")
+GROUND_PICTURE = "picture"  # what cut-out lays the product on: the picture of the field `ground`
 
 _HEX = re.compile(r"#[0-9a-fA-F]{6}")
 
@@ -171,16 +172,19 @@ class EnhanceRequest(Request):
 
     steps: names from STEPS, in order, each at most once. strength: how much of `restore` is applied. mask: a
     picture file for `inpaint`, white where the photo is to be filled. network: "auto", "embedded", "hub", or names
-    from the table of weights separated by commas, each used for the step it serves. adjust: the amounts of `tone` in the
+    from the table of weights separated by commas, each used for the step it serves; fallback says what answers where such
+    a one cannot be had. crispness: from the faithful enlargement to the crisp one. adjust: the amounts of `tone` in the
     order of ADJUSTMENTS; what the network proposes for this photo where none are given. cut_out_background, shadow: what
-    `cut-out` lays the product on. product: a picture file for `cut-out`, white where the product is; found where none is
-    given. prior_task: what `prior` does, fill with the mask. marketplace: whose rules `listing` follows. reference: a
-    picture file of how the result should look, which it is measured against. The one step "auto" stands for the chain that
-    the photo is found to need, which may be none. crop: the part of the photo that is worked on, to see what a chain does.
+    `cut-out` lays the product on; ground: the picture file for the background "picture", which fills the frame. product: a
+    picture file for `cut-out`, white where the product is; found where none is given. prior_task: what `prior` does, fill
+    with the mask. marketplace: whose rules `listing` follows. reference: a picture file of how the result should look,
+    which it is measured against. The one step "auto" stands for the chain that the photo is found to need, which may be
+    none. crop: the part of the photo that is worked on, to see what a chain does: what has to be judged by the whole
+    photo, its light and its product, is.
     """
 
     verb: ClassVar[str] = "enhance"
-    files: ClassVar[tuple[str, ...]] = ("photo", "mask", "product", "reference")
+    files: ClassVar[tuple[str, ...]] = ("photo", "mask", "product", "ground", "reference")
 
     photo: str = text("a picture file")
     steps: tuple[str, ...] = text(f"in this order, separated by commas: {', '.join(STEPS)}; or {AUTO} alone", default=("restore", "upscale-x4"))
@@ -188,13 +192,16 @@ class EnhanceRequest(Request):
     network: str = text("auto, embedded, hub, or names from the table of weights separated by commas", default="auto")
     mask: str | None = text("a picture file for inpaint, white where the photo is to be filled", default=None)
     adjust: tuple[float, ...] = text(f"amounts of {', '.join(ADJUSTMENTS)} for tone; what the network proposes where none are given", default=())
-    cut_out_background: str = text("what cut-out lays the product on: transparent, white, or a colour as #rrggbb", default="white")
+    cut_out_background: str = text("what cut-out lays the product on: transparent, white, a colour as #rrggbb, or picture", default="white")
     shadow: float = number(0.0, 0.0, 1.0, "how dark a soft shadow cut-out lays under the product; 0: none")
     prior_task: str = choice("denoise", PRIOR_TASKS, "what prior does: take noise off, fill the mask, or enlarge x2")
     marketplace: str = text("the marketplace whose rules listing follows", default="general")
     product: str | None = text("a picture file for cut-out, white where the product is", default=None)
     reference: str | None = text("a picture file of how the result should look; it is measured against it", default=None)
     crop: tuple[int, ...] = text("left, top, width, height in pixels of the part that is worked on; all of the photo where none is given", default=())
+    ground: str | None = text("a picture file that cut-out lays the product on, for the background picture", default=None)
+    crispness: float = number(0.0, 0.0, 1.0, "how the photo is enlarged: 0 is faithful to it, 1 is crisp and invents fine detail")
+    fallback: str = choice("embedded", ("embedded", "none"), "what answers where a network asked for by name cannot be had: the embedded one, or none")
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -204,14 +211,16 @@ class EnhanceRequest(Request):
         self._check_steps()
         object.__setattr__(self, "adjust", self._checked_adjust())
         object.__setattr__(self, "crop", self._checked_crop())
-        _need_ground("Cut-out background", self.cut_out_background)
-        for name in ("mask", "product", "reference"):
+        _need_ground("Cut-out background", self.cut_out_background, GROUND_PICTURE)
+        for name in ("mask", "product", "ground", "reference"):
             if getattr(self, name) is not None and not isinstance(getattr(self, name), str):
                 raise RequestError(f"The {name} must be a picture file.")
         if "inpaint" in self.steps and not self.mask:
             raise RequestError("Inpainting needs a mask that is white where the photo is to be filled.")
         if "prior" in self.steps and self.prior_task == "fill" and not self.mask:
             raise RequestError("Filling needs a mask that is white where the photo is to be filled.")
+        if "cut-out" in self.steps and self.cut_out_background == GROUND_PICTURE and not self.ground:
+            raise RequestError("Add the picture that the product is to be laid on.")
 
     def _check_steps(self) -> None:
         if not isinstance(self.steps, list | tuple):
@@ -235,8 +244,8 @@ class EnhanceRequest(Request):
             return ()
         if len(crop) != 4 or any(number != int(number) for number in crop) or 0 in crop[2:]:
             raise RequestError(f"A crop is four whole numbers, left, top, width and height, not {_shown(self.crop)}.")
-        if self.product or self.reference:
-            raise RequestError("A part of a photo is worked on without a product's mask and without a reference.")
+        if "listing" in self.steps:
+            raise RequestError("A listing picture frames the whole photo, so it cannot be made of a part.")
         return tuple(int(number) for number in crop)
 
     def _checked_adjust(self) -> tuple[float, ...]:
@@ -496,9 +505,10 @@ def _need_colour(value: Any) -> None:
         raise RequestError(f"A colour is written as #rrggbb, not as {_shown(value)}.")
 
 
-def _need_ground(field_name: str, ground: Any) -> None:
-    if ground not in ("white", "transparent") and not _is_colour(ground):
-        raise RequestError(f"{field_name} must be white, transparent or a colour as #rrggbb, not {_shown(ground)}.")
+def _need_ground(field_name: str, ground: Any, *more: str) -> None:
+    named = ("white", "transparent", *more)
+    if ground not in named and not _is_colour(ground):
+        raise RequestError(f"{field_name} must be {', '.join(named)} or a colour as #rrggbb, not {_shown(ground)}.")
 
 
 def _need_photo(photo: Any) -> None:

@@ -1,8 +1,14 @@
-"""The steps of a chain that are one pass of a network: cleaning, sharpening, enlarging; and what all steps are given."""
+"""The steps of a chain that are one pass of a network: cleaning, sharpening, enlarging; and what all steps are given.
+
+Enlarging has two tempers, faithful and crisp, which are blended as pictures: the way from one to the other is then a
+straight line in every pixel, its ends are exactly the two networks, and these need not have been trained from one another,
+as they must where weights are blended. Between the ends it costs both passes.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Generator
+import math
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -23,11 +29,30 @@ _RESIZE_PX = 4  # of context that an antialiased resize of a tile needs beside t
 Parts: TypeAlias = Generator[tuple[int, int], None, Picture]  # (done, total) while it works, then the picture
 
 
+@dataclass(frozen=True, eq=False)
+class Part:
+    """Where a picture that is worked on lies on its whole photo, which is as it was before the chain."""
+
+    whole: Picture
+    left: int
+    top: int
+    width: int
+    height: int
+
+    def of(self, values: Tensor, picture: Picture) -> Tensor:
+        """What there is of values (1, C, H, W) of the whole photo, at the size of the picture."""
+        import torch.nn.functional as F
+
+        own, size = values[..., self.top : self.top + self.height, self.left : self.left + self.width], (picture.height, picture.width)
+        return own if tuple(own.shape[2:]) == size else F.interpolate(own, size=size, mode="bilinear", antialias=True)
+
+
 @dataclass
 class How:
     """What a step is given beside the picture and its network. mask: what is to be filled, (1, 1, H, W) at the photo's size.
 
-    remarks: sentences for the result's note, which steps add to.
+    remarks: sentences for the result's note, which steps add to. part: where the picture lies, when it is not the whole
+    photo. crisp: the network of the crisp temper, for a step that enlarges, where it is asked for.
     """
 
     request: EnhanceRequest
@@ -35,6 +60,16 @@ class How:
     preview: Preview
     mask: Tensor | None = None
     remarks: list[str] = field(default_factory=list)
+    part: Part | None = None
+    crisp: Network | None = None
+
+    def whole(self, picture: Picture) -> Picture:
+        """What the picture has to be judged by: the whole photo."""
+        return self.part.whole if self.part else picture
+
+    def of_part(self, values: Tensor, picture: Picture) -> Tensor:
+        """Values (1, C, H, W) of `whole(picture)` where the picture is."""
+        return self.part.of(values, picture) if self.part else values
 
 
 def restored(photo: Picture, network: Network | None, how: How) -> Parts:
@@ -56,24 +91,48 @@ def sharpened(photo: Picture, network: Network | None, how: How) -> Parts:
     return photo.with_pixels(sharp)
 
 
-def enlarged(photo: Picture, network: Network | None, how: How) -> Parts:
-    """As large as the network makes it."""
-    return photo.with_pixels((yield from _through(photo, needed(network), how)))
+def enlarged(scale: int) -> Callable[[Picture, Network | None, How], Parts]:
+    """The step that makes a photo `scale` times as large, faithful and crisp to the shares that are asked for.
+
+    A network that makes it larger than that is resized tile by tile, so that the larger picture is never held as a whole.
+    """
+
+    def step(photo: Picture, network: Network | None, how: How) -> Parts:
+        import torch
+
+        share, faithful = how.request.crispness, needed(network)
+        tempers = [faithful] if how.crisp is None else [how.crisp] if share == 1 else [faithful, how.crisp]
+
+        def blended(x: Tensor) -> Tensor:
+            pictures = [_to_scale(one(x), x, scale) for one in tempers]
+            return torch.lerp(pictures[0], pictures[1], share) if len(pictures) == 2 else pictures[0]
+
+        tiling = _together([one.weight.tiling for one in tempers], scale)
+        return photo.with_pixels((yield from tiles.run(blended, photo.pixels, tiling, memory=how.settings.tile_memory, preview=how.preview.pixels)))
+
+    return step
 
 
-def enlarged_x3(photo: Picture, network: Network | None, how: How) -> Parts:
-    """By x4, then resized tile by tile, so that the x4 picture is never held as a whole."""
+def _to_scale(large: Tensor, x: Tensor, scale: int) -> Tensor:
+    """What a network made of x, resized to `scale` times its size."""
     import torch.nn.functional as F
 
-    by4 = needed(network)
+    size = (scale * x.shape[2], scale * x.shape[3])
+    return large if tuple(large.shape[2:]) == size else F.interpolate(large, size=size, mode="bicubic", antialias=True).clamp(0, 1)
 
-    def by3(x: Tensor) -> Tensor:
-        size = (3 * x.shape[2], 3 * x.shape[3])
-        return F.interpolate(by4(x), size=size, mode="bicubic", antialias=True).clamp(0, 1)
 
-    own = by4.weight.tiling
-    tiling = replace(own, scale=3, overlap_px=own.overlap_px + _RESIZE_PX)
-    return photo.with_pixels((yield from tiles.run(by3, photo.pixels, tiling, memory=how.settings.tile_memory, preview=how.preview.pixels)))
+def _together(tilings: Sequence[Tiling], scale: int) -> Tiling:
+    """Tiles that suit all these networks, which run one after the other and whose pictures are kept till both are there."""
+    most = max(tilings, key=lambda t: t.overlap_px)
+    resize_px = _RESIZE_PX if any(t.scale != scale for t in tilings) else 0
+    return replace(
+        most,
+        scale=scale,
+        overlap_px=most.overlap_px + resize_px,
+        multiple_px=math.lcm(*(t.multiple_px for t in tilings)),
+        bytes_per_px=sum(t.bytes_per_px for t in tilings),
+        most_px=min(t.most_px for t in tilings),
+    )
 
 
 def needed(network: Network | None) -> Network:

@@ -20,7 +20,7 @@ from engine.request import JOHNSON, REQUESTS, Request, RequestError, Result, Sty
 from gradio_ui import parts
 from gradio_ui.files import Saving, names_of, shareable
 
-_FILES = ("photo", "mask", "protect", "sketch", "product", "reference")  # fields that are files; a style may be one
+_FILES = ("photo", "mask", "protect", "sketch", "product", "ground", "reference")  # fields that are files; a style may be one
 _SAVING: tuple[tuple[str, Any, Any, str], ...] = (
     ("format", Literal["png", "jpg", "webp"], Saving.format, "the files' format"),
     ("quality", int, Saving.quality, "1 to 100, for jpg and webp"),

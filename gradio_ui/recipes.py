@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 import gradio as gr
 
-from engine.request import RequestError, Requests, from_recipe
+from engine.request import GROUND_PICTURE, RequestError, Requests, from_recipe
 from gradio_ui.parts import Updates, in_sentences, status
 
 if TYPE_CHECKING:
@@ -47,6 +47,8 @@ def described(recipe: Any) -> Requests:
     steps = recipe.get("steps") if verb == "enhance" else None
     if isinstance(steps, list) and ("inpaint" in steps or ("prior" in steps and recipe.get("prior_task") == "fill")):
         files["mask"] = "mask"
+    if verb == "enhance" and recipe.get("cut_out_background") == GROUND_PICTURE:
+        files["ground"] = "ground"
     if verb == "stylize" and isinstance(recipe.get("style"), str):
         files["style"] = recipe["style"]  # a preset, or the name of a picture that the tab then asks for
     return from_recipe(recipe, **files)

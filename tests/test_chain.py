@@ -268,7 +268,7 @@ def test_a_reference_is_what_the_result_is_measured_against(tmp_path: Path, phot
 def test_a_reference_of_another_shape_measures_nothing_and_the_note_says_so(tmp_path: Path, photo: str) -> None:
     result = run(shelf(), photo, steps=("restore",), reference=write_photo(tmp_path / "wide.png", 200, 20))
     assert result.notes.fidelity == {}
-    assert "The reference has another shape" in result.notes.remarks[-1]
+    assert "The reference has 200 x 20 pixels, which is another shape than the result's" in result.notes.remarks[-1]
 
 
 # Hostile input

@@ -32,6 +32,11 @@ def test_a_named_network_serves_its_own_step_and_the_others_stay_automatic() -> 
     assert names == {"restore": ("scunet", "restore"), "deblur": ("nafnet-gopro",), "upscale-x4": ("realesr-general-x4", "upscale-x4")}
 
 
+def test_a_named_network_may_stand_alone() -> None:
+    names = choose(CHAIN, "scunet", TABLE, on_gpu=False, behind=False)
+    assert names == {"restore": ("scunet",), "deblur": ("nafnet-gopro",), "upscale-x4": ("upscale-x4",)}
+
+
 def test_naming_an_embedded_network_tries_nothing_else() -> None:
     assert choose(("restore",), "restore", TABLE, on_gpu=True) == {"restore": ("restore",)}
 

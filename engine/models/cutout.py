@@ -121,12 +121,13 @@ def contact_shadow(alpha: Tensor) -> Tensor:
 
 @torch.no_grad()
 def laid(colours: Tensor, alpha: Tensor, shadow: Tensor, ground: Tensor | None) -> tuple[Tensor, Tensor | None]:
-    """The product over its shadow over a ground, a colour (3,): pixels (1, 3, H, W), and the alpha where there is no ground.
+    """The product over its shadow over a ground, a picture or a colour (1, 3, 1, 1): pixels (1, 3, H, W), and the alpha where
+    there is no ground.
 
     Without one the shadow is black of its own alpha (Porter & Duff 1984: over).
     """
     if ground is not None:
-        floor = ground.view(1, 3, 1, 1).to(colours.dtype) * (1 - shadow)
+        floor = ground.to(colours.dtype) * (1 - shadow)
         return torch.lerp(floor, colours, alpha), None
     both = alpha + (1 - alpha) * shadow
     return colours * (alpha / both.clamp_min(1e-3)).clamp(max=1), both

@@ -14,14 +14,12 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, TypeVar
 
 from engine.device import Device, configure
 from engine.settings import ROOT, Settings
-
-T = TypeVar("T")
+from engine.work import finished
 
 _SETTINGS = ("default", "tuned")  # values of VITRINE_ALLOCATOR
 
@@ -92,7 +90,7 @@ def times_s(size_px: int, runs: int) -> list[float]:
     settings = Settings.from_environment()
     weights = Weights(Device(), settings)
     try:
-        network = _finished(weights.load("restore"))
+        network = finished(weights.load("restore"))
     except WeightsUnavailable:
         network = Network(weights.find("restore"), Restore())
         network.to_cpu()
@@ -100,17 +98,9 @@ def times_s(size_px: int, runs: int) -> list[float]:
     seconds = []
     for _ in range(1 + runs):
         started = time.perf_counter()
-        _finished(tiles.run(network, photo, network.weight.tiling, memory=settings.tile_memory))
+        finished(tiles.run(network, photo, network.weight.tiling, memory=settings.tile_memory))
         seconds.append(time.perf_counter() - started)
     return seconds[1:]
-
-
-def _finished(work: Generator[Any, None, T]) -> T:
-    while True:
-        try:
-            next(work)
-        except StopIteration as end:
-            return end.value
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,7 @@ from engine.models.generative import able
 from engine.recolour import to_colour
 from engine.request import Event, GenerateRequest, Notes, Progress, RequestError, Result
 from engine.settings import Settings
+from engine.work import finished
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -126,7 +127,7 @@ class _Work:
         """Enlarged, in the colour and on the background that were asked for, and with its name."""
         pixels = drawn
         if self.cast.enlarger is not None:
-            pixels = _all_tiles(tiles.run(self.cast.enlarger, pixels, self.cast.enlarger.weight.tiling, memory=self.settings.tile_memory))
+            pixels = finished(tiles.run(self.cast.enlarger, pixels, self.cast.enlarger.weight.tiling, memory=self.settings.tile_memory))
         recoloured = bool(self.request.colour) and not able(self.cast.generator.module, "colour")
         name = f"{_series(self.request)}-{i + 1:02d}"
         if not recoloured and self.request.background == "white":
@@ -173,15 +174,6 @@ def _on_background(picture: Picture, mask: Tensor, background: str) -> Picture:
         return replace(picture, pixels=colours, alpha=alpha)
     ground = colours.new_tensor(rgb(background)).view(1, 3, 1, 1)
     return replace(picture, pixels=ground + alpha * (colours - ground))
-
-
-def _all_tiles(work: Generator[tuple[int, int], None, Tensor]) -> Tensor:
-    """The tiles' result; pictures of a generator's size are a tile or few."""
-    while True:
-        try:
-            next(work)
-        except StopIteration as end:
-            return end.value
 
 
 def _preview(pictures: list[Picture]) -> Picture:

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from engine import image
 from engine.image import Picture
 from engine.request import ADJUSTMENTS
 from engine.settings import Settings
 from engine.steps import How, Parts
+from engine.work import finished
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from engine.weights import Network, Weights
-
-T = TypeVar("T")
 
 _NOTICED, _MORE, _MUCH = 0.04, 0.2, 0.5  # of the most that an amount may be: less than the first is not worth a word
 _WORDS = {  # what is said of an amount below and above 0
@@ -75,15 +73,6 @@ def proposed_for(file: str | Path, weights: Weights, settings: Settings) -> Amou
     except WeightsUnavailable:
         return None
     return proposal(photo, network)[0]
-
-
-def finished(work: Generator[object, None, T]) -> T:
-    """What a generator returns, its reports unheard."""
-    while True:
-        try:
-            next(work)
-        except StopIteration as end:
-            return end.value
 
 
 def spoken(amounts: Amounts) -> str:

@@ -4,11 +4,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from gradio.utils import get_upload_folder
+from PIL import Image
 
 from gradio_ui import recipes
+
+
+def sent(file: Path, size: tuple[int, int] = (60, 40), colour: str = "red") -> dict[str, Any]:
+    """A new picture of one colour, as the browser sends it."""
+    Image.new("RGB", size, colour).save(file)
+    assert file.is_relative_to(Path(get_upload_folder()).resolve())
+    return {"path": str(file), "meta": {"_type": "gradio.FileData"}}
 
 
 class Hand:

@@ -21,6 +21,7 @@ from engine.models.tone import MOST, NAMES, Adjustments, Tone
 from engine.request import ADJUSTMENTS, STEPS, EnhanceRequest, Progress, RequestError, Result
 from engine.settings import Settings
 from engine.tiles import Tiling
+from engine.work import finished
 
 ALL = tuple(step for step in STEPS if step not in ("prior", "listing"))  # those have tests of their own: one is slow, the other makes its own size
 
@@ -98,12 +99,7 @@ def test_amounts_that_are_all_0_leave_the_photo_as_it_is(photo: str) -> None:
 def test_the_proposal_given_back_is_what_the_network_does(photo: str) -> None:
     weights, _ = with_tone((0.5, 0.2, 0.0, 0.0, 0.0, 0.3), basis=0.1)
     picture = image.load(photo)
-    loaded = weights.load("tone")
-    try:
-        while True:
-            next(loaded)
-    except StopIteration as end:
-        amounts, _ = tone.proposal(picture, end.value)
+    amounts, _ = tone.proposal(picture, finished(weights.load("tone")))
     own, given = (run(weights, photo, steps=("tone",), adjust=adjust).pictures[0].pixels for adjust in ((), amounts))
     assert torch.equal(own, given)
 

@@ -7,43 +7,11 @@ from typing import Any
 
 import gradio as gr
 import pytest
-from gradio.utils import get_upload_folder
-from hand import Hand
-from PIL import Image
+from hand import Hand, sent
 from standin import StandIn
 
-import gradio_ui
 from engine.request import STEPS, EnhanceRequest
 from gradio_ui.chain import LAST, arranged, in_order, shifted
-
-
-@pytest.fixture(scope="module")
-def studio(tmp_path_factory: pytest.TempPathFactory) -> StandIn:
-    return StandIn(tmp_path_factory.mktemp("presets"), seconds=0.0)
-
-
-@pytest.fixture(scope="module")
-def page(studio: StandIn) -> gr.Blocks:
-    return gradio_ui.build(studio)
-
-
-@pytest.fixture
-def hand(page: gr.Blocks, studio: StandIn) -> Hand:
-    studio.requests.clear()
-    return Hand(page)
-
-
-@pytest.fixture
-def shoe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """A photo, as the browser sends it."""
-    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
-    return _sent(tmp_path / "shoe.png")
-
-
-def _sent(file: Path, size: tuple[int, int] = (60, 40)) -> dict[str, Any]:
-    Image.new("RGB", size, "red").save(file)
-    assert file.is_relative_to(Path(get_upload_folder()).resolve())
-    return {"path": str(file), "meta": {"_type": "gradio.FileData"}}
 
 
 def asked(hand: Hand, studio: StandIn) -> EnhanceRequest:
@@ -115,7 +83,7 @@ def test_a_slider_that_is_moved_counts(hand: Hand, studio: StandIn, shoe: Any) -
 
 def test_a_cut_out_has_its_ground_its_shadow_and_its_mask(hand: Hand, studio: StandIn, shoe: Any, tmp_path: Path) -> None:
     hand.set(enhance_photo=shoe, enhance_chain=["cut-out"], enhance_ground="colour", enhance_ground_colour="rgba(255, 0, 16, 1)", enhance_shadow=0.4)
-    hand.set(enhance_product=_sent(tmp_path / "product.png"))
+    hand.set(enhance_product=sent(tmp_path / "product.png"))
     request = asked(hand, studio)
     assert (request.cut_out_background, request.shadow, request.product) == ("#ff0010", 0.4, str(tmp_path / "product.png"))
     hand.set(enhance_ground="transparent")
@@ -133,7 +101,7 @@ def test_what_is_to_be_filled_is_drawn_over_the_photo(hand: Hand, shoe: Any) -> 
 
 
 def test_a_reference_is_asked_with_the_photo(hand: Hand, studio: StandIn, shoe: Any, tmp_path: Path) -> None:
-    hand.set(enhance_photo=shoe, enhance_reference=_sent(tmp_path / "reference.png"))
+    hand.set(enhance_photo=shoe, enhance_reference=sent(tmp_path / "reference.png"))
     assert asked(hand, studio).reference == str(tmp_path / "reference.png")
 
 

@@ -7,15 +7,11 @@ import torch
 from torch import Tensor
 
 from engine.models.fill import fill
+from engine.work import finished
 
 
 def filled(pixels: Tensor, mask: Tensor) -> Tensor:
-    work = fill(pixels * (1 - mask), mask)
-    while True:
-        try:
-            next(work)
-        except StopIteration as end:
-            return end.value
+    return finished(fill(pixels * (1 - mask), mask))
 
 
 def grid(height: int, width: int) -> tuple[Tensor, Tensor]:

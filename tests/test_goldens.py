@@ -20,6 +20,7 @@ from engine.device import Device
 from engine.models import edges, faststyle, gaussian
 from engine.settings import Settings
 from engine.weights import TABLE, Network, Weights
+from engine.work import finished
 
 FOLDER = Path(__file__).parent / "goldens"
 NAMES = [row.name for row in TABLE if row.embedded]
@@ -44,12 +45,7 @@ def ring() -> torch.Tensor:
 
 
 def shipped(name: str) -> Network:
-    loading = Weights(Device(), Settings()).load(name)
-    while True:
-        try:
-            next(loading)
-        except StopIteration as end:
-            return end.value
+    return finished(Weights(Device(), Settings()).load(name))
 
 
 def given_by(name: str) -> np.ndarray:

@@ -8,46 +8,15 @@ from typing import Any
 
 import gradio as gr
 import pytest
-from gradio.utils import get_upload_folder
-from hand import Hand
+from hand import Hand, sent
 from PIL import Image
 from standin import StandIn
 
-import gradio_ui
 from engine.request import GenerateRequest, RecolourRequest, StyleRequest
 from gradio_ui import parts
 from gradio_ui.files import drawn_number, shareable
 from gradio_ui.motion import FRAME_MS, REST_MS, animated
 from gradio_ui.sketch import PAD_PX, laid
-
-
-@pytest.fixture(scope="module")
-def studio(tmp_path_factory: pytest.TempPathFactory) -> StandIn:
-    return StandIn(tmp_path_factory.mktemp("presets"), seconds=0.0)
-
-
-@pytest.fixture(scope="module")
-def page(studio: StandIn) -> gr.Blocks:
-    return gradio_ui.build(studio)
-
-
-@pytest.fixture
-def hand(page: gr.Blocks, studio: StandIn) -> Hand:
-    studio.requests.clear()
-    return Hand(page)
-
-
-@pytest.fixture
-def shoe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """A photo, as the browser sends it."""
-    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
-    return _sent(tmp_path / "shoe.png")
-
-
-def _sent(file: Path, colour: str = "red") -> dict[str, Any]:
-    Image.new("RGB", (60, 40), colour).save(file)
-    assert file.is_relative_to(Path(get_upload_folder()).resolve())
-    return {"path": str(file), "meta": {"_type": "gradio.FileData"}}
 
 
 def _generated(hand: Hand, **values: Any) -> None:
@@ -247,7 +216,7 @@ def test_a_comparison_with_itself_is_refused_before_anything_runs(hand: Hand, st
 
 
 def test_own_style_pictures_are_mixed_by_their_weights(hand: Hand, studio: StandIn, shoe: Any, tmp_path: Path) -> None:
-    second = _sent(tmp_path / "art.png", "blue")
+    second = sent(tmp_path / "art.png", colour="blue")
     hand.set(stylize_photo=shoe, stylize_own_1=shoe, stylize_own_2=second, stylize_weight_2=0.5)
     hand.press("stylize-run")
     asked = studio.requests[-1]
@@ -305,7 +274,7 @@ def test_a_link_to_a_style_makes_it_again(hand: Hand, studio: StandIn, shoe: Any
 def test_a_recipe_of_own_pictures_keeps_their_weights_and_asks_for_them(hand: Hand, studio: StandIn, shoe: Any, tmp_path: Path) -> None:
     hand.open(StyleRequest("photo", "upload:a", ("upload:b", "scream"), (0.5, 0.25, 0.25)))
     assert "2 of its styles were pictures, which you have to add: upload:a, upload:b." in hand.values[hand.find("stylize-line")]
-    hand.set(stylize_photo=shoe, stylize_own_1=shoe, stylize_own_2=_sent(tmp_path / "art.png"))
+    hand.set(stylize_photo=shoe, stylize_own_1=shoe, stylize_own_2=sent(tmp_path / "art.png"))
     hand.press("stylize-run")
     assert studio.requests[-1].shares == pytest.approx((0.5, 0.25, 0.25))
 

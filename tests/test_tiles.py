@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
@@ -13,17 +13,9 @@ from torch import Tensor, nn
 
 from engine import tiles
 from engine.tiles import Tiling
+from engine.work import finished
 
 GIGABYTE = 10**9
-
-
-def finish(work: Generator[tuple[int, int], None, Tensor]) -> Tensor:
-    """Run to the end and return the result."""
-    while True:
-        try:
-            next(work)
-        except StopIteration as end:
-            return end.value
 
 
 def photo(height: int, width: int, seed: int = 0) -> Tensor:
@@ -57,7 +49,7 @@ def halving_network() -> Callable[[Tensor], Tensor]:
 @pytest.mark.parametrize(("height", "width"), [(1, 1), (3, 1000), (1000, 3), (64, 64), (65, 129), (200, 333), (7, 63)])
 def test_an_identity_returns_the_photo_exactly(height: int, width: int, multiple_px: int, blend: bool) -> None:
     x = photo(height, width)
-    y = finish(tiles.run(lambda tile: tile, x, Tiling(overlap_px=6, multiple_px=multiple_px, blend=blend, most_px=64), memory=GIGABYTE))
+    y = finished(tiles.run(lambda tile: tile, x, Tiling(overlap_px=6, multiple_px=multiple_px, blend=blend, most_px=64), memory=GIGABYTE))
     assert torch.equal(x, y)
 
 
@@ -65,7 +57,7 @@ def test_an_identity_returns_the_photo_exactly(height: int, width: int, multiple
 def test_nearest_neighbour_enlargement_is_exact_at_every_scale(blend: bool) -> None:
     x = photo(150, 203)
     for scale in (2, 3, 4):
-        y = finish(
+        y = finished(
             tiles.run(lambda t, s=scale: F.interpolate(t, scale_factor=s), x, Tiling(scale=scale, overlap_px=4, blend=blend, most_px=64), memory=GIGABYTE)
         )
         assert torch.equal(y, F.interpolate(x, scale_factor=scale))
@@ -74,25 +66,25 @@ def test_nearest_neighbour_enlargement_is_exact_at_every_scale(blend: bool) -> N
 @pytest.mark.parametrize("scale", [1, 2])
 def test_a_local_network_shows_no_seams_when_the_overlap_covers_its_sight(scale: int) -> None:
     x, network = photo(170, 301), local_network(scale)
-    y = finish(tiles.run(network, x, Tiling(scale=scale, overlap_px=6, most_px=96), memory=GIGABYTE))
+    y = finished(tiles.run(network, x, Tiling(scale=scale, overlap_px=6, most_px=96), memory=GIGABYTE))
     assert (network(x) - y).abs().max() < 1e-5
 
 
 def test_a_local_network_differs_by_less_than_two_grey_levels_when_blended() -> None:
     x, network = photo(170, 301), local_network()
-    y = finish(tiles.run(network, x, Tiling(overlap_px=16, blend=True, most_px=96), memory=GIGABYTE))
+    y = finished(tiles.run(network, x, Tiling(overlap_px=16, blend=True, most_px=96), memory=GIGABYTE))
     assert (network(x) - y).abs().max() <= 2 / 255
 
 
 def test_without_overlap_the_seams_are_seen_by_this_test() -> None:
     x, network = photo(170, 301), local_network()
-    y = finish(tiles.run(network, x, Tiling(overlap_px=0, most_px=96), memory=GIGABYTE))
+    y = finished(tiles.run(network, x, Tiling(overlap_px=0, most_px=96), memory=GIGABYTE))
     assert (network(x) - y).abs().max() > 2 / 255
 
 
 def test_tiles_start_on_the_networks_own_grid() -> None:
     x, network = photo(256, 320), halving_network()
-    y = finish(tiles.run(network, x, Tiling(overlap_px=16, multiple_px=8, most_px=96), memory=GIGABYTE))
+    y = finished(tiles.run(network, x, Tiling(overlap_px=16, multiple_px=8, most_px=96), memory=GIGABYTE))
     assert (network(x) - y).abs().max() < 1e-6
 
 
@@ -103,7 +95,7 @@ def test_every_tile_has_a_side_the_network_takes_and_fits_the_memory() -> None:
         sizes.append(tuple(tile.shape[-2:]))
         return tile
 
-    finish(tiles.run(network, photo(500, 701), Tiling(overlap_px=8, multiple_px=8, bytes_per_px=1000, most_px=256), memory=10**7))
+    finished(tiles.run(network, photo(500, 701), Tiling(overlap_px=8, multiple_px=8, bytes_per_px=1000, most_px=256), memory=10**7))
     assert all(h % 8 == 0 and w % 8 == 0 for h, w in sizes)
     assert max(h * w for h, w in sizes) * 1000 <= 10**7
     assert len(set(sizes)) == 1  # equal tiles: one shape to prepare for
@@ -134,7 +126,7 @@ def test_when_memory_runs_out_the_tiles_are_halved_until_they_fit() -> None:
         return tile
 
     x = photo(400, 400)
-    assert torch.equal(finish(tiles.run(network, x, Tiling(overlap_px=8, most_px=400), memory=GIGABYTE)), x)
+    assert torch.equal(finished(tiles.run(network, x, Tiling(overlap_px=8, most_px=400), memory=GIGABYTE)), x)
     assert seen[0] == 400
     assert max(seen[-5:]) <= 100
 
@@ -144,17 +136,17 @@ def test_when_even_the_smallest_tile_does_not_fit_the_error_is_raised() -> None:
         raise RuntimeError("CUDA out of memory.")
 
     with pytest.raises(RuntimeError, match="out of memory"):
-        finish(tiles.run(network, photo(300, 300), Tiling(), memory=GIGABYTE))
+        finished(tiles.run(network, photo(300, 300), Tiling(), memory=GIGABYTE))
 
 
 @pytest.mark.parametrize(("wrong", "error"), [(lambda t: t[..., 1:], ValueError), (lambda t: t / 0 * 0, FloatingPointError)])
 def test_a_network_that_breaks_its_contract_is_not_laid_into_the_picture(wrong: Callable[[Tensor], Tensor], error: type[Exception]) -> None:
     with pytest.raises(error):
-        finish(tiles.run(wrong, photo(40, 40), Tiling(), memory=GIGABYTE))
+        finished(tiles.run(wrong, photo(40, 40), Tiling(), memory=GIGABYTE))
 
 
 def test_the_result_is_clamped() -> None:
-    y = finish(tiles.run(lambda t: 3 * t - 1, photo(70, 70), Tiling(most_px=64), memory=GIGABYTE))
+    y = finished(tiles.run(lambda t: 3 * t - 1, photo(70, 70), Tiling(most_px=64), memory=GIGABYTE))
     assert y.min() == 0
     assert y.max() == 1
 
@@ -168,7 +160,7 @@ def test_large_results_are_kept_in_half_precision(monkeypatch: pytest.MonkeyPatc
         return tile
 
     x = photo(101, 100).half()
-    y = finish(tiles.run(network, x, Tiling(overlap_px=4, blend=True, most_px=32), memory=GIGABYTE))
+    y = finished(tiles.run(network, x, Tiling(overlap_px=4, blend=True, most_px=32), memory=GIGABYTE))
     assert y.dtype == torch.float16
     assert torch.equal(x, y)
     assert seen == {torch.float32}
@@ -187,7 +179,7 @@ def test_the_preview_shows_what_is_finished() -> None:
 def test_neighbours_fade_into_each_other_linearly() -> None:
     """The first tile is black and the second white; between them the picture is a straight ramp."""
     shades = iter([0.0, 1.0])
-    y = finish(tiles.run(lambda t: torch.full_like(t, next(shades)), photo(10, 100), Tiling(overlap_px=16, blend=True, most_px=64), memory=GIGABYTE))
+    y = finished(tiles.run(lambda t: torch.full_like(t, next(shades)), photo(10, 100), Tiling(overlap_px=16, blend=True, most_px=64), memory=GIGABYTE))
     row = y[0, 0, 5]
     ramp = row[(row > 0) & (row < 1)]
     assert len(ramp) >= 16

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from engine.device import Device
 from engine.request import RequestError
 from engine.settings import Settings
-from engine.tone import finished
+from engine.work import finished
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import io
 import warnings
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
 from engine.weights import WeightsUnavailable
+from engine.work import finished
 
 if TYPE_CHECKING:
     from engine.weights import Network, Weights
@@ -30,7 +31,7 @@ def measure(made: Tensor, real: Tensor, weights: Weights) -> tuple[dict[str, flo
     Pictures made (N, 3, H, W) and real (M, 3, H, W), at least SPLITS of each: uint8, or floats in [0, 1].
     """
     try:
-        network = _finished(weights.load("inception"))
+        network = finished(weights.load("inception"))
         return scores(made, real, network), ""
     except WeightsUnavailable as error:
         return {}, f"Inception FID and IS are not measured: {error}"
@@ -86,11 +87,3 @@ def _seen(pictures: Tensor, network: Network) -> tuple[Tensor, Tensor]:
             seen.append([part.float().cpu() for part in network.module(eight_bit.to(network.device))])
     features, logits = (torch.cat(parts) for parts in zip(*seen, strict=True))
     return features, logits
-
-
-def _finished(loading: Any) -> Network:
-    while True:
-        try:
-            next(loading)
-        except StopIteration as end:
-            return end.value

@@ -27,7 +27,8 @@ from engine.request import RequestError, Result, StyleRequest
 from engine.settings import ROOT, Settings
 from engine.style import seen, stylize
 from engine.train.data import read_pictures
-from engine.weights import Network, Weights
+from engine.weights import Weights
+from engine.work import finished
 
 # Preset -> the artwork's file name without suffix. All are in the public domain.
 ARTWORKS = {
@@ -60,7 +61,7 @@ def make(data: Path, out: Path = ROOT / "weights", *, photo: Path = PHOTO, artwo
     settings = Settings(weights=out)
     weights = Weights(Device(), settings)
     names = {stem: name for name, stem in artworks.items()}
-    network = _loaded(weights, presets.NETWORK)
+    network = finished(weights.load(presets.NETWORK))
     packed: dict[str, Tensor] = {}
     for file, picture in read_pictures(data):
         if name := names.pop(Path(file).stem, None):
@@ -77,15 +78,6 @@ def make(data: Path, out: Path = ROOT / "weights", *, photo: Path = PHOTO, artwo
             if isinstance(event, Result):
                 event.pictures[0].pil(THUMBNAIL_PX).convert("RGB").save(out / "presets" / f"{name}.jpg", quality=85)
                 print(f"{name}: {event.seconds:.0f} s", file=sys.stderr, flush=True)
-
-
-def _loaded(weights: Weights, name: str) -> Network:
-    loading = weights.load(name)
-    while True:
-        try:
-            next(loading)
-        except StopIteration as end:
-            return end.value
 
 
 def _style(network: gatys.Eyes, picture: Image.Image) -> Style:

@@ -1,0 +1,17 @@
+"""Work that reports while it goes on: generators that yield progress and return what they made."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+def finished(work: Generator[object, None, T]) -> T:
+    """What a generator returns, its reports unheard."""
+    while True:
+        try:
+            next(work)
+        except StopIteration as end:
+            return end.value

@@ -99,10 +99,10 @@ class Studio:
         return list(PRESETS)
 
     def find_product(self, file: str | Path) -> Picture | None:
-        """The mask of the product on a photo, white where it is, small enough to be looked at; None where the background is not plain."""
+        """The mask of the product on a photo, white where it is, small enough to be looked at; None where it cannot be told from its background."""
         from engine.product import looked_for
 
-        return looked_for(file, self.settings)
+        return looked_for(file, self.weights, self.settings)
 
     def propose_tone(self, file: str | Path) -> tuple[float, ...] | None:
         """What the network would do to a photo's light and colour, in the order of ADJUSTMENTS; None where it is not there."""

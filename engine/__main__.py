@@ -12,7 +12,7 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from dataclasses import MISSING, Field, fields
+from dataclasses import MISSING, Field, asdict, fields
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -76,6 +76,9 @@ def _parser() -> argparse.ArgumentParser:
 
     models = add("models", "List every network: its task, source, size, licence, where it is now, and its numbers.", _models)
     models.add_argument("--json", action="store_true", help="as JSON")
+
+    presets = add("presets", "List the styles that come with Vitrine: their names, artworks, artists, years and licences.", _presets)
+    presets.add_argument("--json", action="store_true", help="as JSON")
 
     recipe = add("recipe", "Print the recipe inside a picture that Vitrine made.", _recipe)
     recipe.add_argument("file", metavar="FILE")
@@ -191,6 +194,18 @@ def _models(options: argparse.Namespace) -> None:
     for model in models:
         size = f"{model['size'] / 1e6:.1f} MB" if model["size"] else "-"
         rows.append((model["name"], model["task"], model["source"], size, model["licence"], model["where"], _shown(model["measured"])))
+    _print_table(rows)
+
+
+def _presets(options: argparse.Namespace) -> None:
+    presets = Studio(_settings()).presets()
+    if options.json:
+        print(json.dumps([asdict(preset) for preset in presets], indent=2, ensure_ascii=False))
+        return
+    _print_table([("name", "title", "artist", "year", "licence"), *((p.name, p.title, p.artist, str(p.year), p.licence) for p in presets)])
+
+
+def _print_table(rows: Sequence[tuple[str, ...]]) -> None:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())

@@ -46,7 +46,7 @@ def _matte(photo: Picture, network: Network | None, how: How) -> Tensor:
     import torch
 
     pixels = photo.on_white()
-    matte = _given(pixels, photo, how) if how.request.product else _learned(pixels, network) if network else _by_plain_background(pixels)
+    matte = _given(pixels, photo, how) if how.request.product else product.learned(pixels, network) if network else _by_plain_background(pixels)
     return matte if photo.alpha is None else torch.minimum(matte, photo.alpha.float())
 
 
@@ -62,13 +62,6 @@ def _given(pixels: Tensor, photo: Picture, how: How) -> Tensor:
     size = (max(1, round(photo.height * shrink)), max(1, round(photo.width * shrink)))
     small, matte = (F.interpolate(t, size=size, mode="area") for t in (pixels, mask))
     return segment.to_full_size(pixels, small, matte)
-
-
-def _learned(pixels: Tensor, network: Network) -> Tensor:
-    from engine.models import matte, segment
-
-    small = matte.shrunk(pixels)
-    return segment.to_full_size(pixels, small, network.apply(lambda x: matte.matte_of(network.module, x), small))
 
 
 def _by_plain_background(pixels: Tensor) -> Tensor:

@@ -1,17 +1,21 @@
-"""The product on a photo: its mask, from a file or found by its plain background."""
+"""The product on a photo: its mask, from a file, from the photo's transparency, or found by a plain background or a network."""
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine import image
 from engine.image import Picture
-from engine.request import RequestError
+from engine.request import Progress, RequestError
 from engine.settings import Settings
+from engine.work import finished
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from engine.weights import Network, Weights
 
 LOOKED_AT_PX = 1024  # longer side at which the product is looked for
 CERTAIN = 0.5  # of the mask that is found: below it the background is not plain enough
@@ -25,6 +29,34 @@ def given(file: str, photo: Picture, settings: Settings, what: str) -> Tensor:
     if apart > 0.02 * height * photo.width and apart > max(width, height):  # a small one may be rounded to whole pixels
         raise RequestError(f"The {what} has {width} x {height} pixels, which is not the shape of the photo.")
     return to_size(mask, photo)
+
+
+def finder(weights: Weights) -> Generator[Progress, None, Network | None]:
+    """The network that tells a product from any background; None where none comes with Vitrine."""
+    names = [row.name for row in weights.table if row.task == "cut-out" and row.embedded]
+    return (yield from weights.load_first(names))[0] if names else None
+
+
+def of(photo: Picture, network: Network | None = None) -> Tensor | None:
+    """The product's mask on a photo, (1, 1, H, W) in [0, 1]: what is opaque on a transparent one, else what its plain
+    background tells, else what `network` sees; None where none of them knows."""
+    alpha = photo.alpha
+    if alpha is not None and bool((alpha > 0.5).any()) and not bool((alpha > 0.5).all()):
+        return alpha.float()
+    pixels = photo.on_white()
+    mask = found(pixels)
+    if mask is not None or network is None:
+        return mask
+    mask = learned(pixels, network)
+    return mask if bool((mask > 0.5).any()) else None
+
+
+def learned(pixels: Tensor, network: Network) -> Tensor:
+    """The matte (1, 1, H, W) in [0, 1] that a network sees on a photo (1, 3, H, W), brought to the photo's own edges."""
+    from engine.models import matte, segment
+
+    small = matte.shrunk(pixels)
+    return segment.to_full_size(pixels, small, network.apply(lambda x: matte.matte_of(network.module, x), small))
 
 
 def found(source: Tensor) -> Tensor | None:
@@ -75,8 +107,8 @@ def to_size(mask: Tensor, photo: Picture) -> Tensor:
     return F.interpolate(mask, size=(photo.height, photo.width), mode="bilinear", antialias=True)
 
 
-def looked_for(file: str | Path, settings: Settings) -> Picture | None:
-    """The mask that `found` gives for the photo in a file, as a grey picture of at most LOOKED_AT_PX."""
+def looked_for(file: str | Path, weights: Weights, settings: Settings) -> Picture | None:
+    """The mask that `of` gives for the photo in a file, as a grey picture of at most LOOKED_AT_PX."""
     photo = image.load(file, settings)
-    mask = found(photo.fitted(min(LOOKED_AT_PX, max(photo.width, photo.height))).on_white())
+    mask = of(photo.fitted(min(LOOKED_AT_PX, max(photo.width, photo.height))), finished(finder(weights)))
     return None if mask is None else Picture(mask.expand(-1, 3, -1, -1))

@@ -15,9 +15,10 @@ from engine.settings import Settings
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from engine.weights import Weights
+    from engine.weights import Network, Weights
 
 COLOURFUL = 0.05  # chroma in OKLab from which a colour is taken for the product's own before a grey one
+LEAST_SHARE = 0.15  # of the product that such a colour has: less is a print, or a rim of the ground
 
 
 def recolour(request: RecolourRequest, weights: Weights, device: Device, settings: Settings) -> Iterator[Event]:
@@ -28,7 +29,8 @@ def recolour(request: RecolourRequest, weights: Weights, device: Device, setting
     _check_size(image.check(request.photo, settings), request, settings)
     if request.mask:
         image.check(request.mask, settings)
-    yield from device.exclusively(_events(request, device, settings))
+    finder = None if request.mask else (yield from product.finder(weights))
+    yield from device.exclusively(_events(request, finder, settings))
 
 
 def _check_size(header: Header, request: RecolourRequest, settings: Settings) -> None:
@@ -39,7 +41,7 @@ def _check_size(header: Header, request: RecolourRequest, settings: Settings) ->
         raise RequestError(f"The pictures would have {mpx:.0f} megapixels together, and at most {settings.output_mpx:g} can be made; choose a smaller size.")
 
 
-def _events(request: RecolourRequest, device: Device, settings: Settings) -> Iterator[Event]:
+def _events(request: RecolourRequest, finder: Network | None, settings: Settings) -> Iterator[Event]:
     import torch
 
     from engine.models import recolour as method
@@ -49,7 +51,7 @@ def _events(request: RecolourRequest, device: Device, settings: Settings) -> Ite
     original = image.load(request.photo, settings)
     photo = original.fitted(request.size_px) if request.size_px else original
     pixels = photo.pixels.float()
-    mask = product.given(request.mask, photo, settings, "mask") if request.mask else product.found(photo.on_white())
+    mask = product.given(request.mask, photo, settings, "mask") if request.mask else product.of(photo, finder)
     if mask is None:
         raise RequestError("The product could not be told from its background; give a mask of it.")
     source = _rgb(request.source) if request.source else _own_colour(pixels, mask)
@@ -84,5 +86,5 @@ def _own_colour(pixels: Tensor, mask: Tensor) -> Tensor:
     colours = main_colours(pixels, mask)
     if not colours:
         raise RequestError("There is nothing inside the mask to be recoloured.")
-    colourful = [colour for colour, _ in colours if float(oklab(colour.view(1, 3, 1, 1))[0, 1:].norm()) >= COLOURFUL]
+    colourful = [c for c, share in colours if share >= LEAST_SHARE and float(oklab(c.view(1, 3, 1, 1))[0, 1:].norm()) >= COLOURFUL]
     return colourful[0] if colourful else colours[0][0]

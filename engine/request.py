@@ -105,7 +105,7 @@ class StyleRequest(Request):
     files: ClassVar[tuple[str, ...]] = ("photo", "mask", "protect")
 
     photo: str = text("a picture file")
-    style: str = text("a preset's name or a picture file", default="starry-night")
+    style: str = text(f"a preset's name or a picture file; with the method johnson one of {', '.join(JOHNSON)}", default="starry-night")
     more_styles: tuple[str, ...] = text(f"up to {STYLES_MOST - 1} more, mixed in", default=())
     style_weights: tuple[float, ...] = text("of style and more_styles, in their order; equal unless given", default=())
     method: str = choice("fast", METHODS, "how the style is transferred")
@@ -390,19 +390,22 @@ class Notes:
     def sentence(self, seconds: float) -> str:
         """One line for under the picture."""
         parts = [f"{' + '.join(self.networks) or 'no network'} on {self.device}, {seconds:.1f} s", *self.fallbacks, *self.remarks]
-        if self.measures:
-            parts.append("Changed: " + ", ".join(self._spoken_measures()))
+        parts += self._spoken_measures()
         if self.fidelity:
             parts.append("Against the reference: " + ", ".join(f"{name} {value:.3g}" for name, value in self.fidelity.items()))
         return " · ".join(part.rstrip(".") for part in parts) + "."
 
     def _spoken_measures(self) -> Iterator[str]:
-        """Each measure with what it is on either side of the mask behind it: "mean ΔE 12 (product 3, background 20)"."""
-        sides = (" product", " background")
-        for name, value in self.measures.items():
-            if not name.endswith(sides):
-                apart = [f"{side.strip()} {self.measures[name + side]:.2g}" for side in sides if name + side in self.measures]
-                yield f"{name} {value:.2g}" + (f" ({', '.join(apart)})" if apart else "")
+        """How much was changed, each measure with what it is on either side of the mask behind it: "mean ΔE 12 (product 3, background 20)"."""
+
+        def spoken(name: str, digits: int) -> str:
+            apart = [f"{side} {self.measures[f'{name} {side}']:.{digits}f}" for side in ("product", "background") if f"{name} {side}" in self.measures]
+            return f"{name.removesuffix(' kept')} {self.measures[name]:.{digits}f}" + (f" ({', '.join(apart)})" if apart else "")
+
+        if "mean ΔE" in self.measures:
+            yield f"Changed, where 1 is just visible: {spoken('mean ΔE', 1)}"
+        if kept := [spoken(name, 2) for name in ("SSIM", "edges kept") if name in self.measures]:
+            yield f"Kept, where 1 is all: {', '.join(kept)}"
 
 
 @dataclass(frozen=True)

@@ -56,6 +56,8 @@ def stylize(request: StyleRequest, weights: Weights, device: Device, settings: S
         if file:
             image.check(file, settings)
     networks = yield from _networks(request, weights, on_gpu=device.is_cuda)
+    if request.apply_to != "everything" and not request.mask:
+        networks.finder = yield from product.finder(weights)
     yield from device.exclusively(_Work(request, networks, device, settings).events())
 
 
@@ -73,12 +75,14 @@ def _check_style_file(style: str, settings: Settings) -> None:
 
 @dataclass
 class _Networks:
-    """What was loaded for a request. eyes: what looks at styles; painter: what paints in one pass, if anything does."""
+    """What was loaded for a request. eyes: what looks at styles; painter: what paints in one pass, if anything does;
+    finder: what finds a product whose background is not plain."""
 
     method: str
     styles: tuple[str, ...]
     eyes: Network | None = None
     painter: Network | None = None
+    finder: Network | None = None
     fallbacks: list[str] = field(default_factory=list)
 
     @property
@@ -145,7 +149,7 @@ class _Work:
         original = image.load(self.request.photo, self.settings)
         photo = original.fitted(self._size_px(original))
         source = photo.on_white()
-        self.kept = _Kept(self.request, photo, source, self.settings, self.remarks)
+        self.kept = _Kept(self.request, photo, self.networks.finder, self.settings, self.remarks)
         method = {"gatys": self._gatys, "fast": self._fast, "johnson": self._johnson}.get(self.networks.method, self._moved_colours)
         painted = yield from method(photo, source)
         result = photo.with_pixels(self.kept.put_back(painted))
@@ -288,7 +292,7 @@ class _Work:
 
         styles = [self._one_style(style, source) for style in self.networks.styles]
         mixed = style_loss.mixed(styles, self.request.shares) if len(styles) > 1 else styles[0]
-        return replace(mixed, colour=gaussian.moments(_small(source))) if self.request.colours == "matched" else mixed
+        return mixed if self.request.colours == "style" else replace(mixed, colour=gaussian.moments(_small(source)))
 
     def _one_style(self, style: str, source: Tensor) -> Style:
         from engine.models import colour, gatys
@@ -298,7 +302,7 @@ class _Work:
             return presets.load(style, self.settings, eyes.module if eyes else None)
         assert eyes is not None  # loaded for pictures
         artwork = self._artwork(style)
-        if self.request.colours == "matched":
+        if self.request.colours != "style":  # for strokes alone too: a dark artwork would leave a white ground grey (Gatys et al. 2016, section 5)
             artwork = colour.matched(artwork, _small(source))
         histograms = self.networks.method == "gatys" and self.request.style_loss == "histogram"
         measured = gatys.measure(eyes.module, gatys.BACKBONES[eyes.weight.name], artwork.to(eyes.device), histograms=histograms)
@@ -347,8 +351,17 @@ class _Work:
         measures = change.measures(photo.on_white(), result.on_white(), self.kept.product)
         changed, edges = (measures.get(f"{name} product", measures.get(name, default)) for name, default in (("mean ΔE", 0.0), ("edges kept", 1.0)))
         if self.request.method in SIZES_PX and (changed > _MUCH_CHANGED or edges < _FEW_EDGES):
-            self.remarks.append("The product itself was changed a lot: lower the strength, or repaint the background only.")
+            self.remarks.append(f"{'The photo' if self.kept.product is None else 'The product itself'} was changed a lot: {self._remedy()}.")
         return measures
+
+    def _remedy(self) -> str:
+        """What changes the product less, of what the request does not have yet."""
+        remedies = ["lower the strength"]
+        if self.request.colours == "style":
+            remedies.append("keep the photo's colours")
+        if self.request.apply_to == "everything" and self.kept.product is not None:
+            remedies.append("repaint the background only")
+        return " or ".join(remedies) if len(remedies) < 3 else f"{remedies[0]}, {remedies[1]}, or {remedies[2]}"
 
 
 class _Kept:
@@ -357,9 +370,9 @@ class _Kept:
     product: the mask of the product (1, 1, H, W), None where none was asked for or found.
     """
 
-    def __init__(self, request: StyleRequest, photo: Picture, source: Tensor, settings: Settings, remarks: list[str]) -> None:
+    def __init__(self, request: StyleRequest, photo: Picture, finder: Network | None, settings: Settings, remarks: list[str]) -> None:
         self.request, self.photo = request, photo
-        self.product = self._product(source, settings, remarks)
+        self.product = self._product(finder, settings, remarks)
         self.share: Tensor | None = None  # of the effect in each pixel
         if request.apply_to != "everything" and self.product is not None:
             from engine.models import segment
@@ -368,10 +381,10 @@ class _Kept:
             self.share = soft if request.apply_to == "product" else 1 - soft
         self.protected = product.given(request.protect, photo, settings, "protected area") if request.protect else None
 
-    def _product(self, source: Tensor, settings: Settings, remarks: list[str]) -> Tensor | None:
+    def _product(self, finder: Network | None, settings: Settings, remarks: list[str]) -> Tensor | None:
         if self.request.mask:
             return product.given(self.request.mask, self.photo, settings, "mask")
-        mask = product.found(source)
+        mask = product.of(self.photo, finder)
         if mask is None and self.request.apply_to != "everything":
             remarks.append("The product could not be told from its background, so everything was repainted; give a mask of it.")
         return mask

@@ -181,12 +181,12 @@ def _index(presets: Sequence[Any], name: str) -> int | None:
 
 
 def _credit(presets: Sequence[Any], name: str) -> str:
-    """Who painted a preset."""
+    """Who painted a preset, when, and whose it is."""
     index = _index(presets, name)
     if index is None:
         return ""
     p = presets[index]
-    return " · ".join(str(part) for part in (p.title, p.artist, p.year) if part)
+    return " · ".join(str(part) for part in (p.title, p.artist, p.year, p.licence) if part)
 
 
 def static_paths(presets: Sequence[Any]) -> list[Path]:

@@ -134,6 +134,17 @@ def test_models_are_listed_as_a_table_and_as_json(capsys: pytest.CaptureFixture[
     assert all(model["name"] in table for model in models)
 
 
+def test_presets_are_listed_with_their_artworks(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("presets") == 0
+    table = capsys.readouterr().out
+    assert "starry-night" in table
+    assert "Vincent van Gogh" in table
+    assert run("presets", "--json") == 0
+    presets = json.loads(capsys.readouterr().out)
+    assert len(presets) >= 16
+    assert all(preset["name"] in table and preset["licence"] == "public domain" for preset in presets)
+
+
 def test_quality_changes_the_size_of_the_file(photo: str, tmp_path: Path) -> None:
     sizes = []
     for quality in ("20", "95"):

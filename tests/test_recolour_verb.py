@@ -57,6 +57,25 @@ def test_no_strength_is_the_photo_and_a_recipe_repeats(photo: str) -> None:
     assert torch.equal(first.pictures[0].pixels, again.pictures[0].pixels)
 
 
+@pytest.mark.parametrize(("rows", "replaced"), [(4, "#8c8c8c"), (30, "#be282d")])
+def test_a_colourful_part_is_the_product_s_colour_unless_it_is_small(tmp_path: Path, rows: int, replaced: str) -> None:
+    pixels = np.full((120, 160, 3), 236, dtype=np.uint8)
+    pixels[30:100, 40:120] = 140
+    pixels[60 : 60 + rows, 40:120] = (190, 40, 45)
+    Image.fromarray(pixels).save(tmp_path / "p.png")
+    assert run(str(tmp_path / "p.png"), colours=("#2040c0",)).notes.remarks == (f"The colour {replaced} was replaced.",)
+
+
+def test_a_white_product_on_nothing_is_what_is_opaque(tmp_path: Path) -> None:
+    pixels = np.full((120, 160, 4), 255, dtype=np.uint8)
+    pixels[..., 3] = 0
+    pixels[30:100, 40:120] = (235, 235, 235, 255)
+    Image.fromarray(pixels).save(tmp_path / "p.png")
+    result = run(str(tmp_path / "p.png"), colours=("#2040c0",))
+    red, _, blue = result.pictures[0].pixels[0, :, 60, 80].tolist()
+    assert blue > red + 0.2
+
+
 def test_without_a_plain_background_a_mask_is_asked_for(tmp_path: Path) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (90, 90, 3), dtype=np.uint8)
     Image.fromarray(noise).save(tmp_path / "n.png")

@@ -215,20 +215,22 @@ def test_the_note_is_one_line_with_everything_that_went_otherwise() -> None:
 
 
 def test_a_result_reports_itself_as_json() -> None:
-    report = Result((), RECIPE, Notes(("studio",), "CPU", measures={"x": 1.5}), 1.23456).report()
+    report = Result((), RECIPE, Notes(("studio",), "CPU", measures={"mean ΔE": 1.5}), 1.23456).report()
     assert json.loads(json.dumps(report)) == {
         "networks": ["studio"],
         "device": "CPU",
         "seconds": 1.235,
         "fallbacks": [],
         "remarks": [],
-        "measures": {"x": 1.5},
+        "measures": {"mean ΔE": 1.5},
         "fidelity": {},
-        "note": "studio on CPU, 1.2 s · Changed: x 1.5.",
+        "note": "studio on CPU, 1.2 s · Changed, where 1 is just visible: mean ΔE 1.5.",
         "recipe": RECIPE,
     }
 
 
 def test_what_was_changed_is_said_for_each_side_of_the_mask() -> None:
-    notes = Notes(("faststyle",), "CPU", measures={"mean ΔE": 12.04, "mean ΔE product": 3.0, "mean ΔE background": 20.0, "SSIM": 0.5})
-    assert notes.sentence(1) == "faststyle on CPU, 1.0 s · Changed: mean ΔE 12 (product 3, background 20), SSIM 0.5."
+    measures = {"mean ΔE": 12.04, "mean ΔE product": 3.0, "mean ΔE background": 20.0, "SSIM": 0.5, "edges kept": 0.0085}
+    assert Notes(("faststyle",), "CPU", measures=measures).sentence(1) == (
+        "faststyle on CPU, 1.0 s · Changed, where 1 is just visible: mean ΔE 12.0 (product 3.0, background 20.0) · Kept, where 1 is all: SSIM 0.50, edges 0.01."
+    )

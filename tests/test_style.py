@@ -23,6 +23,7 @@ from engine.request import Progress, RequestError, Result, StyleRequest, from_re
 from engine.settings import Settings
 from engine.style import stylize
 from engine.tiles import Tiling
+from engine.weights import Weight
 
 
 def tiny_features() -> features.Features:
@@ -299,11 +300,12 @@ def tiny_fast() -> faststyle.FastStyle:
 FAST_TILING = Tiling(overlap_px=40, multiple_px=4, bytes_per_px=400, most_px=256)
 
 
-def fast_shelf(painter: nn.Module | None = None) -> Shelf:
+def fast_shelf(painter: nn.Module | None = None, *more: tuple[Weight, nn.Module]) -> Shelf:
     return Shelf(
         (row("features", "features"), tiny_features()),
         (row("faststyle", "style", tiling=FAST_TILING), painter or tiny_fast()),
         (row("johnson-mosaic", "style", hub=True), None),
+        *more,
     )
 
 
@@ -441,6 +443,62 @@ def test_the_photos_colours_can_be_kept(tmp_path: Path, artwork: str) -> None:
     red, green, blue = painted.mean((0, 2, 3)).tolist()
     assert red > green + 0.1
     assert abs(green - blue) < 0.1
+
+
+@pytest.mark.parametrize("colours", ["photo", "matched"])
+def test_in_the_photo_s_colours_a_light_photo_stays_light(tmp_path: Path, settings: Settings, colours: str) -> None:
+    pixels = np.full((96, 96, 3), 250, dtype=np.uint8)
+    pixels[30:66, 30:66] = (180, 40, 40)
+    Image.fromarray(pixels).save(tmp_path / "p.png")
+    Image.fromarray(np.random.default_rng(0).integers(0, 60, (80, 80, 3), dtype=np.uint8)).save(tmp_path / "dark.png")
+    for style in (str(tmp_path / "dark.png"), "starry-night"):
+        result = quick(str(tmp_path / "p.png"), style, settings, fast_shelf(faststyle.FastStyle(fine=4, width=8)), colours=colours)
+        assert float(result.pictures[0].pixels[..., :20, :].mean()) > 0.9
+
+
+@pytest.mark.parametrize(
+    ("request_", "sentence"),
+    [
+        ({}, "The product itself was changed a lot: lower the strength, keep the photo's colours, or repaint the background only."),
+        ({"apply_to": "product"}, "The product itself was changed a lot: lower the strength or keep the photo's colours."),
+    ],
+)
+def test_a_product_that_was_changed_a_lot_is_said_with_what_helps(tmp_path: Path, settings: Settings, request_: dict[str, Any], sentence: str) -> None:
+    pixels = np.full((128, 128, 3), 240, dtype=np.uint8)
+    pixels[40:90, 40:90] = (250, 220, 40)
+    Image.fromarray(pixels).save(tmp_path / "p.png")
+    assert sentence in quick(str(tmp_path / "p.png"), "starry-night", settings, size_px=128, **request_).notes.remarks
+
+
+def test_what_is_opaque_is_the_product_of_a_transparent_photo(tmp_path: Path, artwork: str) -> None:
+    pixels = np.full((96, 96, 4), 255, dtype=np.uint8)
+    pixels[:, :48, 3] = 0
+    Image.fromarray(pixels).save(tmp_path / "p.png")
+    result = quick(str(tmp_path / "p.png"), artwork, apply_to="background")
+    assert result.before is not None
+    assert torch.equal(result.pictures[0].pixels[..., 52:], result.before.pixels[..., 52:])
+    assert "mean ΔE product" in result.notes.measures
+
+
+def test_a_product_on_a_busy_ground_is_found_by_a_network_that_comes_with_vitrine(photo: str, artwork: str) -> None:
+    class LeftHalf(nn.Module):
+        """The left half, with the logits of a matte."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.nothing = nn.Parameter(torch.zeros(1))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            at = torch.arange(x.shape[3]).expand(1, 1, *x.shape[2:])
+            return torch.where(at < 48, 9.0, -9.0)
+
+    weights = fast_shelf(None, (row("matte", "cut-out"), LeftHalf()))
+    asked = StyleRequest(photo, artwork, size_px=96, apply_to="product")
+    result = finish(stylize(asked, weights, Device(), Settings()))  # type: ignore[arg-type]
+    assert result.before is not None
+    assert torch.equal(result.pictures[0].pixels[..., 60:], result.before.pixels[..., 60:])
+    assert not torch.equal(result.pictures[0].pixels[..., :40], result.before.pixels[..., :40])
+    assert "The product could not be told" not in " ".join(result.notes.remarks)
 
 
 def test_johnson_without_the_hub_paints_with_a_preset_and_says_so(photo: str, settings: Settings) -> None:

@@ -15,8 +15,10 @@ from engine.models.features import Features
 from engine.request import RequestError
 from engine.train import cleaning, data, loop, metrics
 from engine.train.__main__ import _own_features, main
-from engine.train.adversarial import AdversarialRecipe, Critic, initialise, read_products, with_own_statistics
+from engine.train.adversarial import AdversarialRecipe, Critic, initialise, with_own_statistics
+from engine.train.augment import augment
 from engine.train.objectives import OBJECTIVES
+from engine.train.packshots import read_products
 
 
 def product(i, size=90):
@@ -83,6 +85,14 @@ def test_pictures_of_a_small_set_are_also_shown_mirrored(pictures, features):
     assert orientations(made) == {True, False}
     made.flipped = False
     assert orientations(made) == {True}
+
+
+def test_pictures_of_a_small_set_are_also_turned_and_those_of_a_large_one_are_not(pictures, features):
+    few, many = recipe("dcgan", pictures, features), recipe("dcgan", pictures[:1].expand(1000, -1, -1, -1), features)
+    x = pictures.float() / 255
+    same, other = (torch.equal(made._augmented(x, made.rng(0)), augment(x, made.rng(0))) for made in (many, few))
+    assert same
+    assert not other
 
 
 def test_weights_start_and_stay_as_the_papers_say(pictures, features):
@@ -156,9 +166,9 @@ def test_a_finished_training_stays_as_it_is(tmp_path):
 @pytest.mark.parametrize(("most_norm", "moved"), [(0.0, [3.0, 4.0]), (1.0, [0.6, 0.8]), (9.0, [3.0, 4.0])])
 def test_gradients_longer_than_asked_are_shortened_together(most_norm, moved):
     a, b = torch.nn.Parameter(torch.zeros(1)), torch.nn.Parameter(torch.zeros(1))
-    optimizer = torch.optim.SGD([a, b], lr=1.0)
+    optimizers = [torch.optim.SGD([p], lr=1.0) for p in (a, b)]
     for _ in range(2):  # gradients do not pile up
-        loop.descend(optimizer, -(3 * a + 4 * b).sum(), most_norm)
+        loop.descend(-(3 * a + 4 * b).sum(), *optimizers, most_norm=most_norm)
     assert [a.item(), b.item()] == pytest.approx([2 * v for v in moved], rel=1e-5)
 
 
@@ -222,13 +232,22 @@ def test_a_smaller_copy_is_a_repeat_and_another_colour_is_not():
 
 
 def test_a_folder_without_a_table_is_enough(folder, features, tmp_path):
-    pictures, sentence = read_products([folder], None, tmp_path / "cache", features, tmp_path / "left_out.csv")
-    assert pictures.shape[1:] == (3, 64, 64)
-    assert len(pictures) == int(sentence.split()[0]) <= 43
+    products, sentence = read_products([folder], None, tmp_path / "cache").cleaned(features, tmp_path / "left_out.csv")
+    assert products.pictures.shape[1:] == (3, 64, 64)
+    assert len(products.pictures) == len(products.names) == int(sentence.split()[0]) <= 43
+    assert set(products.categories) == {""}
     table = tmp_path / "table.csv"
     table.write_text("file,category\n" + "".join(f"{i:02d}.png,mug\n" for i in range(30)) + "tiny.png,\n")
-    some, _ = read_products([folder], table, tmp_path / "cache", features, tmp_path / "left_out.csv")
-    assert 16 <= len(some) < len(pictures)
+    known = read_products([folder], table, tmp_path / "cache")
+    assert known.names == read_products([folder], None, tmp_path / "cache").names
+    assert {name for name, label in zip(known.names, known.labels(("lamp", "mug")).tolist(), strict=True) if label == 1} == set(known.of(["mug"]).names)
+    assert 16 <= len(known.of(["mug"]).names) < len(products.names)
+
+
+def test_pictures_are_made_taller_where_that_is_asked(folder, tmp_path):
+    plain, tall = (read_products([folder], None, tmp_path / "cache", stretch=s).pictures for s in (1.0, 1.5))
+    heights = [(pictures < 200).any(1).any(2).sum(1) / (pictures < 200).any(1).any(1).sum(1) for pictures in (plain, tall)]
+    assert float((heights[1] / heights[0]).median()) == pytest.approx(1.5, rel=0.1)
 
 
 def test_a_folder_of_one_s_own_photos_trains_with_one_command(folder, tmp_path, capsys, monkeypatch):
@@ -245,7 +264,7 @@ def test_a_folder_of_one_s_own_photos_trains_with_one_command(folder, tmp_path, 
 def test_too_few_pictures_are_refused_in_one_sentence(features, tmp_path):
     product(0).save(tmp_path / "one.png")
     with pytest.raises(RequestError, match="too few to learn from: 1 of 1"):
-        read_products([tmp_path], None, tmp_path / "cache", features, tmp_path / "left_out.csv")
+        read_products([tmp_path], None, tmp_path / "cache").cleaned(features, tmp_path / "left_out.csv")
 
 
 def test_a_file_that_is_no_picture_is_named(tmp_path):

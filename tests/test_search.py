@@ -12,7 +12,7 @@ from engine.models import searched
 from engine.models.features import Features
 from engine.models.searched import Architecture, Searched, parse, space
 from engine.train import search
-from engine.train.vae import Packshots
+from engine.train.packshots import Packshots
 
 NAMES = ("mug", "lamp")
 SMALL = Architecture((16, 16, 16), (1, 1), "dense", "nearest", 4)

@@ -8,7 +8,7 @@ from engine.models import edges
 from engine.models.features import Features
 from engine.models.sketch import ANY, PALETTE_DIM, Sketch, from_state_dict, palette
 from engine.settings import ROOT
-from engine.train import data, pairs
+from engine.train import data, packshots, pairs
 from engine.train import sketch as recipe
 from engine.train.drawings import DRAWINGS, drawing, make
 from engine.train.loop import train
@@ -190,12 +190,11 @@ def test_pictures_without_a_category_are_learnt_as_any_and_the_held_out_are_not(
         Image.new("RGB", (40, 30), (i, 90, 90)).save(tmp_path / "photos" / f"p{i}.png")
     (tmp_path / "table.csv").write_text("file,category\np1.png,mug\np2.png,boat\n")
     folder, table, cache = tmp_path / "photos", tmp_path / "table.csv", tmp_path / "cache"
-    pictures, labels = recipe.read_pairs([folder], table, cache, CATEGORIES, size_px=32)
-    shown, _ = recipe.read_pairs([folder], table, cache, CATEGORIES, size_px=32, held_out=True)
+    shown, held_out = (packshots.read_products([folder], table, cache, size_px=32, held_out=out) for out in (False, True))
     kept = [i for i in sorted(range(30), key=lambda i: f"p{i}.png") if not data.is_held_out(f"p{i}.png")]
-    assert pictures.shape == (len(kept), 3, 32, 32)
-    assert labels.tolist() == [0 if i == 1 else 2 for i in kept]
-    assert len(shown) == 30 - len(kept)
+    assert shown.pictures.shape == (len(kept), 3, 32, 32)
+    assert recipe.labelled(shown, CATEGORIES).tolist() == [0 if i == 1 else 2 for i in kept]
+    assert len(held_out.names) == 30 - len(kept)
 
 
 def test_lines_of_a_photo_are_what_the_recipe_shows() -> None:

@@ -1,7 +1,9 @@
 """Recipes: what they learn from, that a stop changes nothing, and that their parts do what they say."""
 
+import copy
 import io
 import json
+import math
 import tarfile
 
 import numpy as np
@@ -10,10 +12,11 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
+from engine.models import generator
 from engine.models.features import Features
 from engine.models.generator import Autoencoder
 from engine.models.restore import Restore
-from engine.train import data, degrade, gan, loop, vae
+from engine.train import augment, data, degrade, gan, loop, metrics, vae
 from engine.train.__main__ import main
 from engine.train.categories import CategoriesRecipe, called, vary
 from engine.train.crisp import CrispRecipe
@@ -22,11 +25,11 @@ from engine.train.faststyle import FastStyleRecipe
 from engine.train.features import FeaturesRecipe, WhitenedConv
 from engine.train.inpaint import InpaintRecipe
 from engine.train.matte import MatteRecipe
-from engine.train.packshots import frame, recolour
+from engine.train.packshots import SQUASHED, Packshots, frame, recolour
 from engine.train.restore import RestoreRecipe
 from engine.train.tone import ToneRecipe
 from engine.train.upscale import UpscaleRecipe, shrink
-from engine.train.vae import Packshots, VaeRecipe
+from engine.train.vae import VaeRecipe
 
 
 def picture(i, width=80, height=64):
@@ -65,7 +68,7 @@ def fitted():
     """An autoencoder that has learned nothing, with the mixture of its codes."""
     torch.manual_seed(0)
     network = Autoencoder(("mug", "lamp"), widths=TINY, encoder_widths=(8, 8)).eval()
-    vae.fit(network, packshots())
+    vae.fit(network, network.encoder, packshots())
     return network
 
 
@@ -250,15 +253,46 @@ def test_the_encoder_s_view_keeps_white_and_shapes_but_not_the_hue():
 
 def test_augmenting_is_a_function_of_its_seed():
     x = torch.rand(4, 3, 16, 16)
-    one, two, other = (gan.augment(x, np.random.default_rng(s)) for s in (1, 1, 2))
+    one, two, other = (augment.augment(x, np.random.default_rng(s)) for s in (1, 1, 2))
     assert torch.equal(one, two)
     assert not torch.equal(one, other)
+
+
+def test_a_picture_is_turned_and_scaled_about_its_middle_on_white():
+    x = torch.ones(1, 3, 33, 33)
+    x[:, :, 12:21, 4:29] = 0.2  # a bar of 25 x 9
+    quarter, half, double = (augment.turned(x, torch.tensor([a]), torch.tensor([s])) for a, s in ((math.pi / 2, 1.0), (math.pi, 1.0), (0.0, 2.0)))
+    torch.testing.assert_close(quarter, x.rot90(1, (2, 3)), atol=1e-5, rtol=0)
+    torch.testing.assert_close(half, x, atol=1e-5, rtol=0)
+    assert [float((1 - y).sum() / (1 - x).sum()) for y in (quarter, half)] == pytest.approx([1, 1], abs=1e-4)
+    assert float((1 - double)[0, 0, :, 16].sum() / (1 - x)[0, 0, :, 16].sum()) == pytest.approx(2, abs=0.05)
+    assert float(augment.turned(x, torch.tensor([0.4]), torch.tensor([0.5]))[..., :4, :].min()) == 1
+    left = torch.ones(1, 3, 33, 33)
+    left[..., 16, 2] = 0  # what is on the left is below after a quarter turn counterclockwise
+    assert float(augment.turned(left, torch.tensor([math.pi / 2]), torch.ones(1))[0, 0, 30, 16]) < 0.1
+
+
+def test_turning_and_scaling_have_a_slope_and_leave_half_of_the_pictures():
+    x = (0.2 + 0.6 * torch.rand(32, 3, 16, 16)).requires_grad_(True)
+    angles, sizes = torch.full((32,), 0.1), torch.full((32,), 1.1)
+    augment.turned(x, angles, sizes).sum().backward()
+    assert float(x.grad[:, :, 6:10, 6:10].mean()) == pytest.approx(1.21, rel=0.1)  # a pixel is seen on so many
+    rng = np.random.default_rng(0)
+    seen = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(augment, "turned", lambda x, angles, sizes: seen.append((angles, sizes)) or x)
+        augment.augment(x, rng, turn_deg=8.0, scale=0.1)
+    ((angles, sizes),) = seen
+    assert ((angles == 0) == (sizes == 1)).all()
+    assert 4 < int((angles == 0).sum()) < 28
+    assert float(angles.abs().max()) <= math.radians(8)
+    assert 1 / 1.1 - 1e-6 <= float(sizes.min()) < 1 < float(sizes.max()) <= 1.1 + 1e-6
 
 
 def test_a_product_is_framed_with_its_margin():
     packshot = Image.new("RGB", (64, 48), "white")
     packshot.paste((10, 20, 30), (20, 12, 44, 18))  # 24 x 6, so 24 x 8 once the squash is undone
-    framed = np.asarray(frame(64)(packshot))
+    framed = np.asarray(frame(64, stretch=SQUASHED)(packshot))
     dark = np.argwhere(framed[..., 0] < 128)
     assert dark[:, 1].min() == pytest.approx(64 * 0.06 / 1.12, abs=1.5)
     assert np.ptp(dark[:, 1]) / np.ptp(dark[:, 0]) == pytest.approx(3, rel=0.25)
@@ -301,3 +335,46 @@ def test_weights_are_written_whole_or_not_at_all(tmp_path):
     with pytest.raises(AttributeError):
         loop.save_weights({"a": None}, tmp_path / "w.safetensors")
     assert load_file(tmp_path / "w.safetensors")["a"].tolist() == [0]
+
+
+@pytest.fixture
+def shop(tmp_path):
+    """Thirty products on white with a csv that calls every second a shoe, and a belt."""
+    folder = tmp_path / "shop"
+    folder.mkdir()
+    for i in range(30):
+        picture(i, 160, 140 + i).save(folder / f"{i:02d}.png")
+    table = tmp_path / "shop.csv"
+    table.write_text("file,category\n" + "".join(f"{i:02d}.png,{'shoe' if i % 2 else 'belt'}\n" for i in range(30)) + "other.png,mug\n")
+    return folder, table
+
+
+def test_every_recipe_of_a_generator_takes_a_folder_of_one_s_own(shop, tmp_path, capsys, monkeypatch):
+    folder, table = shop
+    own = ["--data", str(folder), "--categories", str(table), "--runs", str(tmp_path / "runs"), "--steps", "1"]
+    picture(3, 160, 143).save(folder / "03-again.jpg")
+    monkeypatch.setattr(metrics.MeasuredRecipe, "measured", 8)
+    for command, name in ((["vae"], "vae"), (["gan"], "studio"), (["sketch"], "sketch")):
+        assert main([*command, *own]) == 0
+        run = tmp_path / "runs" / name
+        assert {"left_out.csv", "metrics.png", f"{name}.safetensors", f"{name}.best.safetensors"} <= {file.name for file in run.iterdir()}
+        (logged,) = (json.loads(line) for line in (run / "log.jsonl").read_text().splitlines())
+        assert logged["kernel_distance"] > 0
+        assert logged["diversity"] > 0
+    assert "pictures are learned from" in capsys.readouterr().err
+    assert generator.from_state_dict(load_file(tmp_path / "runs" / "studio" / "studio.safetensors")).categories == ("shoe", "belt")
+    ours, theirs = (load_file(tmp_path / "runs" / name / f"{name}.safetensors") for name in ("vae", "studio"))
+    assert torch.equal(ours["means"], theirs["means"]), "codes mean the same to both"
+    table.write_text("file,category\n00.png,mug\n")
+    assert main(["vae", *own]) == 2
+    assert "none of the pictures a category of these: shoe" in capsys.readouterr().err
+
+
+def test_what_ships_of_an_autoencoder_can_be_drawn_from_at_any_time():
+    recipe = RECIPES["vae"](None)
+    for step in range(2):
+        recipe.step(step)
+        shipped = recipe.export()
+        vae.fit(expected := copy.deepcopy(recipe.average.module), recipe.average.module.encoder, packshots())
+        assert torch.equal(shipped["means"], expected.means)
+        assert not torch.equal(shipped["means"], recipe.average.module.means)

@@ -23,8 +23,8 @@ def measure(network: Network, sources: Sources) -> Iterator[Row]:
     from engine.train.degrade import gaussian_noise
 
     packs, table = [sources.folder / "packshots.tar"], sources.folder / "packshots.csv"
-    pictures, labels = packshots.read_packshots(packs, table, sources.cache, CATEGORIES, held_out=True)
-    x = pictures.float() / 255
+    held_out = packshots.read_products(packs, table, sources.cache, stretch=packshots.SQUASHED, held_out=True).of(CATEGORIES)
+    x, labels = held_out.pictures.float() / 255, held_out.labels(CATEGORIES)
     counts = torch.bincount(labels, minlength=len(CATEGORIES))
     frequent = 100 * float(counts.max() / counts.sum())
     against = f"always {CATEGORIES[int(counts.argmax())]}"

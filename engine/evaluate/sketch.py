@@ -17,10 +17,12 @@ def measure(network: Network, sources: Sources) -> Iterator[Row]:
 
     from engine.train import pairs
     from engine.train.distances import Embedding, kernel_distance
-    from engine.train.sketch import read_pairs
+    from engine.train.packshots import SQUASHED, read_products
+    from engine.train.sketch import labelled
 
-    drawer, source = network.module, ([sources.folder / "packshots.tar"], sources.folder / "packshots.csv")
-    known, held_out = (pairs.Pairs.of(*read_pairs(*source, sources.cache, drawer.categories, size_px=drawer.size_px, held_out=out)) for out in (False, True))
+    drawer, source = network.module, ([sources.folder / "packshots.tar"], sources.folder / "packshots.csv", sources.cache)
+    parts = (read_products(*source, size_px=drawer.size_px, stretch=SQUASHED, held_out=out) for out in (False, True))
+    known, held_out = (pairs.Pairs.of(part.pictures, labelled(part, drawer.categories)) for part in parts)
     truth, ours = held_out.pictures, pairs.redrawn(drawer, held_out)
     said = f"{len(truth)} held-out packshots"
     found, mean = pairs.nearest(held_out, known), pairs.mean_of_category(held_out, known)

@@ -11,6 +11,7 @@ import shutil
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ from engine.settings import ROOT
 
 if TYPE_CHECKING:
     from engine.train.loop import Recipe
+    from engine.train.packshots import Packshots, Products
 
 
 @dataclass(frozen=True)
@@ -122,13 +124,32 @@ def _own_features() -> Any:
     return from_state_dict({k: v.float() for k, v in load_file(ROOT / "weights" / "features.safetensors").items()})
 
 
-def _packshots(args: argparse.Namespace, size_px: int, *, held_out: bool = False) -> Any:
-    from engine.train.packshots import read_packshots
-    from engine.train.vae import Packshots
+def _products(args: argparse.Namespace, size_px: int, *, held_out: bool = False) -> Products:
+    from engine.train.packshots import read_products
+
+    return read_products(args.data, args.categories, args.cache, size_px=size_px, stretch=args.stretch, held_out=held_out)
+
+
+def _cleaned(args: argparse.Namespace, name: str, products: Products) -> Products:
+    """What `name` learns from; says what is left out."""
+    kept, sentence = products.cleaned(_own_features(), args.runs / name / "left_out.csv")
+    print(sentence, file=sys.stderr)
+    return kept
+
+
+def _packshots(args: argparse.Namespace, name: str, size_px: int) -> tuple[Packshots, Packshots]:
+    """Pictures of the page's categories: what `name` learns from, and held out."""
+    from engine.train.packshots import Packshots
 
     if args.categories is None:
         raise RequestError("This recipe needs the category of each picture: give a csv with the columns file and category with --categories.")
-    return Packshots(*read_packshots(args.data, args.categories, args.cache, CATEGORIES, size_px=size_px, held_out=held_out), CATEGORIES)
+    every, held_out = (_products(args, size_px, held_out=out).of(CATEGORIES) for out in (False, True))
+    if not every.names:
+        raise RequestError(f"{args.categories} gives none of the pictures a category of these: {', '.join(CATEGORIES)}.")
+    shown = _cleaned(args, name, every)
+    known = tuple(c for c in CATEGORIES if c in shown.categories)
+    held_out = held_out.of(known)
+    return Packshots(shown.pictures, shown.labels(known), known), Packshots(held_out.pictures, held_out.labels(known), known)
 
 
 def _vae(args: argparse.Namespace, settings: dict[str, Any]) -> Recipe:
@@ -138,54 +159,60 @@ def _vae(args: argparse.Namespace, settings: dict[str, Any]) -> Recipe:
 
     settings = dict(settings)
     size_px = settings.pop("size_px")
+    name = "vae" if size_px == 128 else f"vae-{size_px}"
     start = None
     if size_px == 128 and (half := args.runs / "vae-64" / "checkpoint.pt").exists():
         start = torch.load(half, weights_only=True)["state"]["average"]
-    recipe = VaeRecipe(_own_features(), _packshots(args, size_px), start=start, seed=args.seed, **settings)
-    recipe.name = "vae" if size_px == 128 else f"vae-{size_px}"
+    recipe = VaeRecipe(_own_features(), _packshots(args, name, size_px)[0], start=start, seed=args.seed, **settings)
+    recipe.name = name
     return recipe
 
 
 def _gan(args: argparse.Namespace, settings: dict[str, Any]) -> Recipe:
-    import torch
+    from safetensors.torch import load_file
 
     from engine.models.generator import Autoencoder, from_state_dict
     from engine.train.gan import GanRecipe
 
-    packshots = _packshots(args, 128)
-    if not (start := args.runs / "vae" / "checkpoint.pt").exists():
+    packshots = _packshots(args, GanRecipe.name, 128)[0]
+    if not (start := args.runs / "vae" / "vae.safetensors").exists():
         raise RequestError("The generator starts from the autoencoder: run `python -m engine.train vae` first.")
-    autoencoder = from_state_dict(torch.load(start, weights_only=True)["state"]["average"])
+    # From the file that ships, not from the last step: the codes of `vae` are to mean the same to `studio`.
+    autoencoder = from_state_dict({k: v.float() if v.is_floating_point() else v for k, v in load_file(start).items()})
     assert isinstance(autoencoder, Autoencoder)
+    if autoencoder.categories != packshots.categories:
+        raise RequestError(f"The autoencoder knows {', '.join(autoencoder.categories)}, but the pictures are of {', '.join(packshots.categories)}.")
     return GanRecipe(_own_features(), packshots, autoencoder, seed=args.seed, **settings)
 
 
 def _sketch(args: argparse.Namespace, settings: dict[str, Any]) -> Recipe:
     from engine.models.sketch import ANY
-    from engine.train.sketch import SketchRecipe, read_pairs
+    from engine.train.sketch import SketchRecipe, labelled
 
     categories = (*CATEGORIES, ANY)
-    pictures, labels = read_pairs(args.data, args.categories, args.cache, categories)
-    shown = read_pairs(args.data, args.categories, args.cache, categories, held_out=True)[0][:8]
-    return SketchRecipe(_own_features(), pictures, labels, shown, categories, seed=args.seed, **settings)
+    shown = _cleaned(args, SketchRecipe.name, _products(args, 128))
+    held_out = _products(args, 128, held_out=True).pictures[:8]
+    return SketchRecipe(_own_features(), shown.pictures, labelled(shown, categories), held_out, categories, seed=args.seed, **settings)
 
 
 def _categories(args: argparse.Namespace, settings: dict[str, Any]) -> Recipe:
     from engine.train.categories import CategoriesRecipe
 
-    return CategoriesRecipe(_own_features(), _packshots(args, 64), _packshots(args, 64, held_out=True), seed=args.seed, **settings)
+    return CategoriesRecipe(_own_features(), *_packshots(args, CategoriesRecipe.name, 64), seed=args.seed, **settings)
 
 
 def _adversarial(args: argparse.Namespace, settings: dict[str, Any]) -> Recipe:
-    from engine.train.adversarial import AdversarialRecipe, read_products
+    from engine.train.adversarial import AdversarialRecipe
     from engine.train.objectives import OBJECTIVES
 
     settings = dict(settings)
     objective = OBJECTIVES[settings.pop("objective")]
-    features = _own_features()
-    pictures, sentence = read_products(args.data, args.categories, args.cache, features, args.runs / objective.name / "left_out.csv", stretch=args.stretch)
-    print(sentence, file=sys.stderr)
-    return AdversarialRecipe(objective, pictures, features, seed=args.seed, **settings)
+    products = _products(args, 64)
+    if args.categories:
+        products = products.of([name for name in set(products.categories) if name])
+        if not products.names:
+            raise RequestError(f"{args.categories} gives no category to any of the pictures.")
+    return AdversarialRecipe(objective, _cleaned(args, objective.name, products).pictures, _own_features(), seed=args.seed, **settings)
 
 
 PRESETS: dict[str, dict[str, Preset]] = {
@@ -203,11 +230,12 @@ PRESETS: dict[str, dict[str, Preset]] = {
     "faststyle": {"default": Preset(_faststyle, {"steps": 9500}, "style distance 0.096, MicroAST 0.140")},
     "categories": {"default": Preset(_categories, {"steps": 400}, "94 % of held-out packshots")},
     "vae": {
-        "128": Preset(_vae, {"steps": 2000, "size_px": 128, "batch": 16}, ""),
+        "128": Preset(_vae, {"steps": 2000, "size_px": 128, "batch": 16}, "kernel distance 595"),
         "64": Preset(_vae, {"steps": 3600, "size_px": 64, "widths": (256, 224, 128, 64)}, ""),
     },
     "gan": {
-        "studio": Preset(_gan, {"steps": 1600}, ""),
+        # Neither turns nor scales what is judged: `turn_deg` and `scale` would make it another objective than that of the shipped weights.
+        "studio": Preset(_gan, {"steps": 1600}, "kernel distance 149"),
         "dcgan": Preset(_adversarial, {"objective": "dcgan", "steps": 3000, "smoothing": 0.1}, "kernel distance 424"),
         # The papers' five critic steps and small rates are for runs a hundred times as long as an hour of a processor allows.
         "wgan-gp": Preset(_adversarial, {"objective": "wgan-gp", "steps": 1500, "critic_steps": 2, "critic_width": 24, "peak": 2e-4}, "kernel distance 1,746"),
@@ -215,6 +243,17 @@ PRESETS: dict[str, dict[str, Preset]] = {
     },
     "sketch": {"default": Preset(_sketch, {"steps": 3000}, "12.7 steps of error on held-out packshots, the nearest picture 21.0")},
 }
+
+
+def _ratio(text: str) -> float:
+    """A number such as 1.25 or 5/4."""
+    try:
+        value = float(Fraction(text))
+    except (ValueError, ZeroDivisionError):
+        value = 0.0
+    if not 0.1 <= value <= 10:
+        raise argparse.ArgumentTypeError(f"{text} is no number from 0.1 to 10, such as 4/3.")
+    return value
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -226,7 +265,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--preset", help="a row of the recipe's table; the first if not given")
     parser.add_argument("--data", type=Path, nargs="+", default=[], help="folders or tars of pictures")
     parser.add_argument("--categories", type=Path, help="csv with the columns file and category")
-    parser.add_argument("--stretch", type=float, default=1.0, help="how many times taller pictures are made first, for dcgan, wgan and wgan-gp")
+    parser.add_argument("--stretch", type=_ratio, default=1.0, help="of pictures of products, how many times taller they are made first, such as 4/3")
     parser.add_argument("--teacher", type=Path, help="safetensors of the network to distil from")
     parser.add_argument("--packshots", type=Path, help="folder or tar of products on white")
     parser.add_argument("--artworks", type=Path, help="folder or tar of style pictures")
@@ -265,7 +304,7 @@ def _search(args: argparse.Namespace) -> int:
 
     torch.set_flush_denormal(True)
     torch.set_num_threads(args.threads or 1)  # the processor time of the budget is that of one thread
-    packshots, held_out = (_packshots(args, 64, held_out=out) for out in (False, True))
+    packshots, held_out = _packshots(args, "search", 64)
     found = search.run(_own_features(), packshots, held_out, args.runs / "search", budget_min=args.budget, seed=args.seed)
     recipe = search.SearchedRecipe(_own_features(), packshots, found, steps=args.steps or 1500, seed=args.seed)
     loop.report(recipe, loop.train(recipe, args.runs / recipe.name, stop_at=args.stop_at))

@@ -2,16 +2,15 @@
 
 Where we leave the papers: the shipped weights are an exponential moving average; the learning rate falls at the end;
 the critic sees every picture through DiffAugment (Zhao et al. 2020), because a few thousand photos are soon known by
-heart. The generator's batch norm needs statistics when it draws a single picture: the running ones belong to weights
-that the average has smoothed away, so they are counted anew for the average whenever it is looked at or exported.
+heart, and fewer than a thousand also mirrored, turned and scaled. The generator's batch norm needs statistics when it
+draws a single picture: the running ones belong to weights that the average has smoothed away, so they are counted anew
+for the average whenever it is looked at or exported.
 """
 
 from __future__ import annotations
 
 import copy
 import dataclasses
-from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -20,17 +19,13 @@ from torch import Tensor, nn
 
 from engine.models.dcgan import Generator
 from engine.models.features import Features
-from engine.request import RequestError
-from engine.train import cleaning, data
-from engine.train.gan import augment
-from engine.train.loop import Average, Recipe, descend, learning_rate
-from engine.train.metrics import Metrics, worries
+from engine.train.augment import augment
+from engine.train.loop import Average, descend, learning_rate
+from engine.train.metrics import MeasuredRecipe
 from engine.train.objectives import Objective
-from engine.train.packshots import frame
 
-FLIP_BELOW = 1000  # pictures; more of one shop all look the same way, and mirrored shoes only make that harder to learn
-
-LEAST_PICTURES = 16
+FEW = 1000  # pictures; more of one shop all look the same way, and mirrored or turned shoes only make that harder to learn
+VARIED = {"turn_deg": 8.0, "scale": 0.1}  # how few pictures are seen, besides mirrored
 
 
 class Critic(nn.Module):
@@ -75,29 +70,7 @@ def with_own_statistics(average: Generator, batches: int, batch: int = 64) -> Ge
     return network.eval()
 
 
-def read_products(
-    sources: Sequence[Path], table: Path | None, cache: Path, features: Features, report: Path, *, size_px: int = 64, stretch: float = 1.0
-) -> tuple[Tensor, str]:
-    """Framed and cleaned pictures to train on, uint8 (N, 3, S, S), and a sentence about what was left out.
-
-    table: a csv of categories (only pictures with one are taken), or None for every picture. report: the csv to write
-    with what was left out. One picture in twelve is held out when there are enough of them to spare one.
-    """
-    packed = data.pack(sources, cache, f"products_{size_px}_{stretch:.3f}", frame(size_px, stretch=stretch), cleaning.look)
-    known = data.read_categories(table) if table else None
-    chosen = [i for i in packed.split()[0] if known is None or packed.names[i] in known]
-    if not chosen:
-        raise RequestError(f"{table} gives no category to any of the pictures.")
-    names, looks = [packed.names[i] for i in chosen], [packed.looks[i] for i in chosen]
-    pictures = torch.stack([packed[i] for i in chosen])
-    kept, left = cleaning.clean(names, looks, pictures, features)
-    sentence = cleaning.report(left, len(chosen), report)
-    if len(kept) < LEAST_PICTURES:
-        raise RequestError(f"That is too few to learn from: {sentence}")
-    return pictures[kept], sentence
-
-
-class AdversarialRecipe(Recipe):
+class AdversarialRecipe(MeasuredRecipe):
     """pictures: uint8 (N, 3, 64, 64). A step is one of the generator, after `critic_steps` of the critic.
 
     critic_steps, peak: in the place of the objective's own number of steps and learning rate. most_norm: gradients
@@ -105,7 +78,6 @@ class AdversarialRecipe(Recipe):
     """
 
     sample_every = 250
-    measured = 512  # samples that a snapshot is measured on
     statistics_batches = 16  # of 64 pictures each, for batch norm
 
     def __init__(
@@ -130,7 +102,8 @@ class AdversarialRecipe(Recipe):
         torch.manual_seed(seed)
         objective = dataclasses.replace(objective, smoothing=smoothing, critic_steps=critic_steps or objective.critic_steps, peak=peak or objective.peak)
         self.name, self.objective, self.pictures, self.steps, self.batch, self.seed = objective.name, objective, pictures, steps, batch, seed
-        self.augmented, self.most_norm, self.flipped = augmented, most_norm, len(pictures) < FLIP_BELOW
+        self.augmented, self.most_norm, self.flipped = augmented, most_norm, len(pictures) < FEW
+        self.varied = VARIED if len(pictures) < FEW else {}
         self.generator = Generator(width)
         self.critic = Critic(critic_width, objective.critic_norm)
         for module in (self.generator, self.critic):
@@ -141,7 +114,7 @@ class AdversarialRecipe(Recipe):
         self.critic_optimizer = objective.optimizer(self.critic.parameters())
         self.modules = {"generator": self.generator, "critic": self.critic, "average": self.average.module}
         self.optimizers = {"generator_optimizer": self.generator_optimizer, "critic_optimizer": self.critic_optimizer}
-        self.metrics = Metrics(features, pictures)
+        self.features, self.real, self.saturates = features, pictures, objective.bounded
 
     def step(self, step: int) -> dict[str, float]:
         rng = self.rng(step)
@@ -155,7 +128,7 @@ class AdversarialRecipe(Recipe):
         told = self._teach_critic(fake.detach(), rng)
         self.critic.requires_grad_(False)
         fooled = self.objective.persuade(self.critic(self._augmented(fake, rng)))
-        descend(self.generator_optimizer, fooled, self.most_norm)
+        descend(fooled, self.generator_optimizer, most_norm=self.most_norm)
         self.critic.requires_grad_(True)
         self.average.update(self.generator, step)
         return told | {"generator": float(fooled.detach())}
@@ -164,7 +137,7 @@ class AdversarialRecipe(Recipe):
         real = self._augmented(self._photos(rng), rng)
         share = torch.from_numpy(rng.uniform(size=self.batch).astype(np.float32))
         loss, told = self.objective.judge(self.critic, real, self._augmented(fake, rng), share)
-        descend(self.critic_optimizer, loss, self.most_norm)
+        descend(loss, self.critic_optimizer, most_norm=self.most_norm)
         self.objective.keep_bounds(self.critic)
         return {"critic": float(loss.detach())} | told
 
@@ -177,7 +150,7 @@ class AdversarialRecipe(Recipe):
         return torch.where(mirrored.view(-1, 1, 1, 1), x.flip(3), x).contiguous(memory_format=torch.channels_last)
 
     def _augmented(self, x: Tensor, rng: np.random.Generator) -> Tensor:
-        return augment(x, rng) if self.augmented else x
+        return augment(x, rng, **self.varied) if self.augmented else x
 
     def drawn(self, count: int) -> Tensor:
         """Pictures of the average at truncation 1, always from the same codes, in [0, 1]."""
@@ -189,12 +162,6 @@ class AdversarialRecipe(Recipe):
     def sample(self) -> Tensor:
         """64 pictures at twice their size."""
         return F.interpolate(self.drawn(64), scale_factor=2, mode="nearest")
-
-    def measure(self) -> dict[str, float]:
-        return self.metrics(self.drawn(self.measured))
-
-    def worries(self, row: dict[str, float]) -> list[str]:
-        return worries(row, saturates=self.objective.bounded)
 
     def export(self) -> dict[str, Tensor]:
         return with_own_statistics(self.average.module, self.statistics_batches).state_dict()

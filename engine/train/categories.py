@@ -14,10 +14,9 @@ from torch import Tensor
 
 from engine.models.categories import Categories
 from engine.models.features import Features
-from engine.train.gan import augment
-from engine.train.loop import Average, Recipe, learning_rate
-from engine.train.packshots import recolour
-from engine.train.vae import Packshots
+from engine.train.augment import augment
+from engine.train.loop import Average, Recipe, descend, learning_rate
+from engine.train.packshots import Packshots, recolour
 
 
 class CategoriesRecipe(Recipe):
@@ -56,9 +55,7 @@ class CategoriesRecipe(Recipe):
         x, labels = self._batch(self.rng(step))
         logits = self.classifier(x)
         loss = F.cross_entropy(logits, labels, label_smoothing=self.smoothing)
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        self.optimizer.step()
+        descend(loss, self.optimizer)
         self.average.update(self.classifier, step)
         return {"loss": float(loss.detach()), "right": float((logits.detach().argmax(1) == labels).float().mean())}
 

@@ -18,9 +18,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from engine.models.features import Features
-from engine.models.generator import Autoencoder, Generator, colour_code, from_state_dict, product_colour
-from engine.train.loop import Average, Recipe, learning_rate
-from engine.train.vae import Distance, Packshots, another_view, catalogue, take_mixture
+from engine.models.generator import Autoencoder, Generator, from_state_dict, product_colour
+from engine.train.augment import augment
+from engine.train.generation import draw
+from engine.train.loop import Average, descend, learning_rate
+from engine.train.metrics import MeasuredRecipe
+from engine.train.packshots import Packshots
+from engine.train.vae import Distance, catalogue, codes_of, plain_codes
 
 
 class Heads(nn.Module):
@@ -49,10 +53,12 @@ class Heads(nn.Module):
         return maps
 
 
-class GanRecipe(Recipe):
-    """packshots: what to learn; autoencoder: with its mixture fitted."""
+class GanRecipe(MeasuredRecipe):
+    """packshots: what to learn; autoencoder: with its mixture fitted. turn_deg, scale: of `augment`; most_norm: of `descend`."""
 
     name = "studio"
+    saturates = True
+    sample_every = 400
 
     def __init__(
         self,
@@ -65,12 +71,16 @@ class GanRecipe(Recipe):
         peak: float = 3e-4,
         adversarial_weight: float = 0.3,
         colour_weight: float = 2.0,
+        turn_deg: float = 0.0,
+        scale: float = 0.0,
+        most_norm: float = 0.0,
         seed: int = 0,
     ) -> None:
         super().__init__()
         torch.manual_seed(seed)
         self.steps, self.batch, self.peak, self.seed = steps, batch, peak, seed
         self.adversarial_weight, self.colour_weight = adversarial_weight, colour_weight
+        self.varied, self.most_norm = {"turn_deg": turn_deg, "scale": scale}, most_norm
         self.packshots = packshots
         self.encoder = autoencoder.encoder.eval().requires_grad_(False)
         self.generator = _decoder(autoencoder)
@@ -81,7 +91,7 @@ class GanRecipe(Recipe):
         self.modules = {"generator": self.generator, "heads": self.heads, "average": self.average.module}
         self.optimizers = {"generator_optimizer": self.generator_optimizer, "heads_optimizer": self.heads_optimizer}
         self.distance = Distance(features, packshots.batch(self.rng(0), 64)[0])
-        self.features = features
+        self.features, self.real = features, packshots.pictures
 
     def load_state(self, state: dict[str, Any]) -> None:
         for part in ("generator", "average"):
@@ -93,40 +103,32 @@ class GanRecipe(Recipe):
         learning_rate(self.heads_optimizer, 2 * self.peak, step, self.steps)
         rng = self.rng(step)
         x, labels = self.packshots.batch(rng, self.batch)
-        reconstruction = self.generator(self._codes_of(x, rng), labels)
+        with torch.no_grad():
+            codes = codes_of(self.encoder, x, rng)[0]
+        reconstruction = self.generator(codes, labels)
         fake_codes, fake_labels, colours = self._codes_drawn(x, labels, rng)
         fake = self.generator(fake_codes, fake_labels)
         both, both_labels = torch.cat([fake, reconstruction]), torch.cat([fake_labels, labels])
         seeds = rng.integers(2**31, size=2)
 
-        self.heads_optimizer.zero_grad(set_to_none=True)
         real_maps = self._judge(x, labels, seeds[0])
         fake_maps = self._judge(both.detach(), both_labels, seeds[1])
         judged = torch.stack([F.relu(1 - r).mean() + F.relu(1 + f).mean() for r, f in zip(real_maps, fake_maps, strict=True)]).sum()
-        judged.backward()
-        self.heads_optimizer.step()
+        descend(judged, self.heads_optimizer, most_norm=self.most_norm)
 
-        self.generator_optimizer.zero_grad(set_to_none=True)
         self.heads.requires_grad_(False)
         fooled = -torch.stack([m.mean() for m in self._judge(both, both_labels, seeds[1])]).sum()
         perceptual, pixel = self.distance(reconstruction, x)
         off_colour = F.l1_loss(product_colour(fake), colours)
-        (perceptual + 4 * pixel + self.colour_weight * off_colour + self.adversarial_weight * fooled).backward()
+        loss = perceptual + 4 * pixel + self.colour_weight * off_colour + self.adversarial_weight * fooled
+        descend(loss, self.generator_optimizer, most_norm=self.most_norm)
         self.heads.requires_grad_(True)
-        self.generator_optimizer.step()
         self.average.update(self.generator, step)
         losses = {"perceptual": perceptual, "pixel": pixel, "off_colour": off_colour, "heads": judged, "fooled": fooled}
         return {k: float(v.detach()) for k, v in losses.items()} | {
             "real_right": sum(float((m.detach() > 0).float().mean()) for m in real_maps) / len(real_maps),
             "fake_right": sum(float((m.detach() < 0).float().mean()) for m in fake_maps) / len(fake_maps),
         }
-
-    def _codes_of(self, x: Tensor, rng: np.random.Generator) -> Tensor:
-        """Codes drawn from what the encoder says of pictures, with the pictures' own colours."""
-        with torch.no_grad():
-            mean, log_variance = self.encoder(another_view(x, rng))
-        noise = torch.from_numpy(rng.standard_normal(tuple(mean.shape), dtype=np.float32))
-        return torch.cat([mean + (log_variance / 2).exp() * noise, colour_code(product_colour(x))], 1)
 
     def _codes_drawn(self, x: Tensor, labels: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
         """New codes, their categories, and the colours that they ask for: every second one another picture's."""
@@ -137,16 +139,20 @@ class GanRecipe(Recipe):
         return codes, drawn, self.generator.colour_of(codes)
 
     def _judge(self, x: Tensor, labels: Tensor, seed: int) -> list[Tensor]:
-        return self.heads(self.features(augment(x, np.random.default_rng(int(seed)))), labels)
+        return self.heads(self.features(augment(x, np.random.default_rng(int(seed)), **self.varied)), labels)
 
     def sample(self) -> Tensor:
         """A row of packshots, their reconstructions, the same in red; then each category's samples at truncation 0.8."""
         x, labels = self.packshots.batch(np.random.default_rng(7), 10)
         preview = self.average.module
         with torch.no_grad():
-            codes = torch.cat([self.encoder(x)[0], colour_code(product_colour(x))], 1)
+            codes = plain_codes(self.encoder, x)
             red = preview.with_colour(codes, torch.tensor([0.8, 0.1, 0.1]))
             return torch.cat([x, preview(codes, labels), preview(red, labels), catalogue(preview)])
+
+    def drawn(self, count: int) -> Tensor:
+        labels = self.packshots.labels[:: -(-len(self.packshots.labels) // count)]
+        return draw(self.average.module, labels, 1.0, self.packshots.categories)
 
     def export(self) -> dict[str, Tensor]:
         return self.average.module.state_dict()
@@ -158,25 +164,7 @@ def _decoder(autoencoder: Autoencoder) -> Generator:
     return from_state_dict(state).train().requires_grad_(True).to(memory_format=torch.channels_last)
 
 
-def augment(x: Tensor, rng: np.random.Generator) -> Tensor:
-    """DiffAugment: brightness, saturation, contrast, translation by up to an eighth; the same for a whole batch's seed.
-
-    Borders are filled with white, which is what lies beyond a packshot's border. No cutout: a hole in a product is
-    exactly what the discriminator should see as wrong.
-    """
-    n, _, h, w = x.shape
-
-    def draw(low: float, high: float) -> Tensor:
-        return torch.from_numpy(rng.uniform(low, high, (n, 1, 1, 1)).astype(np.float32))
-
-    x = x + draw(-0.1, 0.1)
-    mean = x.mean(1, keepdim=True)
-    x = (x - mean) * draw(0.6, 1.4) + mean
-    mean = x.mean((1, 2, 3), keepdim=True)
-    x = (x - mean) * draw(0.8, 1.2) + mean
-    most = h // 8
-    padded = F.pad(x, (most, most, most, most), value=1.0)
-    shifts = rng.integers(0, 2 * most + 1, (n, 2))
-    return torch.stack([p[:, dy : dy + h, dx : dx + w] for p, (dy, dx) in zip(padded, shifts.tolist(), strict=True)]).contiguous(
-        memory_format=torch.channels_last
-    )
+def take_mixture(network: nn.Module, state: dict[str, Tensor]) -> None:
+    """Make room for a fitted mixture: it has as many components as its file says."""
+    for buffer in ("means", "component_of", "component_share"):
+        setattr(network, buffer, torch.empty_like(state[buffer]))

@@ -22,7 +22,7 @@ from engine.models.features import Features
 from engine.request import CATEGORIES, GenerateRequest, RequestError, Result
 from engine.train import distances, inception
 from engine.train.categories import called
-from engine.train.packshots import read_packshots
+from engine.train.packshots import SQUASHED, read_products
 
 if TYPE_CHECKING:
     from engine import Studio
@@ -62,9 +62,9 @@ class Reference:
         sources, table = [folder / "packshots.tar"], folder / "packshots.csv"
         if not (sources[0].exists() and table.exists()):
             raise RequestError(f"{folder} has no packshots.tar and packshots.csv.")
-        read = [read_packshots(sources, table, cache, categories, size_px=distances.SEEN_PX, held_out=out) for out in (False, True)]
+        read = [read_products(sources, table, cache, size_px=distances.SEEN_PX, stretch=SQUASHED, held_out=out).of(categories) for out in (False, True)]
         self.categories, self.classifier = categories, classifier
-        (self.shown, shown_labels), (self.held_out, self.labels) = read
+        (self.shown, shown_labels), (self.held_out, self.labels) = ((part.pictures, part.labels(categories)) for part in read)
         self._embed = distances.Embedding(features, self.shown)
         self._shown, self._held_out = self._embed(self.shown), self._embed(self.held_out)
         self._axes = distances.principal_axes(self._shown)

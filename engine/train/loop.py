@@ -112,13 +112,15 @@ def learning_rate(optimizer: torch.optim.Optimizer, peak: float, step: int, step
         group["lr"] = peak * factor
 
 
-def descend(optimizer: torch.optim.Optimizer, loss: Tensor, most_norm: float = 0.0) -> None:
-    """One step of `optimizer` down `loss`; all gradients together are shortened to `most_norm` (Pascanu et al. 2013), unless that is 0."""
-    optimizer.zero_grad(set_to_none=True)
+def descend(loss: Tensor, *optimizers: torch.optim.Optimizer, most_norm: float = 0.0) -> None:
+    """One step of all `optimizers` down `loss`; their gradients together are shortened to `most_norm` (Pascanu et al. 2013), unless that is 0."""
+    for optimizer in optimizers:
+        optimizer.zero_grad(set_to_none=True)
     loss.backward()
     if most_norm:
-        torch.nn.utils.clip_grad_norm_([p for group in optimizer.param_groups for p in group["params"]], most_norm)
-    optimizer.step()
+        torch.nn.utils.clip_grad_norm_([p for optimizer in optimizers for group in optimizer.param_groups for p in group["params"]], most_norm)
+    for optimizer in optimizers:
+        optimizer.step()
 
 
 def contact_sheet(pictures: Tensor, columns: int = 8) -> Image.Image:

@@ -20,7 +20,7 @@ from torch import Tensor
 from engine.models import segment
 from engine.models.matte import Matte
 from engine.train import data, degrade
-from engine.train.loop import Average, Recipe, learning_rate
+from engine.train.loop import Average, Recipe, descend, learning_rate
 from engine.train.muon import optimizers
 from engine.train.packshots import recolour
 
@@ -87,11 +87,7 @@ class MatteRecipe(Recipe):
         edges = torch.stack([(found.diff(dim=d) - matte.diff(dim=d)).abs().mean() for d in (2, 3)]).sum()
         iou = overlap(found, matte)
         loss = entropy + F.l1_loss(found, matte) + 2 * edges + (1 - iou).mean()
-        self.network.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
-        for optimizer in self.optimizers.values():
-            optimizer.step()
+        descend(loss, *self.optimizers.values(), most_norm=1.0)
         self.average.update(self.network, step)
         return {"entropy": float(entropy.detach()), "edges": float(edges.detach()), "iou": float(iou.detach().mean())}
 

@@ -6,10 +6,13 @@ ones stay unseen by the choice of the best snapshot.
 
 from __future__ import annotations
 
+from functools import cached_property
+
 from torch import Tensor
 
 from engine.models.features import Features
 from engine.train.distances import Embedding, diversity, kernel_distance
+from engine.train.loop import Recipe
 
 LEAST_DIVERSITY = 0.6  # of the real pictures' own: under it samples have begun to look alike
 MOST_RIGHT = 0.97  # share of pictures that a discriminator may call right before it has nothing left to teach
@@ -44,3 +47,30 @@ def worries(row: dict[str, float], *, saturates: bool) -> list[str]:
     if saturates and (right := min(row.get("real_right", 0.0), row.get("fake_right", 0.0))) > MOST_RIGHT:
         found.append(f"the discriminator is right about {100 * right:.0f} % of pictures, so the generator learns little from it.")
     return found
+
+
+class MeasuredRecipe(Recipe):
+    """A recipe of a generator, measured at each snapshot on pictures that it draws.
+
+    Subclasses set `features` and `real`, uint8 pictures (N, 3, S, S) that are learned from, and write `drawn`.
+    saturates: as in `worries`.
+    """
+
+    measured = 512  # pictures that a snapshot is measured on
+    saturates = False
+    features: Features
+    real: Tensor
+
+    @cached_property
+    def metrics(self) -> Metrics:
+        return Metrics(self.features, self.real)
+
+    def drawn(self, count: int) -> Tensor:
+        """Pictures of the weights to ship (N, 3, S, S) in [0, 1], always from the same codes; at most `count`."""
+        raise NotImplementedError
+
+    def measure(self) -> dict[str, float]:
+        return self.metrics(self.drawn(self.measured))
+
+    def worries(self, row: dict[str, float]) -> list[str]:
+        return worries(row, saturates=self.saturates)

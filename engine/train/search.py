@@ -16,7 +16,6 @@ architecture, seed and steps: the same command goes on where it stopped, and end
 
 from __future__ import annotations
 
-import copy
 import itertools
 import json
 import math
@@ -31,16 +30,16 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image, ImageDraw
-from torch import Tensor
 
 from engine.models.features import Features
-from engine.models.generator import Encoder, Generator, colour_code, kl_divergence, product_colour
+from engine.models.generator import Encoder, Generator
 from engine.models.searched import Architecture, Searched, parse, space
 from engine.train import muon
 from engine.train.distances import Embedding, kernel_distance
 from engine.train.generation import draw
-from engine.train.loop import Average, Recipe, learning_rate
-from engine.train.vae import Distance, Packshots, another_view, catalogue
+from engine.train.loop import Average, descend, learning_rate
+from engine.train.packshots import Packshots
+from engine.train.vae import Distance, FittedRecipe, plain_codes, warmed_up
 
 MOST_PARAMETERS = 1_200_000
 HAND_MADE = "by hand"
@@ -61,10 +60,11 @@ def build(what: str, categories: tuple[str, ...]) -> Generator:
     return Generator(categories, widths=HAND_MADE_WIDTHS) if what == HAND_MADE else Searched(categories, parse(what))
 
 
-class SearchedRecipe(Recipe):
+class SearchedRecipe(FittedRecipe):
     """A generator of 64 px trained as the decoder of a conditional autoencoder; only the decoder is kept."""
 
     name = "searched"
+    sample_every = 500
 
     def __init__(self, features: Features, packshots: Packshots, what: str, *, steps: int, batch: int = 16, peak: float = 1.2e-3, seed: int = 0) -> None:
         super().__init__()
@@ -77,52 +77,26 @@ class SearchedRecipe(Recipe):
         self.optimizers = dict(muon.optimizers(both, peak))
         self.modules = {"both": both, "average": self.average.module, "encoder_average": self.encoder_average.module}
         self.distance = Distance(features, packshots.batch(self.rng(0), 64)[0])
+        self.features, self.real = features, packshots.pictures
 
     def step(self, step: int) -> dict[str, float]:
         for optimizer in self.optimizers.values():
             learning_rate(optimizer, self.peak, step, self.steps, warm_up=min(50, self.steps // 4 + 1), hold=0.4)
-            optimizer.zero_grad(set_to_none=True)
-        rng = self.rng(step)
-        x, labels = self.packshots.batch(rng, self.batch)
-        mean, log_variance = self.encoder(another_view(x, rng))
-        noise = torch.from_numpy(rng.standard_normal(tuple(mean.shape), dtype=np.float32))
-        code = torch.cat([mean + (log_variance / 2).exp() * noise, colour_code(product_colour(x))], 1)
-        perceptual, pixel = self.distance(self.network(code, labels), x)
-        kl = kl_divergence(mean, log_variance)
-        (perceptual + 4 * pixel + 0.0012 * min(1.0, step / (0.3 * self.steps + 1)) * kl).backward()
-        for optimizer in self.optimizers.values():
-            optimizer.step()
+        loss, logged = self.autoencode(self.network, self.encoder, self.rng(step), self.batch, warmed_up(0.0012, step, self.steps))
+        descend(loss, *self.optimizers.values())
         self.average.update(self.network, step)
         self.encoder_average.update(self.encoder, step)
-        return {"perceptual": float(perceptual.detach()), "pixel": float(pixel.detach()), "kl": float(kl.detach())}
+        return logged
 
-    @torch.no_grad()
-    def fitted(self, most: int = 10**6) -> Generator:
-        """The average so far, with the mixture of its codes fitted to every packshot, or to `most` of them."""
-        codes, variances = [], []
-        every = slice(None, None, -(-len(self.packshots.pictures) // most))
-        for part in self.packshots.pictures[every].split(128):
-            x = part.float().div(255).contiguous(memory_format=torch.channels_last)
-            mean, log_variance = self.encoder_average.module(x)
-            codes.append(torch.cat([mean, colour_code(product_colour(x))], 1))
-            variances.append(torch.nn.functional.pad(log_variance.exp(), (0, 3)))
-        network = copy.deepcopy(self.average.module)
-        network.fit_latents(torch.cat(codes), torch.cat(variances), self.packshots.labels[every])
-        return network
+    def averages(self) -> tuple[Generator, Encoder]:
+        return self.average.module, self.encoder_average.module
 
     @torch.no_grad()
     def reconstruction_distance(self, packshots: Packshots) -> float:
         """How far packshots come back from what they were, as the loss counts it without its KL."""
         x = packshots.pictures.float() / 255
-        code = torch.cat([self.encoder_average.module(x)[0], colour_code(product_colour(x))], 1)
-        perceptual, pixel = self.distance(self.average.module(code, packshots.labels), x)
+        perceptual, pixel = self.distance(self.average.module(plain_codes(self.encoder_average.module, x), packshots.labels), x)
         return float(perceptual + 4 * pixel)
-
-    def sample(self) -> Tensor:
-        return catalogue(self.fitted())
-
-    def export(self) -> dict[str, Tensor]:
-        return self.fitted().state_dict()
 
 
 def latency_ms(network: Generator, tries: int = 10) -> float:
@@ -206,7 +180,8 @@ class Search:
             recipe.step(step)
         scores = {"reconstruction": recipe.reconstruction_distance(self.unseen)}
         if length == RUNGS[-1][1]:
-            network = recipe.fitted(most=1000)
+            recipe.most_fitted = 1000
+            network = recipe.fitted()
             scores |= {"kernel": self._distance(network, self.unseen, seed), "held_out": self._distance(network, self.held_out, seed)}
         return scores | {"seconds": round(time.thread_time() - started, 2)}
 

@@ -11,7 +11,6 @@ ones alone (progressive resizing).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -21,9 +20,10 @@ from torch import Tensor, nn
 from engine.models import edges
 from engine.models.features import Features
 from engine.models.sketch import ANY, PALETTE_DIM, Sketch, palette, palette_weight
-from engine.train import data, muon
-from engine.train.loop import Average, Recipe, learning_rate
-from engine.train.packshots import frame, recolour
+from engine.train import muon
+from engine.train.loop import Average, descend, learning_rate
+from engine.train.metrics import MeasuredRecipe
+from engine.train.packshots import Products, recolour
 
 # Luma and two chroma differences (BT.601 without scaling), and how much each counts.
 _YCC = torch.tensor([[0.299, 0.587, 0.114], [-0.5, 0.0, 0.5], [-0.5, 1.0, -0.5]])
@@ -31,19 +31,10 @@ _YCC_WEIGHT = torch.tensor([1.0, 1.5, 1.5]).view(1, 3, 1, 1)
 _LAYERS = 4  # of features that the losses look at; the adversary also sees the fifth
 
 
-def read_pairs(
-    sources: Sequence[Path], table: Path | None, cache: Path, categories: tuple[str, ...], *, size_px: int = 128, held_out: bool = False
-) -> tuple[Tensor, Tensor]:
-    """Framed packshots uint8 (N, 3, S, S) and their category index (N,); to train, or held out.
-
-    Pictures without one of `categories` have the index of the last, which is "any".
-    """
-    packed = data.pack(sources, cache, f"packshots_{size_px}", frame(size_px))
-    category = data.read_categories(table) if table else {}
-    chosen = packed.split()[held_out]
-    index = {name: i for i, name in enumerate(categories)}
-    labels = torch.tensor([index.get(category.get(packed.names[i], ""), len(categories) - 1) for i in chosen])
-    return torch.stack([packed[i] for i in chosen]), labels
+def labelled(products: Products, categories: tuple[str, ...]) -> Tensor:
+    """The index of each product's category (N,); that of the last, which is "any", for those without one of them."""
+    labels = products.labels(categories)
+    return torch.where(labels < 0, len(categories) - 1, labels)
 
 
 class Heads(nn.Module):
@@ -74,10 +65,11 @@ class Heads(nn.Module):
         return maps
 
 
-class SketchRecipe(Recipe):
+class SketchRecipe(MeasuredRecipe):
     """pictures: uint8 (N, 3, S, S); labels: (N,) category indices, the last category is "any"; shown: uint8, held out, for samples."""
 
     name = "sketch"
+    saturates = True
 
     def __init__(
         self,
@@ -118,6 +110,7 @@ class SketchRecipe(Recipe):
         self.optimizers = self.network_optimizers | {"heads_optimizer": self.heads_optimizer}
         with torch.no_grad():
             self.scale = [float(a.std()) for a in self.features(self._batch(self.rng(0), 32)[0])]
+        self.real = pictures
 
     def step(self, step: int) -> dict[str, float]:
         rng = self.rng(step)
@@ -147,11 +140,7 @@ class SketchRecipe(Recipe):
             self.heads.requires_grad_(True)
             loss = loss + self.adversarial_weight * fooled
             losses |= {"heads": judged, "fooled": float(fooled.detach())} | right
-        for optimizer in self.network_optimizers.values():
-            optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        for optimizer in self.network_optimizers.values():
-            optimizer.step()
+        descend(loss, *self.network_optimizers.values())
         self.average.update(self.network, step)
         return losses
 
@@ -159,11 +148,9 @@ class SketchRecipe(Recipe):
         self, theirs: list[Tensor], ours: list[Tensor], lines: Tensor, palettes: Tensor, asked: Tensor, labels: Tensor
     ) -> tuple[float, dict[str, float]]:
         """One step of the discriminator: the hinge loss, and how often each kind is told rightly."""
-        self.heads_optimizer.zero_grad(set_to_none=True)
         real, fake = self.heads(theirs, lines, palettes, labels), self.heads(ours, lines, asked, labels)
         judged = torch.stack([F.relu(1 - r).mean() + F.relu(1 + f).mean() for r, f in zip(real, fake, strict=True)]).sum()
-        judged.backward()
-        self.heads_optimizer.step()
+        descend(judged, self.heads_optimizer)
         real_right = sum(float((m.detach() > 0).float().mean()) for m in real) / len(real)
         fake_right = sum(float((m.detach() < 0).float().mean()) for m in fake) / len(fake)
         return float(judged.detach()), {"real_right": real_right, "fake_right": fake_right}
@@ -199,6 +186,14 @@ class SketchRecipe(Recipe):
             rows = [self.average.module(lines, code, labels) for code in codes]
             rows += [1 - hand.expand(-1, 3, -1, -1), self.average.module(hand, codes[1], labels)]
         return torch.cat([x, 1 - lines.expand(-1, 3, -1, -1), *rows])
+
+    @torch.no_grad()
+    def drawn(self, count: int) -> Tensor:
+        """Training pictures drawn again from their clean lines, palette and category."""
+        every = slice(None, None, -(-len(self.pictures) // count))
+        parts = zip(self.pictures[every].split(32), self.labels[every].split(32), strict=True)
+        shown = ((x.float().div(255), labels) for x, labels in parts)
+        return torch.cat([self.average.module(edges.from_photo(x), palette(x), labels) for x, labels in shown])
 
     def export(self) -> dict[str, Tensor]:
         return self.average.module.state_dict()

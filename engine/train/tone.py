@@ -15,7 +15,7 @@ from torch import Tensor
 
 from engine.models.tone import THUMBNAIL_PX, Tone, adjusted
 from engine.train import data
-from engine.train.loop import Average, Recipe, learning_rate
+from engine.train.loop import Average, Recipe, descend, learning_rate
 from engine.train.muon import optimizers
 
 _NODES = 17  # of the tables in training
@@ -62,11 +62,7 @@ class ToneRecipe(Recipe):
         pixel = (difference.square() + 1e-5).sqrt().mean() + 2 * difference.square().mean()
         smooth, falling = roughness(table)
         loss = pixel + 1e-2 * smooth + falling
-        self.network.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
-        for optimizer in self.optimizers.values():
-            optimizer.step()
+        descend(loss, *self.optimizers.values(), most_norm=1.0)
         self.average.update(self.network, step)
         psnr = -10 * difference.detach().clamp(-1, 1).square().mean((1, 2, 3)).clamp_min(1e-6).log10().mean()
         return {"pixel": float(pixel.detach()), "smooth": float(smooth.detach()), "falling": float(falling.detach()), "psnr": float(psnr)}

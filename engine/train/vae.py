@@ -9,6 +9,7 @@ It can start from a run at half its size: shared layers are taken over, the last
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import numpy as np
@@ -17,36 +18,16 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from engine.models.features import Features
-from engine.models.generator import COLOUR_DIM, WIDTHS, Autoencoder, colour_code, from_state_dict, kl_divergence, product_colour
+from engine.models.generator import COLOUR_DIM, WIDTHS, Autoencoder, Encoder, Generator, colour_code, kl_divergence, product_colour
 from engine.train import muon
-from engine.train.loop import Average, Recipe, learning_rate
-from engine.train.packshots import recolour
+from engine.train.generation import draw
+from engine.train.loop import Average, descend, learning_rate
+from engine.train.metrics import MeasuredRecipe
+from engine.train.packshots import Packshots, recolour
 
 # Luma and two chroma differences (BT.601 without scaling); chroma counts more, since colours lag in a VAE.
 _YCC = torch.tensor([[0.299, 0.587, 0.114], [-0.5, 0.0, 0.5], [-0.5, 1.0, -0.5]])
 _YCC_WEIGHT = torch.tensor([1.0, 1.5, 1.5]).view(1, 3, 1, 1)
-
-
-class Packshots:
-    """What generators learn from: pictures uint8 (N, 3, S, S) and the index of each one's category (N,)."""
-
-    def __init__(self, pictures: Tensor, labels: Tensor, categories: tuple[str, ...]) -> None:
-        self.pictures, self.labels, self.categories = pictures, labels, categories
-        # A category is drawn by the root of its size: ties are seen, and shoes still most often.
-        counts = torch.bincount(labels, minlength=len(categories)).double().clamp(min=1)
-        chances = counts.rsqrt()[labels]
-        self.chances = (chances / chances.sum()).numpy()
-
-    @property
-    def size_px(self) -> int:
-        return self.pictures.shape[-1]
-
-    def batch(self, rng: np.random.Generator, count: int) -> tuple[Tensor, Tensor]:
-        """`count` pictures, float in [0, 1], flipped and some turned in hue, and their categories."""
-        chosen = torch.from_numpy(rng.choice(len(self.pictures), count, p=self.chances))
-        x = self.pictures[chosen].float().div_(255)
-        x = torch.where(torch.from_numpy(rng.uniform(size=count) < 0.2).view(-1, 1, 1, 1), x.flip(3), x)
-        return recolour(x, rng).contiguous(memory_format=torch.channels_last), self.labels[chosen]
 
 
 class Distance:
@@ -66,10 +47,55 @@ class Distance:
         return perceptual, difference.abs().mean() + 5 * difference.square().mean()
 
 
-class VaeRecipe(Recipe):
+class FittedRecipe(MeasuredRecipe):
+    """What recipes of an autoencoder share: what ships draws from the mixture that is fitted to the codes of every packshot.
+
+    Subclasses set the average of the generator and that of its encoder, and call `autoencode` in their step.
+    """
+
+    packshots: Packshots
+    distance: Distance
+    most_fitted = 10**6  # packshots
+    _fitted: Generator | None = None
+
+    def averages(self) -> tuple[Generator, Encoder]:
+        """The weights to ship, without a mixture, and the encoder that they were trained with."""
+        raise NotImplementedError
+
+    def autoencode(self, network: Generator, encoder: Encoder, rng: np.random.Generator, batch: int, kl_weight: float) -> tuple[Tensor, dict[str, float]]:
+        """The loss of `batch` packshots that are encoded and drawn again, and what to log."""
+        self._fitted = None
+        x, labels = self.packshots.batch(rng, batch)
+        code, mean, log_variance = codes_of(encoder, x, rng)
+        perceptual, pixel = self.distance(network(code, labels), x)
+        kl = kl_divergence(mean, log_variance)
+        logged = {"perceptual": perceptual, "pixel": pixel, "kl": kl}
+        return perceptual + 4 * pixel + kl_weight * kl, {k: float(v.detach()) for k, v in logged.items()}
+
+    def fitted(self) -> Generator:
+        """The weights to ship as they are now."""
+        if self._fitted is None:
+            network, encoder = self.averages()
+            self._fitted = copy.deepcopy(network)
+            fit(self._fitted, encoder, self.packshots, self.most_fitted)
+        return self._fitted
+
+    def drawn(self, count: int) -> Tensor:
+        labels = self.packshots.labels[:: -(-len(self.packshots.labels) // count)]
+        return draw(self.fitted(), labels, 1.0, self.packshots.categories)
+
+    def sample(self) -> Tensor:
+        return catalogue(self.fitted())
+
+    def export(self) -> dict[str, Tensor]:
+        return self.fitted().state_dict()
+
+
+class VaeRecipe(FittedRecipe):
     """packshots: what to learn; start: the state of a run at half the size, or None."""
 
     name = "vae"
+    sample_every = 500
 
     def __init__(
         self,
@@ -96,45 +122,33 @@ class VaeRecipe(Recipe):
         self.optimizers = dict(muon.optimizers(self.network, peak))
         self.modules = {"network": self.network, "average": self.average.module}
         self.distance = Distance(features, packshots.batch(self.rng(0), 64)[0])
-
-    def load_state(self, state: dict[str, Any]) -> None:
-        take_mixture(self.average.module, state["average"])
-        super().load_state(state)
+        self.features, self.real = features, packshots.pictures
 
     def step(self, step: int) -> dict[str, float]:
         for optimizer in self.optimizers.values():
             learning_rate(optimizer, self.peak, step, self.steps, warm_up=100)
-        rng = self.rng(step)
-        x, labels = self.packshots.batch(rng, self.batch)
-        mean, log_variance = self.network.encoder(another_view(x, rng))
-        noise = torch.from_numpy(rng.standard_normal(tuple(mean.shape), dtype=np.float32))
-        code = torch.cat([mean + (log_variance / 2).exp() * noise, colour_code(product_colour(x))], 1)
-        perceptual, pixel = self.distance(self.network(code, labels), x)
-        kl = kl_divergence(mean, log_variance)
-        loss = perceptual + 4 * pixel + self.kl_weight * min(1.0, step / (0.3 * self.steps + 1)) * kl
-        for optimizer in self.optimizers.values():
-            optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        for optimizer in self.optimizers.values():
-            optimizer.step()
+        loss, logged = self.autoencode(self.network, self.network.encoder, self.rng(step), self.batch, warmed_up(self.kl_weight, step, self.steps))
+        descend(loss, *self.optimizers.values())
         self.average.update(self.network, step)
-        if step + 1 == self.steps:
-            fit(self.average.module, self.packshots)
-        return {"perceptual": float(perceptual.detach()), "pixel": float(pixel.detach()), "kl": float(kl.detach())}
+        return logged
+
+    def averages(self) -> tuple[Autoencoder, Encoder]:
+        return self.average.module, self.average.module.encoder
 
     def sample(self) -> Tensor:
         """A row of packshots, their reconstructions, the same in red; then each category's samples at truncation 0.8."""
         x, labels = self.packshots.batch(np.random.default_rng(7), 10)
-        preview = from_state_dict({k: v.clone() for k, v in self.average.module.state_dict().items()}).eval()
+        preview = self.fitted()
         assert isinstance(preview, Autoencoder)
-        fit(preview, self.packshots)
         with torch.no_grad():
             codes = preview.encode(x)
             red = preview.with_colour(codes, torch.tensor([0.8, 0.1, 0.1]))
-            return torch.cat([x, preview(codes, labels), preview(red, labels), catalogue(preview)])
+            return torch.cat([x, preview(codes, labels), preview(red, labels), super().sample()])
 
-    def export(self) -> dict[str, Tensor]:
-        return self.average.module.state_dict()
+
+def warmed_up(kl_weight: float, step: int, steps: int) -> float:
+    """The weight of the divergence in a step: rising from nothing over the first three tenths (Sonderby et al. 2016)."""
+    return kl_weight * min(1.0, step / (0.3 * steps + 1))
 
 
 def another_view(x: Tensor, rng: np.random.Generator) -> Tensor:
@@ -153,27 +167,29 @@ def catalogue(network: Autoencoder | Any, columns: int = 10, truncation: float =
     return torch.cat(rows)
 
 
+def plain_codes(encoder: Encoder, x: Tensor) -> Tensor:
+    """The codes (N, D) that an encoder is surest of, with the pictures' own colours."""
+    return torch.cat([encoder(x)[0], colour_code(product_colour(x))], 1)
+
+
+def codes_of(encoder: Encoder, x: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
+    """Codes (N, D) drawn from what an encoder says of pictures that it sees otherwise, with the pictures' own colours; mean and log variance."""
+    mean, log_variance = encoder(another_view(x, rng))
+    noise = torch.from_numpy(rng.standard_normal(tuple(mean.shape), dtype=np.float32))
+    return torch.cat([mean + (log_variance / 2).exp() * noise, colour_code(product_colour(x))], 1), mean, log_variance
+
+
 @torch.no_grad()
-def encoded(network: Autoencoder, pictures: Tensor) -> tuple[Tensor, Tensor]:
-    """Codes (N, D) of uint8 pictures and the variances (N, D) of what the encoder says; a colour is sure."""
+def fit(network: Generator, encoder: Encoder, packshots: Packshots, most: int = 10**6) -> None:
+    """Fit the mixture of codes to every packshot, or to `most` of them; the encoder is in eval mode, and its colours are sure."""
+    every = slice(None, None, -(-len(packshots.pictures) // most))
     codes, variances = [], []
-    for part in pictures.split(128):
+    for part in packshots.pictures[every].split(128):
         x = part.float().div(255).contiguous(memory_format=torch.channels_last)
-        mean, log_variance = network.encoder(x)
+        mean, log_variance = encoder(x)
         codes.append(torch.cat([mean, colour_code(product_colour(x))], 1))
         variances.append(F.pad(log_variance.exp(), (0, COLOUR_DIM)))
-    return torch.cat(codes), torch.cat(variances)
-
-
-def fit(network: Autoencoder, packshots: Packshots) -> None:
-    """Fit the mixture of codes to every picture; the network is in eval mode."""
-    network.fit_latents(*encoded(network, packshots.pictures), packshots.labels)
-
-
-def take_mixture(network: Any, state: dict[str, Tensor]) -> None:
-    """Make room for a fitted mixture: it has as many components as its file says."""
-    for buffer in ("means", "component_of", "component_share"):
-        setattr(network, buffer, torch.empty_like(state[buffer]))
+    network.fit_latents(torch.cat(codes), torch.cat(variances), packshots.labels[every])
 
 
 def grow(network: Autoencoder, state: dict[str, Tensor]) -> None:

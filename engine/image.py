@@ -49,6 +49,7 @@ MOST_ASPECT = 100  # a longer strip than this is no photo, and networks that hal
 STRIP_PX = 2**20  # conversions go through strips of about this many pixels, so that no second full-size copy is made
 
 ANIMATED = (".gif", ".webp")  # suffixes of files that `animate` writes
+FRAME_MS, REST_MS = 120, 600  # how long one of its pictures stands, and the first and the last
 _OUTPUT_FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
 _MOST_SIDE_PX = {"JPEG": 65500, "WEBP": 16383}  # from libjpeg's jmorecfg.h and libwebp's encode.h
 _MOST_EXIF_BYTES = 65533  # a JPEG segment: 2^16 - 1 less the two bytes of its length
@@ -302,22 +303,25 @@ def grid(pictures: Sequence[Picture], columns: int, gap_px: int = 0, *, keep_alp
     return Picture(pixels, alpha, name="grid")
 
 
-def animate(pictures: Sequence[Picture], file: str | Path, frame_ms: int = 100, *, quality: int = 90, recipe: Mapping[str, Any] | None = None) -> Path:
-    """Write pictures of one size as an animated GIF or WebP, by the suffix, and return its path.
+def animate(
+    pictures: Sequence[Picture | str], file: str | Path, *, most_px: int | None = None, quality: int = 90, recipe: Mapping[str, Any] | None = None
+) -> Path:
+    """Write pictures of one size, or files of such, as an animated GIF or WebP, by the suffix, and return its path.
 
-    It goes through the pictures forth and back, without end, `frame_ms` milliseconds each (20 to 10000). A GIF has 256
-    colours a frame and no half transparent pixels. RequestError for another suffix and for pictures of several sizes.
+    It goes through the pictures forth and back, without end, and rests at both ends. most_px: the longer side that they
+    are made smaller to. A GIF has 256 colours a frame and no half transparent pixels. RequestError for another suffix
+    and for pictures of several sizes.
     """
     path = Path(file)
     suffix = path.suffix.lower()
     if suffix not in ANIMATED:
         raise RequestError(f"Animations are saved as {' or '.join(ANIMATED)}, not as {_shown(path)}.")
-    if not pictures or len({(picture.width, picture.height) for picture in pictures}) > 1:
+    forth = [_frame(picture, most_px) for picture in pictures]
+    if len({frame.size for frame in forth}) != 1:
         raise RequestError("An animation needs pictures of one size.")
-    if not 20 <= frame_ms <= 10_000:
-        raise RequestError("A picture of an animation stands for 20 to 10000 milliseconds.")
-    frames = [_eight_bit(picture, keep_alpha=True) for picture in (*pictures, *pictures[-2:0:-1])]
-    options: dict[str, Any] = {"save_all": True, "append_images": frames[1:], "duration": frame_ms, "loop": 0}
+    frames = [*forth, *forth[-2:0:-1]]
+    durations = [REST_MS if k in (0, len(forth) - 1) else FRAME_MS for k in range(len(frames))]
+    options: dict[str, Any] = {"save_all": True, "append_images": frames[1:], "duration": durations, "loop": 0}
     if suffix == ".webp":
         options |= {"quality": quality, "icc_profile": srgb_profile(), "exif": _with_comment(None, recipe) if recipe is not None else b""}
         _write(path, lambda stream: frames[0].save(stream, "WEBP", **options))
@@ -326,6 +330,18 @@ def animate(pictures: Sequence[Picture], file: str | Path, frame_ms: int = 100, 
         options["comment"] = json.dumps(dict(recipe), allow_nan=False).encode("ascii")
     _write(path, lambda stream: frames[0].save(stream, "GIF", disposal=2, optimize=False, **options))
     return path
+
+
+def _frame(source: Picture | str, most_px: int | None) -> Image.Image:
+    """8 bit RGB, or RGBA where something is transparent."""
+    if isinstance(source, Picture):
+        frame = _eight_bit(source, keep_alpha=True)
+    else:
+        with Image.open(source) as opened:
+            frame = opened.convert("RGBA" if opened.has_transparency_data else "RGB")
+    if most_px:
+        frame.thumbnail((most_px, most_px), Image.Resampling.LANCZOS)
+    return frame
 
 
 def squared(picture: Image.Image, box: tuple[int, int, int, int], size_px: int, margin: float = 0.06) -> Image.Image:

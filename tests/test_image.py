@@ -657,15 +657,23 @@ def test_an_animation_goes_forth_and_back_and_carries_its_recipe(tmp_path: Path,
     shades = (0.0, 0.4, 0.8)
     pictures = [Picture(torch.full((1, 3, 10, 12), shade)) for shade in shades]
     recipe = {"vitrine": 1, "verb": "generate", "note": "Größe"}
-    file = image.animate(pictures, tmp_path / f"walk{suffix}", frame_ms=150, recipe=recipe)
+    file = image.animate(pictures, tmp_path / f"walk{suffix}", recipe=recipe)
     shown = frames(file)
     assert [frame.size for frame in shown] == [(12, 10)] * 4
     assert [frame.getpixel((5, 5))[0] / 255 for frame in shown] == pytest.approx([0.0, 0.4, 0.8, 0.4], abs=0.02)
     with Image.open(file) as animation:
         assert animation.info["loop"] == 0
-        animation.load()
-        assert animation.info["duration"] == 150
+        rests = [animation.seek(k) or (animation.load() and animation.info["duration"]) for k in range(4)]
+    assert rests == [image.REST_MS, image.FRAME_MS, image.REST_MS, image.FRAME_MS]
     assert image.read_recipe(file) == recipe
+
+
+@pytest.mark.parametrize("suffix", [".gif", ".webp"])
+def test_files_are_animated_as_pictures_are_and_made_smaller_where_asked(tmp_path: Path, suffix: str) -> None:
+    pictures = [Picture(torch.full((1, 3, 20, 40), shade)) for shade in (0.0, 0.4, 0.8)]
+    files = [str(picture.save(tmp_path / f"{k}.png")) for k, picture in enumerate(pictures)]
+    assert image.animate(files, tmp_path / f"a{suffix}").read_bytes() == image.animate(pictures, tmp_path / f"b{suffix}").read_bytes()
+    assert {frame.size for frame in frames(image.animate(files, tmp_path / f"small{suffix}", most_px=16))} == {(16, 8)}
 
 
 @pytest.mark.parametrize("suffix", [".gif", ".webp"])
@@ -683,8 +691,6 @@ def test_what_cannot_be_animated_is_one_sentence(tmp_path: Path) -> None:
     for wrong in ([], [small, large]):
         with pytest.raises(RequestError, match="An animation needs pictures of one size"):
             image.animate(wrong, tmp_path / "walk.gif")
-    with pytest.raises(RequestError, match="stands for 20 to 10000 milliseconds"):
-        image.animate([small], tmp_path / "walk.gif", frame_ms=5)
 
 
 def test_a_grid_keeps_what_is_transparent_when_asked() -> None:

@@ -144,6 +144,18 @@ def test_pictures_of_a_generator_are_in_range_and_of_its_size():
     assert 0 <= pictures.min() <= pictures.max() <= 1
 
 
+def test_the_lattice_of_a_pixel_shuffle_is_taken_out_and_edges_stay():
+    x = 0.5 + 0.1 * (torch.arange(16)[:, None] + torch.arange(16) & 1).float().expand(1, 3, -1, -1)
+    torch.testing.assert_close(generator.without_checks(x)[..., 1:-1, 1:-1], torch.full((1, 3, 14, 14), 0.55))
+    edge = torch.rand(1, 3, 1, 16).expand(-1, -1, 16, -1)
+    for still in (edge, edge.transpose(2, 3)):
+        torch.testing.assert_close(generator.without_checks(still), still)
+    u, v = 2 * math.pi * 3 / 16, 2 * math.pi * 5 / 16
+    wave = torch.cos(u * torch.arange(48)[:, None]) * torch.cos(v * torch.arange(48))
+    share = 1 - (1 - math.cos(u)) * (1 - math.cos(v)) / 4
+    torch.testing.assert_close(generator.without_checks(wave.expand(1, 3, -1, -1))[..., 1:-1, 1:-1], share * wave.expand(1, 3, -1, -1)[..., 1:-1, 1:-1])
+
+
 def test_the_categories_of_a_generator_survive_its_file():
     assert generator.from_state_dict(small_generator(("mug", "t-shirt")).state_dict()).categories == ("mug", "t-shirt")
 

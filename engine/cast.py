@@ -10,7 +10,7 @@ from engine.choice import choose, knowing
 from engine.device import Device
 from engine.judge import Judge
 from engine.models.generative import able
-from engine.request import GenerateRequest, Progress, RequestError
+from engine.request import ANY_CATEGORY, GenerateRequest, Progress, RequestError
 from engine.weights import WeightsUnavailable
 
 if TYPE_CHECKING:
@@ -24,13 +24,15 @@ class Cast:
     """The networks of a request, and why some are not those that were wanted."""
 
     generator: Network
+    encoder: Network | None  # of a photo
     enlarger: Network | None
     judge: Judge | None
     fallbacks: tuple[str, ...]
 
     @property
     def networks(self) -> tuple[Network, ...]:
-        return tuple(network for network in (self.generator, self.enlarger) if network is not None)
+        taking_part = dict.fromkeys((self.generator, self.encoder, self.enlarger))
+        return tuple(network for network in taking_part if network is not None)
 
 
 def cast(request: GenerateRequest, weights: Weights, device: Device) -> Generator[Progress, None, Cast]:
@@ -41,7 +43,7 @@ def cast(request: GenerateRequest, weights: Weights, device: Device) -> Generato
     tasks = (task,) if request.scale == 1 else (task, enlarging)
     table = weights.table if request.sketch else knowing(request.category, request.network, weights.table)
     names = choose(tasks, request.network, table, on_gpu=device.is_cuda)
-    generator, fallbacks = yield from _generator(request, task, names[task], weights)
+    generator, encoder, fallbacks = yield from _generator(request, task, names[task], weights)
     enlarger = None
     if request.scale > 1:
         enlarger, why = yield from weights.load_first(names[enlarging])
@@ -50,21 +52,25 @@ def cast(request: GenerateRequest, weights: Weights, device: Device) -> Generato
     if consequence := _needs_judge(request, generator):
         judge, why = yield from _judge(request, weights, consequence)
         fallbacks += why
-    return Cast(generator, enlarger, judge, fallbacks)
+    return Cast(generator, encoder, enlarger, judge, fallbacks)
 
 
-def _generator(request: GenerateRequest, task: str, names: Sequence[str], weights: Weights) -> Generator[Progress, None, tuple[Network, tuple[str, ...]]]:
-    """The first network that can be had and can do what is asked; one that was asked by name must be able to."""
+def _generator(
+    request: GenerateRequest, task: str, names: Sequence[str], weights: Weights
+) -> Generator[Progress, None, tuple[Network, Network | None, tuple[str, ...]]]:
+    """The first network that can be had and can do what is asked, and what encodes a photo for it; one that was asked by name must be able to."""
     named = [name.strip() for name in request.network.split(",")]
     unavailable, lacking = [], []
     for name in names:
         try:
             network = yield from weights.load(name)
+            lack = _lack(request, network)
+            encoder = None if lack else (yield from _encoder(request, network, weights))
         except WeightsUnavailable as error:
             unavailable.append(error)
             continue
-        if not (lack := _lack(request, network)):
-            return network, tuple(f"{str(error).rstrip('.')}, so {name} was used instead." for error in unavailable)
+        if not lack:
+            return network, encoder, tuple(f"{str(error).rstrip('.')}, so {name} was used instead." for error in unavailable)
         if name in named:
             others = yield from _able_others(request, task, network, weights)
             raise RequestError(f"The network {name} {lack}{others}.")
@@ -74,12 +80,19 @@ def _generator(request: GenerateRequest, task: str, names: Sequence[str], weight
     raise RequestError(lacking[0] if lacking else f"There is no network for the task {task}.")
 
 
+def _encoder(request: GenerateRequest, network: Network, weights: Weights) -> Generator[Progress, None, Network | None]:
+    """What turns the request's photo into a code of `network`: itself, or another network that it draws the codes of."""
+    if not request.photo:
+        return None
+    return network if able(network.module, "photo") else (yield from weights.load(network.weight.encoder))
+
+
 def _lack(request: GenerateRequest, network: Network) -> str:
     """Why a network cannot do what is asked, as the end of a sentence; "" when it can."""
     known = network.module.categories
     if known and request.category not in known:
         return f"has not learned {request.category}; it knows {', '.join(known)}"
-    wanted = {"photo": bool(request.photo), "directions": any(request.directions)}
+    wanted = {"photo": bool(request.photo) and not network.weight.encoder, "directions": any(request.directions)}
     missing = [ability for ability, is_wanted in wanted.items() if is_wanted and not able(network.module, ability)]
     return f"cannot {_DOING[missing[0]]}" if missing else ""
 
@@ -115,4 +128,5 @@ def _judge(request: GenerateRequest, weights: Weights, consequence: str) -> Gene
     judge = Judge(network)
     if judge.knows(request.category):
         return judge, ()
-    return None, (f"{network.weight.name} does not know {request.category}, so {consequence}.",)
+    unknown = "A product of any category cannot be ranked" if request.category == ANY_CATEGORY else f"{network.weight.name} does not know {request.category}"
+    return None, (f"{unknown}, so {consequence}.",)

@@ -15,7 +15,7 @@ from engine.device import Device
 from engine.image import Picture
 from engine.models.generative import able
 from engine.recolour import to_colour
-from engine.request import Event, GenerateRequest, Notes, Progress, RequestError, Result
+from engine.request import ANY_CATEGORY, CATEGORIES, Event, GenerateRequest, Notes, Progress, RequestError, Result
 from engine.settings import Settings
 from engine.work import finished
 
@@ -33,8 +33,10 @@ def generate(request: GenerateRequest, weights: Weights, device: Device, setting
     """Draw `request.count` pictures; yields Progress, then a Result with one picture per product.
 
     Picture i depends on the seed and on i alone: asking for more only adds to the end. RequestError for a file that is
-    no picture, a sketch without lines, and a network that cannot do what is asked.
+    no picture, a sketch without lines, "any" of something else than a sketch, and a network that cannot do what is asked.
     """
+    if request.category == ANY_CATEGORY and not request.sketch:
+        raise RequestError(f"Only a sketch may be of any category; choose one of {', '.join(CATEGORIES)}.")
     for file in (request.photo, request.sketch):
         if file is not None:
             image.check(file, settings)
@@ -85,7 +87,7 @@ class _Work:
         assert self.request.sketch is not None
         size_px = self.cast.generator.module.size_px
         sketch = image.load(self.request.sketch, self.settings)
-        lines = edges.from_drawing(sketch.on_white(), size_px) if self.request.lines == "drawn" else edges.from_photo(self._framed(sketch))
+        lines = edges.from_drawing(sketch.on_white(), size_px) if self.request.lines == "drawn" else edges.from_photo(self._framed(sketch, size_px))
         if float((lines > 0.5).float().mean()) < _EMPTY:
             raise RequestError("There is next to nothing on the sketch; draw the outline of a product with dark lines on white.")
         return lines
@@ -93,16 +95,18 @@ class _Work:
     def _photo_code(self) -> Tensor:
         """The photo's code (1, D); a classifier that is sure of its category overrules the one that was asked."""
         assert self.request.photo is not None
-        framed = self._framed(image.load(self.request.photo, self.settings))
+        encoder = self.cast.encoder
+        assert encoder is not None
+        framed = self._framed(image.load(self.request.photo, self.settings), encoder.module.size_px)
         seen = self.cast.judge.category(framed) if self.cast.judge else None
         known = self.cast.generator.module.categories
         if seen not in (None, self.request.category) and (not known or seen in known):
             self.remarks.append(f"The photo was taken for another category than {self.request.category}: {seen}.")
             self.request = replace(self.request, category=seen)
-        return self.cast.generator.apply(self.cast.generator.module.encode, framed)
+        return encoder.apply(encoder.module.encode, framed)
 
-    def _framed(self, photo: Picture) -> Tensor:
-        framed, was_found = product.framed(photo, self.cast.generator.module.size_px)
+    def _framed(self, photo: Picture, size_px: int) -> Tensor:
+        framed, was_found = product.framed(photo, size_px)
         if not was_found:
             self.remarks.append("The product could not be told from its background, so the whole photo was used.")
         return framed

@@ -72,8 +72,9 @@ class Weight:
 
     builder: "module:function" that takes the state dict and returns the network, or "spandrel:ARCHITECTURE".
     ignored: tensors whose names begin so are not read (a classifier that no one asks). companion: the row of another
-    file that the network also needs; the builder is given the network in it as well. directions: what
-    changes along the directions of each category, as seen (engine/models/generative.py). half, bfloat16: the formats that
+    file that the network also needs; the builder is given the network in it as well. encoder: the row of a network whose
+    codes mean the same to this one, and that can encode photos. directions: what changes along the directions of each
+    category, as seen (engine/models/generative.py). half, bfloat16: the formats that
     the arithmetic stands on a GPU; float32 otherwise. sha256 is "" and size None where no one has told them.
     """
 
@@ -90,6 +91,7 @@ class Weight:
     sha256: str = ""
     ignored: tuple[str, ...] = ()
     companion: str = ""
+    encoder: str = ""
     directions: Mapping[str, tuple[str, ...]] = field(default_factory=dict, hash=False)
     tiling: Tiling = _PLAIN
     half: bool = False
@@ -205,6 +207,7 @@ _ROWS = (
         licence="Apache-2.0",
         credit=_OURS,
         builder="engine.models.generator:from_state_dict",
+        encoder="vae",
         directions=_DIRECTIONS,
     ),
     Weight(

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 import gradio as gr
 
-from engine.request import CATEGORIES, DIRECTION_MOST, GenerateRequest, RequestError, Result, categories_of
+from engine.request import ANY_CATEGORY, CATEGORIES, DIRECTION_MOST, GenerateRequest, RequestError, Result, categories_of
 from gradio_ui import parts
 from gradio_ui.compare import pair
 from gradio_ui.motion import motion
@@ -59,7 +59,8 @@ class _Controls:
         network = self.settings["network"]
         known = parts.offered(network, request.network)
         values = {name: getattr(request, name) for name in self.settings} | {"network": known}
-        values["category"] = gr.update(choices=_worded(categories_of(request.network)), value=request.category)
+        chosen: dict[str, Any] = {} if request.category == ANY_CATEGORY else {"value": request.category}
+        values["category"] = gr.update(choices=_worded(categories_of(request.network)), **chosen)
         plain = request.background in ("white", "transparent")
         along = [request.directions[k] if k < len(request.directions) else 0 for k in range(len(self.directions))]
         return [
@@ -85,7 +86,7 @@ def tab(run: parts.Run, models: Sequence[Mapping[str, Any]]) -> tuple[Refill, Pi
             with gr.Accordion(said("look"), open=False, elem_id="generate-look"):
                 as_it_comes, colour, background, background_colour = _look()
             with gr.Accordion(said("from_sketch"), open=False, elem_id="generate-sketching"):
-                lines, sheet, lined_photo, draw, drawings = _sketching()
+                lines, sheet, lined_photo, anything, draw, drawings = _sketching()
             with gr.Accordion(said("from_photo"), open=False, elem_id="generate-photographing"):
                 photo = parts.photo_input("photo", height=180, elem_id="generate-photo")
                 closeness = parts.slider(GenerateRequest, "distance", step=0.05, elem_id="generate-closeness")
@@ -141,7 +142,8 @@ def tab(run: parts.Run, models: Sequence[Mapping[str, Any]]) -> tuple[Refill, Pi
             file = parts.uploaded(data[lined_photo], "photo") if data[lines] == "photo" else drawing(data[sheet])
             if not file:
                 raise RequestError("Add the photo whose edges are to be taken.")
-            return GenerateRequest(**named | {"sketch": file, "lines": data[lines], "network": _open(named["network"])})
+            of_any = {"category": ANY_CATEGORY} if data[anything] else {}
+            return GenerateRequest(**named | of_any | {"sketch": file, "lines": data[lines], "network": _open(named["network"])})
 
         yield from shown(data, make, drawn=False)
 
@@ -171,7 +173,7 @@ def tab(run: parts.Run, models: Sequence[Mapping[str, Any]]) -> tuple[Refill, Pi
     told = [seed, panel.drawn, *moving.outputs]
     asked, chosen = controls.inputs, [*panel.inputs, settings["count"]]
     started = start(made, work, asked, told, [go.click])
-    started += start(made, sketched, [*asked, lines, sheet, lined_photo], told, [draw.click, *drawings])
+    started += start(made, sketched, [*asked, lines, sheet, lined_photo, anything], told, [draw.click, *drawings])
     started += start(made, from_photo, [*asked, photo, closeness], told, [vary.click])
     started += start(made, lambda data: from_photo(data, walk_to=1, count=FRAMES), [*asked, photo, closeness], told, [leave.click])
     started += start(made, compared, [*asked, second], [seed, *both.outputs], [compare.click])
@@ -180,11 +182,17 @@ def tab(run: parts.Run, models: Sequence[Mapping[str, Any]]) -> tuple[Refill, Pi
     started += start(made, lambda data: shown(data, lambda: panel.origin(data), drawn=True), chosen, told, [panel.back.click])
     stop_with(made, stop, started)
 
-    outputs = [*controls.filled_components, fresh, lines, *panel.refilled]
+    outputs = [*controls.filled_components, fresh, lines, anything, *panel.refilled]
 
     def fill(request: GenerateRequest) -> Sequence[Any]:
         updates = panel.filled(request)
-        return [*controls.filled(request), False, request.lines, *(updates.get(component, gr.skip()) for component in panel.refilled)]
+        return [
+            *controls.filled(request),
+            False,
+            request.lines,
+            request.category == ANY_CATEGORY,
+            *(updates.get(component, gr.skip()) for component in panel.refilled),
+        ]
 
     return Refill(made, fill, outputs, lacking).on_drop(), panel
 
@@ -219,17 +227,18 @@ def _look() -> tuple[gr.Checkbox, gr.ColorPicker, gr.Radio, gr.ColorPicker]:
     return as_it_comes, colour, background, background_colour
 
 
-def _sketching() -> tuple[gr.Radio, gr.ImageEditor, gr.Image, gr.Button, list[Any]]:
-    """A drawing, or a photo whose edges are taken for one."""
+def _sketching() -> tuple[gr.Radio, gr.ImageEditor, gr.Image, gr.Checkbox, gr.Button, list[Any]]:
+    """A drawing, or a photo whose edges are taken for one; of the chosen category or of none of them."""
     lines = parts.radio(GenerateRequest, "lines")
     with gr.Column() as drawn:
         sheet = pad()
         drawings = parts.examples(parts.example_drawings(), sheet, laid)
     photo = parts.photo_input("photo", height=180, elem_id="generate-lined-photo")
     photo.visible = False
+    anything = gr.Checkbox(False, label=said("any_category"), elem_id="generate-any")
     go = gr.Button(said("run_sketch"), elem_id="generate-sketch")
     lines.change(lambda chosen: (gr.update(visible=chosen == "drawn"), gr.update(visible=chosen == "photo")), lines, [drawn, photo], **_QUICK)
-    return lines, sheet, photo, go, drawings
+    return lines, sheet, photo, anything, go, drawings
 
 
 def _open(network: str) -> str:

@@ -48,6 +48,14 @@ class Photographer(Drawer):
         return pictures[:, :, SIDE // 2, SIDE // 2].clamp(0.01, 0.99).logit()
 
 
+class Printer(Drawer):
+    """Has no encoder of its own: it draws the codes of `vae`, its colours turned around."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.function = lambda latents, labels: squares(latents.flip(1), labels)
+
+
 class Tailor(Drawer):
     """Knows two directions: redder and bluer."""
 
@@ -85,7 +93,8 @@ def squares(latents: Tensor, labels: Tensor) -> Tensor:
 
 def _row(name: str, network: Any) -> Weight:
     names = {"shoe": ("redder", "bluer")} if isinstance(network, Tailor) else {}
-    return replace(row(name, "sketch" if name == "sketch" else "generate"), directions=names)
+    encoder = "vae" if isinstance(network, Printer) else ""
+    return replace(row(name, "sketch" if name == "sketch" else "generate"), directions=names, encoder=encoder)
 
 
 def drawers(*, sorter: bool = True, **networks: Any) -> Shelf:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from drawers import SIDE, Colourist, Drawer, Painter, Photographer, Sorter, Tailor, drawers, redness
+from drawers import SIDE, Colourist, Drawer, Painter, Photographer, Printer, Sorter, Tailor, drawers, redness
 from PIL import Image, ImageDraw
 from shelf import Shelf, finish, row
 from torch import Tensor
@@ -18,7 +18,7 @@ from engine.device import Device
 from engine.generate import generate
 from engine.judge import Judge
 from engine.models import dcgan, generator, sketch
-from engine.request import CATEGORIES, GenerateRequest, RequestError, Result
+from engine.request import CATEGORIES, GenerateRequest, RequestError, Result, from_recipe
 from engine.settings import Settings
 from engine.weights import Network
 
@@ -228,6 +228,19 @@ def test_a_photo_is_drawn_again_first_and_then_varied(tmp_path: Path) -> None:
     assert torch.allclose(pixels(run(weights, photo=photo, distance=0.0))[2], pixels(result)[0])
 
 
+def test_a_photo_is_encoded_by_one_network_and_drawn_by_another(tmp_path: Path) -> None:
+    photo = write_product(tmp_path / "box.png", "#cc4433")
+    weights = drawers(studio=Printer(), vae=Photographer())
+    result = run(weights, photo=photo)
+    assert result.notes.networks == ("studio", "vae")
+    assert torch.allclose(colours(result)[0], torch.tensor([0x33, 0x44, 0xCC]) / 255, atol=0.01)
+    assert run(weights, photo=photo, network="vae").notes.networks == ("vae",)
+    alone = run(drawers(studio=Printer(), other=Photographer(), vae=None), photo=photo)
+    assert alone.notes.networks == ("other",)
+    assert "vae could not be loaded" in alone.notes.fallbacks[0]
+    assert refusal(drawers(dcgan=Drawer(), studio=Printer(), vae=Photographer()), photo=photo, network="dcgan").endswith("; studio and vae can.")
+
+
 def test_a_walk_may_begin_at_a_photo(tmp_path: Path) -> None:
     weights = drawers(vae=Photographer())
     photo = write_product(tmp_path / "box.png", "#cc4433")
@@ -271,6 +284,15 @@ def test_a_sketch_becomes_products_in_several_colours(tmp_path: Path) -> None:
     assert result.notes.networks == ("sketch",)
     assert len({tuple(c.tolist()) for c in colours(result)}) == 3
     assert torch.allclose(pixels(result)[:, :, 0, 0], torch.ones(3, 3))
+
+
+def test_a_sketch_may_be_of_any_category_and_nothing_else(tmp_path: Path) -> None:
+    drawing, network = write_sketch(tmp_path / "sketch.png"), sketch.Sketch((*CATEGORIES, "any"), (4, 8), seen=3, size_px=32)
+    result = run(drawers(studio=Drawer(), sketch=network), sketch=drawing, category="any", order="best", count=2)
+    assert [picture.name for picture in result.pictures] == ["any-0-01", "any-0-02"]
+    assert result.notes.fallbacks == ("A product of any category cannot be ranked, so the pictures are in the order in which they were drawn.",)
+    assert from_recipe(result.recipe, sketch=drawing).category == "any"
+    assert refusal(drawers(studio=Drawer()), category="any").startswith("Only a sketch may be of any category; choose one of shoe, ")
 
 
 def test_the_edges_of_a_photo_may_be_the_sketch(tmp_path: Path) -> None:

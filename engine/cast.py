@@ -41,7 +41,7 @@ def cast(request: GenerateRequest, weights: Weights, device: Device) -> Generato
     task = "sketch" if request.sketch else "generate"
     enlarging = f"upscale-x{request.scale}"
     tasks = (task,) if request.scale == 1 else (task, enlarging)
-    table = weights.table if request.sketch else knowing(request.category, request.network, weights.table)
+    table = weights.table if request.sketch or request.category == ANY_CATEGORY else knowing(request.category, request.network, weights.table)
     names = choose(tasks, request.network, table, on_gpu=device.is_cuda)
     generator, encoder, fallbacks = yield from _generator(request, task, names[task], weights)
     enlarger = None
@@ -90,6 +90,8 @@ def _encoder(request: GenerateRequest, network: Network, weights: Weights) -> Ge
 def _lack(request: GenerateRequest, network: Network) -> str:
     """Why a network cannot do what is asked, as the end of a sentence; "" when it can."""
     known = network.module.categories
+    if known and request.category == ANY_CATEGORY and not request.sketch:
+        return f"draws by category; choose one of {', '.join(known)}"
     if known and request.category not in known:
         return f"has not learned {request.category}; it knows {', '.join(known)}"
     wanted = {"photo": bool(request.photo) and not network.weight.encoder, "directions": any(request.directions)}
@@ -113,6 +115,8 @@ def _able_others(request: GenerateRequest, task: str, network: Network, weights:
 
 def _needs_judge(request: GenerateRequest, generator: Network) -> str:
     """What happens without the classifier, when the request needs one; else ""."""
+    if request.category == ANY_CATEGORY and not request.sketch:
+        return ""
     if not generator.module.categories:
         return "the pictures may be of any category"
     if request.photo:

@@ -15,7 +15,7 @@ from engine.device import Device
 from engine.image import Picture
 from engine.models.generative import able
 from engine.recolour import to_colour
-from engine.request import ANY_CATEGORY, CATEGORIES, Event, GenerateRequest, Notes, Progress, RequestError, Result
+from engine.request import Event, GenerateRequest, Notes, Progress, RequestError, Result
 from engine.settings import Settings
 from engine.work import finished
 
@@ -33,10 +33,8 @@ def generate(request: GenerateRequest, weights: Weights, device: Device, setting
     """Draw `request.count` pictures; yields Progress, then a Result with one picture per product.
 
     Picture i depends on the seed and on i alone: asking for more only adds to the end. RequestError for a file that is
-    no picture, a sketch without lines, "any" of something else than a sketch, and a network that cannot do what is asked.
+    no picture, a sketch without lines, and a network that cannot do what is asked.
     """
-    if request.category == ANY_CATEGORY and not request.sketch:
-        raise RequestError(f"Only a sketch may be of any category; choose one of {', '.join(CATEGORIES)}.")
     for file in (request.photo, request.sketch):
         if file is not None:
             image.check(file, settings)

@@ -22,7 +22,7 @@ RECIPE_VERSION = 1
 SEED_MAX = 2**31 - 1
 CATEGORIES = ("shoe", "sandal", "heel", "handbag", "wallet", "watch", "sunglasses", "belt", "tie", "t-shirt")
 MORE_NETWORK = "var-d16"  # a network from the Hub that has learned other categories
-ANY_CATEGORY = "any"  # of a sketch, of which nothing is said
+ANY_CATEGORY = "any"  # of a sketch of which nothing is said, and of a network that was trained without categories
 MORE_CATEGORIES = tuple(name for name in PRODUCTS if name not in CATEGORIES)  # that only it has learned
 STYLES_MOST = 4
 STYLE_LEAST_PX = 64
@@ -265,9 +265,10 @@ class GenerateRequest(Request):
     Pictures are numbered from 1 as they are drawn; picture i depends on the seed and on i, not on count. like varies
     one of them, and walk_to leads from it to another in `count` frames. photo: a picture file, which a network with an
     encoder draws again (picture 1), varies, and walks from. sketch: a picture file, a drawing on white, or with lines
-    "photo" a photo whose edges are taken; its category may be "any". truncation: 0 gives the category's most typical product, 1 the full variety.
-    scale: 1 keeps the network's own size, 4 enlarges it with `upscale`. network: "auto" takes one that can do what is
-    asked, "embedded" stays offline, or names from the table of weights.
+    "photo" a photo whose edges are taken. category: "any" is for a sketch, and for a network without categories.
+    truncation: 0 gives the category's most typical product, 1 the full variety. scale: 1 keeps the network's own size,
+    4 enlarges it with `upscale`. network: "auto" takes one that can do what is asked, "embedded" stays offline, or
+    names from the table of weights.
     """
 
     verb: ClassVar[str] = "generate"
@@ -279,7 +280,7 @@ class GenerateRequest(Request):
         metadata={
             "options": CATEGORIES,
             "more": (ANY_CATEGORY, *MORE_CATEGORIES),
-            "about": f"what kind of product; any, of a sketch; {MORE_NETWORK} knows more",
+            "about": f"what kind of product; any, of a sketch or by a network without categories; {MORE_NETWORK} knows more",
         },
     )
     count: int = number(9, 1, PICTURES_MOST, "how many pictures")

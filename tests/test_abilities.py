@@ -286,13 +286,21 @@ def test_a_sketch_becomes_products_in_several_colours(tmp_path: Path) -> None:
     assert torch.allclose(pixels(result)[:, :, 0, 0], torch.ones(3, 3))
 
 
-def test_a_sketch_may_be_of_any_category_and_nothing_else(tmp_path: Path) -> None:
+def test_a_sketch_may_be_of_any_category(tmp_path: Path) -> None:
     drawing, network = write_sketch(tmp_path / "sketch.png"), sketch.Sketch((*CATEGORIES, "any"), (4, 8), seen=3, size_px=32)
     result = run(drawers(studio=Drawer(), sketch=network), sketch=drawing, category="any", order="best", count=2)
     assert [picture.name for picture in result.pictures] == ["any-0-01", "any-0-02"]
     assert result.notes.fallbacks == ("A product of any category cannot be ranked, so the pictures are in the order in which they were drawn.",)
     assert from_recipe(result.recipe, sketch=drawing).category == "any"
-    assert refusal(drawers(studio=Drawer()), category="any").startswith("Only a sketch may be of any category; choose one of shoe, ")
+    assert refusal(drawers(studio=Drawer()), category="any") == "The network studio draws by category; choose one of shoe, handbag."
+
+
+def test_a_network_without_categories_draws_what_comes_where_any_is_asked() -> None:
+    weights = drawers(studio=Drawer(), dcgan=Drawer(()))
+    result = run(weights, category="any", count=6)
+    assert (result.notes.networks, result.notes.remarks, result.notes.fallbacks) == (("dcgan",), (), ())
+    assert len({tuple(c.tolist()) for c in colours(result)}) == 6
+    assert 1 < sum(float(redness(p)) > 0 for p in pixels(result).split(1)) < 6
 
 
 def test_the_edges_of_a_photo_may_be_the_sketch(tmp_path: Path) -> None:

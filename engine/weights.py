@@ -32,6 +32,7 @@ from engine.device import is_out_of_memory
 from engine.onnx import initialisers
 from engine.request import Progress, RequestError
 from engine.settings import ROOT, Settings
+from engine.tables import enhance_markdown
 from engine.tiles import Tiling
 
 if TYPE_CHECKING:
@@ -977,6 +978,9 @@ def _is_default(row: Any, f: Any) -> bool:
     return f.default is not MISSING and getattr(row, f.name) == f.default
 
 
+METHODS = ("prior", "auto")  # in the index too, though there is no file of weights behind them
+
+
 def write_index(folder: Path = FOLDER, table: Sequence[Weight] = _ROWS) -> dict[str, dict[str, Any]]:
     """Write size and SHA-256 of the embedded files in `folder`; what was measured is kept while its file is the same."""
     old, new = read_index(folder), {}
@@ -989,7 +993,7 @@ def write_index(folder: Path = FOLDER, table: Sequence[Weight] = _ROWS) -> dict[
             entry = {}
         if entry:
             new[row.name] = entry
-    return _save_index(new, folder)
+    return _save_index(new | {name: old[name] for name in METHODS if name in old}, folder)
 
 
 def record(name: str, folder: Path = FOLDER, **facts: Mapping[str, Any]) -> None:
@@ -1012,6 +1016,7 @@ def _save_index(index: dict[str, dict[str, Any]], folder: Path) -> dict[str, dic
 
 _TABLE = ("<!-- table: written by python -m engine.weights table -->", "<!-- end of table -->")
 _METHODS = ("<!-- methods: written by python -m engine.weights table -->", "<!-- end of methods -->")
+_ENHANCE = ("<!-- enhance: written by python -m engine.weights table -->", "<!-- end of enhance -->")
 _GENERATION = ("<!-- generation: written by python -m engine.weights table -->", "<!-- end of generation -->")
 
 
@@ -1054,6 +1059,12 @@ def generation_markdown(index: Mapping[str, Mapping[str, Any]]) -> str:
     lines = ["| drawn by |" + "".join(f" {name} |" for name in names), "| --- |" + " --- |" * len(names)]
     lines += [f"| {what} |" + "".join(f" {scores[name]:g} |" if name in scores else " |" for name in names) for what, scores in rows.items()]
     return "\n".join(lines) + "\n"
+
+
+def hub_peers(table: Sequence[Weight]) -> dict[str, str]:
+    """Each embedded network -> the first network from the Hub that serves the same task."""
+    hub = {row.task: row.name for row in reversed(table) if not row.embedded}
+    return {row.name: hub[row.task] for row in table if row.embedded and row.task in hub}
 
 
 def methods_markdown(index: Mapping[str, Mapping[str, Any]]) -> str:
@@ -1106,6 +1117,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     write_table()
     _write_between(ROOT / "README.md", embedded_markdown(read_index()))
     _write_between(ROOT / "README.md", methods_markdown(read_index()), _METHODS)
+    _write_between(ROOT / "README.md", enhance_markdown(read_index(), hub_peers(_ROWS)), _ENHANCE)
     for page in (ROOT / "README.md", FOLDER / "README.md"):
         _write_between(page, generation_markdown(read_index()), _GENERATION)
     return 0

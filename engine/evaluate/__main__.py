@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import partial
 from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from engine.device import configure
-from engine.evaluate import cards
+from engine.evaluate import cards, enhance
 from engine.evaluate.faststyle import by_method
 from engine.evaluate.measures import Row, Sources, load
 from engine.request import RequestError
 from engine.settings import ROOT
-from engine.weights import TABLE, record
+from engine.weights import METHODS, TABLE, record
 
 configure()
+
+if TYPE_CHECKING:
+    from engine.weights import Network
 
 # name -> the module of this package that measures it
 MEASURES = {
@@ -27,21 +32,46 @@ MEASURES = {
     "upscale-x4": "upscale",
     "categories": "categories",
     "tone": "tone",
+    "deblur": "deblur",
+    "inpaint": "inpaint",
+    "matte": "matte",
     "sketch": "sketch",
 }
 GENERATORS = tuple(row.name for row in TABLE if row.embedded and row.task == "generate")
+# "enhance" is the Hub's networks of all steps of Enhance.
+KNOWN = (*(name for name in MEASURES if any(row.name == name for row in TABLE)), *METHODS, "enhance", *GENERATORS)
+
+
+def _measure(name: str, network: Network, sources: Sources) -> Iterator[Row]:
+    return import_module(f"engine.evaluate.{MEASURES[name]}").measure(network, sources)
 
 
 def _evaluate(name: str, sources: Sources, *, write: bool) -> None:
     network = load(name)
-    rows: list[Row] = list(import_module(f"engine.evaluate.{MEASURES[name]}").measure(network, sources))
+    rows = list(_measure(name, network, sources))
     print(f"{name}\n{cards.table(rows)}\n")
     if not write:
         return
     if name == "faststyle":
         record(name, methods=by_method(rows))
-    told = [r for r in rows if r.headline]
-    cards.write(network, cards.table(rows), {r.headline: r.ours for r in told}, {r.headline: f"{r.against} {r.baseline:.4g}" for r in told})
+    cards.write(network, cards.table(rows), *cards.headlines(rows))
+
+
+def _evaluate_method(name: str, sources: Sources, *, write: bool) -> None:
+    """A method without a file of weights, whose card lies in docs/."""
+    rows: list[Row] = list(import_module(f"engine.evaluate.{name}").measure(sources))
+    print(f"{name}\n{cards.table(rows)}\n")
+    if write:
+        cards.write_card(ROOT / "docs" / f"{name}.md", cards.table(rows))
+        cards.note(name, *cards.headlines(rows))
+
+
+def _evaluate_hub(sources: Sources, *, write: bool) -> None:
+    """The Hub's networks on what ours of the same step were measured on."""
+    for name, figures in enhance.from_the_hub({name: partial(_measure, name) for name in MEASURES}, sources):
+        print(f"{name}: {', '.join(f'{what} {figure:.4g}' for what, figure in figures.items())}")
+        if write:
+            record(name, measured={what: round(figure, 3) for what, figure in figures.items()})
 
 
 def _evaluate_generators(names: Sequence[str], sources: Sources, nearest: Path, *, write: bool) -> None:
@@ -67,7 +97,7 @@ def _evaluate_generators(names: Sequence[str], sources: Sources, nearest: Path, 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit status 0, or 2 with one sentence on stderr."""
     parser = argparse.ArgumentParser(prog="python -m engine.evaluate", description="Measure our networks on stated data, beside their baselines.")
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join((*MEASURES, *GENERATORS))}; all if none is given")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(KNOWN)}; all if none is given")
     parser.add_argument("--data", type=Path, required=True, help="folder of benchmarks.tar and of the training packs")
     parser.add_argument("--teacher", type=Path, help="safetensors that features was distilled from")
     parser.add_argument(
@@ -76,12 +106,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--no-write", action="store_true", help="print only; leave cards and index as they are")
     args = parser.parse_args(arguments)
     try:
-        if unknown := [name for name in args.names if name not in (*MEASURES, *GENERATORS)]:
-            raise RequestError(f"There is no measure of {unknown[0]}; there is {', '.join((*MEASURES, *GENERATORS))}.")
-        names = args.names or [*MEASURES, *GENERATORS]
+        if unknown := [name for name in args.names if name not in KNOWN]:
+            raise RequestError(f"There is no measure of {unknown[0]}; there is {', '.join(KNOWN)}.")
+        names = args.names or KNOWN
         sources = Sources(args.data, args.pictures / "cache", args.teacher)
         for name in (name for name in names if name in MEASURES):
             _evaluate(name, sources, write=not args.no_write)
+        for name in (name for name in names if name in METHODS):
+            _evaluate_method(name, sources, write=not args.no_write)
+        if "enhance" in names:
+            _evaluate_hub(sources, write=not args.no_write)
         if generators := [name for name in names if name in GENERATORS]:
             _evaluate_generators(generators, sources, args.pictures / "nearest", write=not args.no_write)
         return 0

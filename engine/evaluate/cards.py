@@ -39,4 +39,15 @@ def write(network: Network, text: str, measured: dict[str, float], beside: dict[
     if network.weight.task != "classify":
         samples.write(name, network, runner(network), ROOT / "weights" / "samples")
     write_card(ROOT / "weights" / f"{name}.md", text)
+    note(name, measured, beside)
+
+
+def headlines(rows: Sequence[Row]) -> tuple[dict[str, float], dict[str, str]]:
+    """What goes into the index: ours, and what stands beside it, by headline."""
+    told = [r for r in rows if r.headline]
+    return {r.headline: r.ours for r in told}, {r.headline: f"{r.against} {r.baseline:.4g}" for r in told}
+
+
+def note(name: str, measured: dict[str, float], beside: dict[str, str]) -> None:
+    """Into the index."""
     record(name, measured={k: round(v, 3) for k, v in measured.items()}, beside=beside)

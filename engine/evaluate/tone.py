@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from engine.evaluate.measures import Row, Sources, mean, psnr, timed
+from engine.evaluate.measures import Row, Sources, mean, psnr, time_beside, timed
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -58,4 +58,6 @@ def measure(network: Network, sources: Sources, count: int = 200) -> Iterator[Ro
         "white cast %",
     )
     large = torch.rand(1, 3, 3000, 4000)
+    one = torch.rand(1, 3, 1024, 1024)
+    yield time_beside("1 Mpx", lambda: ours(one), lambda: baselines.gamma(one), "gamma")
     yield Row("this machine", "12 Mpx (s)", timed(lambda: ours(large)), 1.0, "goal")

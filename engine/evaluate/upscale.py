@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from engine.evaluate.measures import Row, Sources, benchmark, luma, mean, psnr, runner, time_beside
+from engine.evaluate.measures import Row, Sources, benchmark, held_out_crops, luma, mean, psnr, runner, time_beside
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from engine.weights import Network
+
+OWN = "24 held-out photos"
 
 
 def measure(network: Network, sources: Sources) -> Iterator[Row]:
@@ -23,8 +25,9 @@ def measure(network: Network, sources: Sources) -> Iterator[Row]:
 
     scale = network.weight.tiling.scale
     run = runner(network)
-    for name in ("Set5", "Set14", "BSD68"):
-        whole = [x[..., : x.shape[-2] // scale * scale, : x.shape[-1] // scale * scale] for x in benchmark(sources.folder, name)]
+    sets = {name: benchmark(sources.folder, name) for name in ("Set5", "Set14", "BSD68")} | {OWN: held_out_crops(sources.photos(), 24, 256)}
+    for name, pictures in sets.items():
+        whole = [x[..., : x.shape[-2] // scale * scale, : x.shape[-1] // scale * scale] for x in pictures]
         small = [shrink(x, scale) for x in whole]
         ours = [luma(run(s)) for s in small]
         bicubic = [luma(F.interpolate(s, scale_factor=scale, mode="bicubic", align_corners=False).clamp(0, 1)) for s in small]
@@ -39,7 +42,14 @@ def measure(network: Network, sources: Sources) -> Iterator[Row]:
         def similarity(y: Tensor, x: Tensor) -> float:
             return float(ssim(y, x, data_range=1.0))  # type: ignore[arg-type]
 
-        yield Row(name, f"x{scale}, luma PSNR (dB)", on_average(decibels, ours), on_average(decibels, bicubic), "bicubic", f"{name} dB")
+        yield Row(
+            name,
+            f"x{scale}, luma PSNR (dB)",
+            on_average(decibels, ours),
+            on_average(decibels, bicubic),
+            "bicubic",
+            "own photos dB" if name == OWN else f"{name} dB",
+        )
         yield Row(name, f"x{scale}, luma SSIM", on_average(similarity, ours), on_average(similarity, bicubic), "bicubic")
     x = torch.rand(1, 3, 512, 512)
     mpx = x[0, 0].numel() * scale * scale / 1e6

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from engine.device import configure
 from engine.request import CATEGORIES, RequestError
 from engine.settings import ROOT
+from engine.weights import TABLE
 
 if TYPE_CHECKING:
     from engine.train.loop import Recipe
@@ -259,7 +260,7 @@ def _ratio(text: str) -> float:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit status 0, or 2 with one sentence on stderr; 130 after Ctrl-C, with a checkpoint saved."""
     parser = argparse.ArgumentParser(
-        prog="python -m engine.train", description="Train a network of Vitrine, or make its presets, examples and sheets of styles."
+        prog="python -m engine.train", description="Train a network of Vitrine, or make its presets, examples and sheets of styles and of Enhance."
     )
     parser.add_argument("name", choices=[*PRESETS, "search", "presets", "examples", "sheets"])
     parser.add_argument("--preset", help="a row of the recipe's table; the first if not given")
@@ -350,8 +351,9 @@ def _make(args: argparse.Namespace) -> int:
         examples.make()
     elif args.name == "sheets":
         from engine.evaluate.measures import load
-        from engine.train import samples
+        from engine.train import samples, sheets
 
+        sheets.write_enhance_sheet([load(row.name) for row in TABLE if row.embedded and row.name in sheets.ROWS])
         samples.write_style_sheets(load("faststyle"), load("features"))
     else:
         from engine.train import presets

@@ -100,10 +100,19 @@ def motion_kernel(length: float, rng: np.random.Generator) -> Tensor:
     """Camera motion: a path of `length` pixels, straight or bent, in a random direction, not always at an even pace."""
     t = np.linspace(-0.5, 0.5, 129)
     angle, bend = rng.uniform(0, np.pi), rng.normal(0, 0.8)
-    heading = angle + bend * t
-    path = np.stack([np.cumsum(np.sin(heading)), np.cumsum(np.cos(heading))], 1) * length / len(t)
-    path -= path.mean(0)
     pace = 1 + rng.uniform(0, 0.9) * np.sin(2 * np.pi * (rng.uniform(0.3, 1) * t + rng.uniform()))
+    return _along(angle + bend * t, length, pace)
+
+
+def straight_kernel(length: float, angle: float) -> Tensor:
+    """Camera motion along a straight line at an even pace; angle in radians from the horizontal."""
+    return _along(np.full(129, angle), length, np.ones(129))
+
+
+def _along(heading: np.ndarray, length: float, pace: np.ndarray) -> Tensor:
+    """The kernel of a path of `length` pixels that goes where `heading` says, staying where `pace` is high; (BLUR_PX, BLUR_PX), sum 1."""
+    path = np.stack([np.cumsum(np.sin(heading)), np.cumsum(np.cos(heading))], 1) * length / len(heading)
+    path -= path.mean(0)
     middle = BLUR_PX // 2
     place = np.clip(path + middle, 0, BLUR_PX - 1.001)
     low = place.astype(int)
@@ -138,11 +147,15 @@ def blurred(x: Tensor, kernels: Tensor) -> Tensor:
 
 
 def random_blur(x: Tensor, rng: np.random.Generator) -> Tensor:
-    """What `deblur` learns from: a random kernel, noise of sigma up to 5, and one in four as a phone's JPEG. Smaller by 24 px."""
-    out = blurred(x, torch.stack([random_kernel(rng) for _ in x]))
+    """What `deblur` learns from: a random kernel, and what a camera does after it. Smaller by 24 px."""
+    return as_saved(blurred(x, torch.stack([random_kernel(rng) for _ in x])), rng)
+
+
+def as_saved(x: Tensor, rng: np.random.Generator) -> Tensor:
+    """Noise of sigma up to 5, and one in four as a phone's JPEG."""
     sigma = torch.from_numpy(rng.uniform(0, 5, (len(x), 1, 1, 1)).astype(np.float32))
-    out = gaussian_noise(out, sigma, rng).clamp(0, 1)
-    return torch.stack([_random_quality(picture, rng, 75, 97) if rng.uniform() < 0.25 else picture for picture in out])
+    noisy = gaussian_noise(x, sigma, rng).clamp(0, 1)
+    return torch.stack([_random_quality(picture, rng, 75, 97) if rng.uniform() < 0.25 else picture for picture in noisy])
 
 
 def _distances() -> Tensor:

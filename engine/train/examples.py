@@ -154,13 +154,13 @@ def mug() -> Scene:
 # --- a bottle of perfume ---
 
 
-def _font(size: int, bold: bool = False) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+def typeface(size: int, bold: bool = False) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     return ImageFont.load_default(size)
 
 
 def _spaced(draw: ImageDraw.ImageDraw, middle: float, y: float, text: str, size: int, ink: str, gap: float) -> None:
     """Text with letters set apart, centred on `middle`."""
-    font = _font(size)
+    font = typeface(size)
     widths = [draw.textlength(letter, font=font) for letter in text]
     x = middle - (sum(widths) + gap * (len(text) - 1)) / 2
     for letter, width in zip(text, widths, strict=True):

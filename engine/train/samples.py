@@ -19,7 +19,7 @@ from engine.models.style_loss import Style
 from engine.models.tone import adjusted
 from engine.request import CATEGORIES, GenerateRequest
 from engine.settings import ROOT, Settings
-from engine.train import degrade
+from engine.train import degrade, sheets
 from engine.train.compare import painted
 from engine.train.drawings import DRAWINGS, drawing
 from engine.train.generation import draw
@@ -41,6 +41,8 @@ def write(name: str, network: Network, run: Callable[[Tensor], Tensor], folder: 
         sheet = contact_sheet(sketch_samples(network), columns=8)
     elif name == "faststyle":
         sheet = style_sheet(lambda photo, style: painted(network, photo, style))
+    elif name in ("deblur", "inpaint", "matte"):
+        sheet = contact_sheet(torch.cat(list(sheets.card_row(name, network))), columns=4)
     else:
         rows = {"features": _features_row, "restore": _restore_row, "tone": _tone_row}.get(name, _upscale_row)
         crops = [_crop(file, 256) for file in sorted(EXAMPLES.glob("*.jpg")) if not file.name.startswith("snapshot")][:3]

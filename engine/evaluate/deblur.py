@@ -1,0 +1,96 @@
+"""`deblur`: held-out photos out of focus or shaken, beside filters that are told more than a photo tells."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+from engine.evaluate.measures import Row, Sources, held_out_crops, mean, psnr, runner, time_beside
+
+if TYPE_CHECKING:
+    import numpy as np
+    from torch import Tensor
+
+    from engine.weights import Network
+
+PICTURES = 24
+SIDE_PX = 192
+BORDER_PX = 12  # not measured: filters err where they do not see
+NOISES = (0.001, 0.004, 0.016)  # of Wiener's filter; the best for a whole set is taken
+ITERATIONS = 20  # of Richardson and Lucy's at most; the best number for a whole set is taken
+GOAL_DB = 3.5
+
+
+def measure(network: Network, sources: Sources) -> Iterator[Row]:
+    """PSNR on blur as in training, and on each kind of it.
+
+    "Best kernel" filters try every kernel of `deconvolution.family` and keep what comes nearest to the sharp photo; "true
+    kernel" ones are given the one that blurred it. Neither can be had outside a test.
+    """
+    import torch
+
+    from engine.models import sharpen
+    from engine.train import degrade
+
+    run = runner(network)
+    photos = held_out_crops(sources.photos(), PICTURES, SIDE_PX + degrade.BLUR_PX - 1)
+    kinds: dict[str, Callable[[np.random.Generator], Tensor]] = {
+        "blurred as in training": degrade.random_kernel,
+        "out of focus, radius 1 to 4 px": lambda rng: degrade.disk_kernel(rng.uniform(1, 4)),
+        "shaken by 4 to 21 px": lambda rng: degrade.motion_kernel(rng.uniform(4, 21), rng),
+    }
+    for kind, draw in kinds.items():
+        pairs = list(_blurred(photos, draw))
+        ours, before, masked = (mean(psnr(method(x), sharp, BORDER_PX) for x, sharp, _ in pairs) for method in (run, lambda x: x, sharpen.unsharp))
+        is_first = draw is degrade.random_kernel
+        said = f"{len(pairs)} held-out photos, {kind}"
+        yield Row(said, "PSNR (dB)", ours, before, "the blurred photo", "blurred photos dB" if is_first else "")
+        if is_first:
+            yield Row(said, "PSNR gained over the blurred photo (dB)", ours - before, GOAL_DB, "goal", "gain dB")
+        yield Row(said, "PSNR (dB)", ours, masked, "unsharp masking, as without a network")
+        for name, value in _filters(pairs).items():
+            yield Row(said, "PSNR (dB)", ours, value, name)
+    x = torch.rand(1, 3, 1024, 1024)
+    yield time_beside("1 Mpx", lambda: run(x), lambda: sharpen.unsharp(x), "unsharp masking")
+
+
+def _blurred(photos: list[Tensor], draw: Callable[[np.random.Generator], Tensor]) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    """(blurred, sharp, kernel) of each photo, with noise and JPEG as in training; the kernel as a convolution has it."""
+    import numpy as np
+
+    from engine.train import degrade
+
+    rng = np.random.default_rng(0)
+    edge = (degrade.BLUR_PX - 1) // 2
+    for photo in photos:
+        kernel = draw(rng)
+        yield degrade.as_saved(degrade.blurred(photo, kernel[None]), rng), photo[:, :, edge:-edge, edge:-edge], kernel.flip(0, 1)
+
+
+def _filters(pairs: list[tuple[Tensor, Tensor, Tensor]]) -> dict[str, float]:
+    """Mean PSNR of each filter, by its name."""
+    import torch
+
+    from engine.train import deconvolution
+
+    known = deconvolution.family()
+    scores: dict[str, list[Tensor]] = {}
+
+    def score(name: str, values: list[Tensor]) -> None:
+        scores.setdefault(name, []).append(torch.stack(values))
+
+    for x, sharp, true in pairs:
+        tried = torch.stack([_each(deconvolution.wiener(x, known, noise), sharp) for noise in NOISES])  # (noises, kernels)
+        best = known[int(tried.amax(0).argmax())]
+        score("Wiener, best kernel of 45", [row.amax() for row in tried])
+        score("Wiener, true kernel", [_each(deconvolution.wiener(x, true[None], noise), sharp)[0] for noise in NOISES])
+        for name, kernel in (("Richardson-Lucy, best kernel of 45", best), ("Richardson-Lucy, true kernel", true)):
+            score(name, [_each(guess, sharp)[0] for guess in deconvolution.richardson_lucy(x, kernel, ITERATIONS)])
+    return {name: float(torch.stack(rows).mean(0).max()) for name, rows in scores.items()}
+
+
+def _each(found: Tensor, sharp: Tensor) -> Tensor:
+    """PSNR of each of (N, 3, H, W) in dB, (N,)."""
+    inside = slice(BORDER_PX, -BORDER_PX)
+    error = (found - sharp)[..., inside, inside].square().mean((1, 2, 3))
+    return -10 * error.clamp_min(1e-10).log10()

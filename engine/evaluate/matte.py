@@ -1,0 +1,70 @@
+"""`matte`: held-out products on held-out grounds, cut out again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+from engine.evaluate.measures import Row, Sources, time_beside
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from engine.weights import Network
+
+COMPOSITES = 96
+
+
+def measure(network: Network, sources: Sources) -> Iterator[Row]:
+    """Intersection over union of the masks, and mean absolute error of the mattes, at the size that the network looks at
+    and at the one it was trained at."""
+    import numpy as np
+    import torch
+
+    from engine.product import learned
+    from engine.models.matte import WORK_PX
+    from engine.models.segment import product_mask
+    from engine.train.matte import composites, read_cut_outs
+
+    cut_outs = read_cut_outs([sources.folder / "packshots.tar"], sources.cache, held_out=True)
+    photos = sources.photos()
+    for size_px in (WORK_PX, 160):
+        _, grounds = photos.split(size_px)
+        pictures, truth = composites(cut_outs, photos, grounds, COMPOSITES, size_px, np.random.default_rng(0))
+
+        def every(find: Callable[[Tensor], Tensor], pictures: Tensor = pictures) -> Tensor:
+            return torch.cat([find(x) for x in pictures.split(1)])
+
+        middle = truth.mean(0, keepdim=True).expand_as(truth)
+        found = {
+            "mask by the background's colour": every(lambda x: product_mask(x).mask),
+            "where products are on average": (middle > _best_level(middle, truth)).float(),
+        }
+        ours = every(lambda x: learned(x, network))
+        said = f"{COMPOSITES} held-out composites of {size_px} px"
+        for name, other in found.items():
+            headline = size_px == WORK_PX and name.startswith("mask")
+            yield Row(said, "mean IoU", _iou(ours, truth), _iou(other, truth), name, "IoU" if headline else "")
+            error, other_error = (100 * float((t - truth).abs().mean()) for t in (ours, other))
+            yield Row(said, "mean absolute error of the matte (%)", error, other_error, name, "error %" if headline else "")
+        yield Row(said, "mean IoU", _iou(ours, truth), 0.9, "goal")
+        shares = torch.stack([_overlaps(ours, truth) > level for level in (0.9, 0.5)]).float().mean(1)
+        yield Row(said, "cut out with an IoU over 0.9 (%)", 100 * float(shares[0]), 100.0, "all")
+        yield Row(said, "lost, with an IoU under 0.5 (%)", 100 * float(1 - shares[1]), 0.0, "none")
+    x = torch.rand(1, 3, 1024, 1024)
+    yield time_beside("1 Mpx", lambda: learned(x, network), lambda: product_mask(x), "mask by the background's colour")
+
+
+def _best_level(matte: Tensor, truth: Tensor) -> float:
+    """The threshold at which a matte overlaps the truth best: the baseline gets the better of all of these."""
+    return max((0.1, 0.2, 0.3, 0.4, 0.5), key=lambda level: _iou((matte > level).float(), truth))
+
+
+def _overlaps(found: Tensor, truth: Tensor) -> Tensor:
+    """IoU of each of the masks that mattes (N, 1, H, W) make at one half, (N,)."""
+    a, b = found > 0.5, truth > 0.5
+    return (a & b).sum((1, 2, 3)) / (a | b).sum((1, 2, 3)).clamp_min(1)
+
+
+def _iou(found: Tensor, truth: Tensor) -> float:
+    return float(_overlaps(found, truth).mean())

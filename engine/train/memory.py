@@ -1,45 +1,72 @@
-"""`python -m engine.train.memory`: how much memory a request takes above the model, in a process of its own.
+"""`python -m engine.train.memory [style|restore|upscale-x2]`: how much memory a large photo takes above the model, in a process of its own.
 
-Prints the gigabytes by which painting a 4K photo by `faststyle` raises the peak of the process over what it had after
-painting a small one.
+Prints the gigabytes by which a request for a photo of 4K (style) or 8K raises the peak of the process over what it had
+after a small one, how often it was heard of, and the longest silence in between.
 """
 
 from __future__ import annotations
 
+import itertools
 import resource
 import subprocess
 import sys
 import tempfile
+import time
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from engine.settings import ROOT
 
-WIDTH, HEIGHT, SMALL_PX = 3840, 2160, 256
+if TYPE_CHECKING:
+    from engine.request import Requests
+
+SMALL_PX = 256
+SIZES = {"style": (3840, 2160), "restore": (7680, 4320), "upscale-x2": (7680, 4320)}
 
 
-def peak_gb() -> float:
+@dataclass(frozen=True)
+class Need:
+    """gb: above the model, in 10^9 bytes. reports: how often it was heard of; silence_s: the longest time without."""
+
+    gb: float
+    reports: int
+    silence_s: float
+
+    def __str__(self) -> str:
+        return f"{self.gb:.2f} GB, heard of {self.reports} times, at most {self.silence_s:.1f} s apart"
+
+
+def peak_gb(what: str = "style") -> float:
     """What the command of this module says, run in a fresh process; CalledProcessError when it fails."""
-    command = [sys.executable, "-m", "engine.train.memory"]
-    return float(subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout)
+    command = [sys.executable, "-m", "engine.train.memory", what]
+    said = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout
+    return float(said.split()[0])
 
 
-def measured_gb(width: int = WIDTH, height: int = HEIGHT) -> float:
+def measured(what: str, width: int, height: int) -> Need:
     """In this process, which must not have needed more before."""
     from PIL import Image
 
     from engine import Studio
-    from engine.request import StyleRequest
 
     studio = Studio()
-    peaks = []
+    peaks, times = [], [0.0]
     with tempfile.TemporaryDirectory() as folder, Image.open(ROOT / "gradio_ui" / "examples" / "sneaker.jpg") as example:
         for size in ((SMALL_PX, SMALL_PX), (width, height)):
             photo = Path(folder) / "photo.jpg"
             example.convert("RGB").resize(size).save(photo)
-            for _ in studio.run(StyleRequest(str(photo), size_px=max(size))):
-                pass
+            times = [time.monotonic()]
+            for _ in studio.run(request(what, str(photo), max(size))):
+                times.append(time.monotonic())
             peaks.append(peak_so_far_gb())
-    return peaks[1] - peaks[0]
+    return Need(peaks[1] - peaks[0], len(times) - 1, max(b - a for a, b in itertools.pairwise(times)))
+
+
+def request(what: str, photo: str, size_px: int) -> Requests:
+    from engine.request import EnhanceRequest, StyleRequest
+
+    return StyleRequest(photo, size_px=size_px) if what == "style" else EnhanceRequest(photo, steps=(what,), network="embedded")
 
 
 def peak_so_far_gb() -> float:
@@ -55,4 +82,5 @@ if __name__ == "__main__":
     from engine.device import configure
 
     configure()
-    print(f"{measured_gb():.2f}")
+    asked = sys.argv[1] if len(sys.argv) > 1 else "style"
+    print(measured(asked, *SIZES[asked]))

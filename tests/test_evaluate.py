@@ -105,6 +105,8 @@ def test_the_kernel_is_told_as_a_convolution_has_it() -> None:
 @pytest.mark.usefixtures("untimed")
 def test_a_network_that_does_nothing_gains_nothing(sources: Sources, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(deblur, "PICTURES", 2)
+    monkeypatch.setattr(deblur, "SIDE_PX", 64)
+    monkeypatch.setattr(deblur, "ITERATIONS", 2)
     monkeypatch.setattr(deconvolution, "family", lambda: degrade.disk_kernel(2.0)[None])
     rows = list(deblur.measure(network("deblur", Plain(lambda x: x)), sources))
     blurred = [r for r in rows if r.against == "the blurred photo"]

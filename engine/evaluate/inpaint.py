@@ -12,7 +12,7 @@ from engine.preview import Preview
 from engine.request import EnhanceRequest
 from engine.settings import Settings
 from engine.steps import How
-from engine.tone import finished
+from engine.work import finished
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -21,9 +21,9 @@ def measure(network: Network, sources: Sources) -> Iterator[Row]:
     import numpy as np
     import torch
 
-    from engine.product import learned
     from engine.models.matte import WORK_PX
     from engine.models.segment import product_mask
+    from engine.product import learned
     from engine.train.matte import composites, read_cut_outs
 
     cut_outs = read_cut_outs([sources.folder / "packshots.tar"], sources.cache, held_out=True)

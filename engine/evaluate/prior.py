@@ -30,9 +30,9 @@ def measure(sources: Sources) -> Iterator[Row]:
     import torch.nn.functional as F
 
     from engine.models import fill, prior
-    from engine.tone import finished
     from engine.train.degrade import gaussian_noise
     from engine.train.upscale import shrink
+    from engine.work import finished
 
     pictures = [_middle(x) for x in benchmark(sources.folder, "Set5")]
     rng = np.random.default_rng(0)

@@ -13,13 +13,13 @@ import torch.nn.functional as F
 from PIL import Image, ImageDraw
 from torch import Tensor
 
-from engine.product import learned
 from engine.evaluate.filters import gaussian_filter
 from engine.evaluate.inpaint import filled
 from engine.evaluate.measures import runner
 from engine.models import segment, sharpen
 from engine.models.cutout import decontaminated
 from engine.models.tone import adjusted
+from engine.product import learned
 from engine.settings import ROOT
 from engine.train import baselines, degrade
 from engine.train.examples import typeface

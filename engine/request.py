@@ -338,8 +338,9 @@ class GenerateRequest(Request):
 class RecolourRequest(Request):
     """The product in other colours, as many pictures as colours.
 
-    photo: a picture file. colours: 1 to 12 as #rrggbb. source: the product's colour to be replaced, as #rrggbb; its main
-    colour where none is given. mask: a picture file, white where the product is; found where none is given.
+    photo: a picture file. colours: 1 to 12 as #rrggbb. source: the product's colour to be replaced, as #rrggbb, or several
+    separated by commas; its main colour where none is given. mask: a picture file, white where the product is; found
+    where none is given.
     """
 
     verb: ClassVar[str] = "recolour"
@@ -348,7 +349,7 @@ class RecolourRequest(Request):
 
     photo: str = text("a picture file")
     colours: tuple[str, ...] = text("1 to 12 colours as #rrggbb", default=("#1f3a5f", "#8c1c13", "#2f5d50", "#e0a526"))
-    source: str = text("the product's colour to be replaced, as #rrggbb; its main colour where none is given", default="")
+    source: str = text("the product's colour to be replaced, as #rrggbb, or several separated by commas; its main colour where none is given", default="")
     strength: float = number(1.0, 0.0, 1.0, "0 gives the photo, 1 the full effect")
     size_px: int = number(0, 0, 8192, "longer side of the result, in pixels; 0 keeps the photo's own")
     mask: str | None = text("a picture file, white where the product is", default=None)
@@ -359,10 +360,17 @@ class RecolourRequest(Request):
         object.__setattr__(self, "colours", _names("Colours", self.colours))
         if not 1 <= len(self.colours) <= COLOURS_MOST:
             raise RequestError(f"Give 1 to {COLOURS_MOST} colours, not {len(self.colours)}.")
-        for colour in (*self.colours, *((self.source,) if self.source else ())):
+        if not isinstance(self.source, str):
+            raise RequestError(f"The colour to be replaced must be a text, not {_shown(self.source)}.")
+        for colour in (*self.colours, *self.sources):
             _need_colour(colour)
         if self.mask is not None and not isinstance(self.mask, str):
             raise RequestError("The mask must be a picture file.")
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The colours to be replaced; none for the product's main colour."""
+        return tuple(colour.strip() for colour in self.source.split(",")) if self.source else ()
 
 
 Requests: TypeAlias = StyleRequest | EnhanceRequest | GenerateRequest | RecolourRequest

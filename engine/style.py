@@ -380,6 +380,8 @@ class _Kept:
             soft = segment.feathered(self.product, round(request.feather_px))
             self.share = soft if request.apply_to == "product" else 1 - soft
         self.protected = product.given(request.protect, photo, settings, "protected area") if request.protect else None
+        if (self.share is not None and not self.share.any()) or (self.protected is not None and bool((self.protected > 0.5).all())):
+            remarks.append(f"Nothing was repainted: the {'protected area' if request.protect else 'mask'} leaves nothing to be repainted.")
 
     def _product(self, finder: Network | None, settings: Settings, remarks: list[str]) -> Tensor | None:
         if self.request.mask:

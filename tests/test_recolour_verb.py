@@ -34,7 +34,7 @@ def run(photo: str, **request: Any) -> Result:
 def test_there_is_a_picture_for_each_colour_and_the_red_is_found(photo: str) -> None:
     result = run(photo, colours=("#2040c0", "#208040"))
     assert len(result.pictures) == 2
-    assert result.notes.remarks == ("The colour #be282d was replaced.",)
+    assert result.notes.remarks == ("The colour #be282d was replaced; the product also has #fafafa.",)
     for picture, channel in zip(result.pictures, (2, 1), strict=True):
         assert int(picture.pixels[0, :, 40:50, 60:100].mean((1, 2)).argmax()) == channel
 
@@ -63,7 +63,21 @@ def test_a_colourful_part_is_the_product_s_colour_unless_it_is_small(tmp_path: P
     pixels[30:100, 40:120] = 140
     pixels[60 : 60 + rows, 40:120] = (190, 40, 45)
     Image.fromarray(pixels).save(tmp_path / "p.png")
-    assert run(str(tmp_path / "p.png"), colours=("#2040c0",)).notes.remarks == (f"The colour {replaced} was replaced.",)
+    assert run(str(tmp_path / "p.png"), colours=("#2040c0",)).notes.remarks[0].startswith(f"The colour {replaced} was replaced; ")
+
+
+def test_several_colours_become_one_each_with_its_own_shading(photo: str) -> None:
+    both = run(photo, colours=("#2040c0",), source="#be282d, #fafafa")
+    assert both.notes.remarks == ("The colours #be282d and #fafafa were replaced.",)
+    block, stripe = (both.pictures[0].pixels[0, :, y, 80] for y in (45, 65))
+    assert torch.allclose(block, torch.tensor([0x20, 0x40, 0xC0]) / 255, atol=0.03)
+    assert torch.allclose(stripe, block, atol=0.1)
+    assert torch.equal(run(photo, colours=("#2040c0",), source="#be282d").pictures[0].pixels, run(photo, colours=("#2040c0",)).pictures[0].pixels)
+
+
+def test_a_colour_that_is_not_there_is_not_said_to_be_replaced(photo: str) -> None:
+    result = run(photo, colours=("#2040c0",), source="#00ff00")
+    assert result.notes.remarks == ("There is nothing of #00ff00 to be replaced; the product's colours are #be282d, #fafafa.",)
 
 
 def test_a_white_product_on_nothing_is_what_is_opaque(tmp_path: Path) -> None:
@@ -104,6 +118,8 @@ def test_more_pixels_than_a_result_may_have_are_one_sentence(photo: str) -> None
         ({"colours": ("#000000",) * 13}, "Give 1 to 12 colours, not 13."),
         ({"colours": ("red",)}, "A colour is written as #rrggbb, not as 'red'."),
         ({"source": "#12"}, "A colour is written as #rrggbb, not as '#12'."),
+        ({"source": "#112233,"}, "A colour is written as #rrggbb, not as ''."),
+        ({"source": 3}, "The colour to be replaced must be a text, not 3."),
         ({"colours": "#000000"}, "Colours must be a list of names, not '#000000'."),
         ({"strength": float("nan")}, "Strength must be a number from 0.0 to 1.0, not nan."),
     ],

@@ -379,6 +379,7 @@ def test_an_empty_and_a_full_mask_are_taken_at_their_word(tmp_path: Path, artwor
         result = quick(photo, artwork, apply_to="product", mask=str(tmp_path / "mask.png"))
         assert result.before is not None
         assert torch.equal(result.pictures[0].pixels, result.before.pixels) is same
+        assert ("Nothing was repainted: the mask leaves nothing to be repainted." in result.notes.remarks) is same
 
 
 def test_a_mask_of_another_shape_is_one_sentence(tmp_path: Path, artwork: str) -> None:

@@ -100,19 +100,23 @@ def _joined(points: Tensor, members: Tensor, count: int) -> Tensor:
 def recolour(pixels: Tensor, mask: Tensor, source: Tensor, target: Tensor) -> Tensor:
     """Pixels (1, 3, H, W) in [0, 1] whose colour `source` becomes `target`, both sRGB (3,), where `mask` (1, 1, H, W) in [0, 1] lets it.
 
-    What the mask gives 0 stays bit for bit. What is lighter or darker than the source stays so by as much as suits the
-    target; a shaded product never becomes quite black or quite white, a flat one becomes the target itself.
+    source: may be several, (K, 3), which all become the target, each with its own shading. What the mask gives 0 stays bit
+    for bit. What is lighter or darker than the source stays so by as much as suits the target; a shaded product never
+    becomes quite black or quite white, a flat one becomes the target itself.
     """
-    old, new = (oklab(colour.float().cpu().view(1, 3, 1, 1)).flatten() for colour in (source, target))
-    new = _within_reach(_inside(pixels, mask), old, new)
-    dye = _Dye(old.to(pixels.device), new.to(pixels.device))
+    *olds, new = (oklab(colour.float().cpu().view(1, 3, 1, 1)).flatten() for colour in (*source.view(-1, 3), target))
+    inside = _inside(pixels, mask)
+    dyes = [_Dye(old.to(pixels.device), _within_reach(inside, old, new).to(pixels.device)) for old in olds]
     out = pixels.clone()
     for strip in strips(pixels):
         share = mask[strip].float()
         if share.any():
             photo = pixels[strip].float()
             lab = oklab(photo)
-            out[strip] = (photo + share * dye.membership(lab) * (from_oklab(dye.replaced(lab)) - photo)).clamp(0, 1).to(out.dtype)
+            shares = [dye.membership(lab) for dye in dyes]
+            most = torch.stack(shares).sum(0).clamp_min(1)  # what two dyes have a claim on is shared out
+            change = sum(part * (from_oklab(dye.replaced(lab)) - photo) for part, dye in zip(shares, dyes, strict=True))
+            out[strip] = (photo + share * change / most).clamp(0, 1).to(out.dtype)
     return out
 
 

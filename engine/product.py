@@ -53,10 +53,11 @@ def of(photo: Picture, network: Network | None = None) -> Tensor | None:
 
 def learned(pixels: Tensor, network: Network) -> Tensor:
     """The matte (1, 1, H, W) in [0, 1] that a network sees on a photo (1, 3, H, W), brought to the photo's own edges."""
-    from engine.models import matte, segment
+    from engine.models import isnet, matte, segment
 
-    small = matte.shrunk(pixels)
-    return segment.to_full_size(pixels, small, network.apply(lambda x: matte.matte_of(network.module, x), small))
+    kind = isnet if isinstance(network.module, isnet.ISNet) else matte
+    small = kind.shrunk(pixels)
+    return segment.to_full_size(pixels, small, network.apply(lambda x: kind.matte_of(network.module, x), small))
 
 
 def found(source: Tensor) -> Tensor | None:

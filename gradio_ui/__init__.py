@@ -41,7 +41,7 @@ def build(studio: Studio, run: parts.Run | None = None) -> gr.Blocks:
                     generating, panel = generate.tab(run, models)
                 with gr.Tab(said("enhance"), id="enhance"):
                     arrives = lambda photo, chain: panel.send(panel.enlarge, tabs, "enhance", photo, chain)  # noqa: E731
-                    enhancing = enhance.tab(run, models, studio.find_product, studio.propose_tone, arrives)
+                    enhancing = enhance.tab(run, models, studio.find_product, studio.propose_tone, studio.look, arrives)
             panel.send(panel.to_style, tabs, "stylize", to_paint)
             panel.send(panel.to_enhance, tabs, "enhance", enhancing.photo)
             parts.send(enhancing.to_style, enhancing.made, tabs, "stylize", to_paint)

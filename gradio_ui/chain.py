@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,7 @@ from gradio_ui.parts import Updates
 from gradio_ui.words import said
 
 LAST = "listing"  # it crops and sizes for good
+_QUICK: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,22 @@ class Chain:
     def steps(self, on: Sequence[str] | None, order: Sequence[str]) -> tuple[str, ...]:
         """The steps that are on, in the order they run."""
         return in_order(on or (), order)
+
+    def switch_on(self, step: str, *triggers: Callable[..., Any]) -> None:
+        """Let what is set for a step switch it on."""
+
+        def on_as_well(on: list[str], order: list[str]) -> list[str]:
+            return list(self.steps([*on, step], order))
+
+        gr.on([*triggers], on_as_well, [self.switches, self.order], self.switches, **_QUICK)
+
+    def switch_on_where_filled(self, step: str, place: gr.Image, *instead: str) -> None:
+        """Let a picture that is put, or drawn, into a place switch a step on, unless one of the steps `instead` is on."""
+
+        def on_as_well(sent: Any, on: list[str], order: list[str]) -> Any:
+            return list(self.steps([*on, step], order)) if sent and not set(instead) & set(on) else gr.skip()
+
+        place.change(on_as_well, [place, self.switches, self.order], self.switches, preprocess=False, **_QUICK)
 
     def put(self, steps: Sequence[str]) -> list[Any]:
         """Values for `switches` and `order`: these steps are on, in this order; one that is not offered, as "auto", can be switched off."""
@@ -51,8 +68,7 @@ def chain(first: Sequence[str], elem_id: str) -> Chain:
             now = shifted(order, step, by)
             return {switches: gr.update(choices=_worded(now), value=list(in_order(on or [], now))), made.order: now, moved: gr.update(choices=_worded(now))}
 
-        hidden: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
-        button.click(move, [moved, switches, made.order], [switches, made.order, moved], **hidden)
+        button.click(move, [moved, switches, made.order], [switches, made.order, moved], **_QUICK)
     return made
 
 

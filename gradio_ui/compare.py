@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import html
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import gradio as gr
 
-from engine.request import Requests, Result
+from engine.request import RequestError, Requests, Result
 from gradio_ui.files import Saving, bundled, names_of, shareable
 from gradio_ui.parts import Run, Updates
 from gradio_ui.stage import Stage, picture_slider, picture_wall, slider_value
@@ -43,11 +43,8 @@ class Pair:
         """Run both requests, one after the other, and show what came of them. Both are checked before the first one runs."""
 
         def work(folder: Path) -> Iterator[Updates]:
-            results: list[Result] = []
-            for side, request in zip(SIDES, make(), strict=True):
-                (folder / side).mkdir()
-                results.append((yield from self.made.heard(run(request), folder / side, f"{side}: ")))
-            yield self._filled(results, title, saving(), folder)
+            outcomes = yield from heard_in_turn(self.made, run, make(), folder)
+            yield self._filled([outcome for outcome in outcomes if isinstance(outcome, Result)], title, saving(), folder)
 
         yield from self.made.told(work)
 
@@ -69,6 +66,28 @@ class Pair:
             left, right = (result.pictures[0] for result in results)
             updates[self.slider] = gr.update(value=slider_value(left, right, folder), visible=True)
         return updates | {made.recipe: json.dumps(recipes, indent=2)}
+
+
+def heard_in_turn(
+    made: Stage, run: Run, requests: Sequence[Requests | None], folder: Path, *, forgiving: bool = False
+) -> Generator[Updates, None, list[Result | RequestError | None]]:
+    """Run requests one after the other and show their progress; returns what came of each: its result, or why there is none.
+
+    Nothing is run for None, and None comes of it. RequestError at the first that cannot be met, unless `forgiving`.
+    """
+    outcomes: list[Result | RequestError | None] = []
+    for side, request in zip(SIDES, requests, strict=True):
+        if request is None:
+            outcomes.append(None)
+            continue
+        (folder / side).mkdir()
+        try:
+            outcomes.append((yield from made.heard(run(request), folder / side, f"{side}: ")))
+        except RequestError as error:
+            if not forgiving:
+                raise
+            outcomes.append(error)
+    return outcomes
 
 
 def pair(made: Stage, *, walls: bool = False) -> Pair:

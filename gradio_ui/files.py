@@ -6,10 +6,11 @@ import json
 import re
 import zipfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from engine.listing import marketplace
 from engine.request import RequestError, Result
 
 if TYPE_CHECKING:
@@ -45,6 +46,27 @@ class Saving:
             p.save(folder / f"{name}.{self.format}", quality=int(self.quality), recipe=recipe, keep_exif=self.keep_exif)
             for p, name in zip(pictures, names, strict=True)
         ]
+
+
+def written(saving: Saving, pictures: Sequence[Any], names: Sequence[str], recipe: Mapping[str, Any], folder: Path) -> tuple[list[Path], str]:
+    """The files as they are asked for, and nothing to say; or JPEGs, and why, where a PNG would be larger than a marketplace takes."""
+    try:
+        return saving.write(pictures, names, recipe, folder), ""
+    except RequestError as error:
+        if saving.format != "png" or cap_of(recipe) is None:
+            raise
+        return replace(saving, format="jpg").write(pictures, names, recipe, folder), f" {str(error).split(';')[0]}, so the file is a JPEG."
+
+
+def cap_of(recipe: Mapping[str, Any]) -> int | None:
+    """The most bytes that a file of the recipe's picture may have: a listing picture's marketplace says so."""
+    is_listing = recipe.get("verb") == "enhance" and "listing" in recipe["steps"]
+    return marketplace(recipe["marketplace"]).most_bytes if is_listing else None
+
+
+def capped(picture: Any, most_bytes: int | None) -> Any:
+    """The picture, whose files may have that many bytes."""
+    return replace(picture, most_bytes=most_bytes)
 
 
 def shareable(recipe: Mapping[str, Any]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import gradio as gr
 
 from engine.request import Event, Progress, Requests, Result
-from gradio_ui.files import FORMATS, Saving, bundled, drawn_number, names_of, shareable, shown
+from gradio_ui.files import FORMATS, Saving, bundled, cap_of, capped, drawn_number, names_of, shareable, shown, written
 from gradio_ui.parts import DEVICE_QUEUE, Run, Updates, Values, in_sentences, paced, spoken, status
 from gradio_ui.recipes import link_to
 from gradio_ui.words import said
@@ -101,6 +101,11 @@ class Stage:
                 yield self._progress(event, folder, f"{who}{event.message}", count)
         raise RuntimeError("a request ended without a result")
 
+    def put_back(self, kept: Any) -> Updates:
+        """The last result again, or the empty frame where there is none."""
+        hidden: Updates = {component: gr.update(visible=False) for component in (self.preview, *self.beside)}
+        return hidden | {self.final: gr.update(visible=bool(kept)), self.empty: gr.update(visible=not kept)}
+
     def _progress(self, event: Progress, folder: Path, message: str, count: int) -> Updates:
         updates: Updates = {self.line: status(message, event.done, event.total)}
         if event.preview is not None:
@@ -112,14 +117,14 @@ class Stage:
         """The result on the stage, its lossless files kept for other formats, its file ready to download."""
         names, recipe = names_of(result), shareable(result.recipe)
         (folder / "kept").mkdir()
-        kept = Saving("png", keep_exif=True).write(result.pictures, names, recipe, folder / "kept")
+        kept = Saving("png", keep_exif=True).write([capped(p, None) for p in result.pictures], names, recipe, folder / "kept")
         (folder / "out").mkdir()
-        same = saving.format == "png" and (saving.keep_exif or all(p.exif is None for p in result.pictures))
-        files = kept if same else saving.write(result.pictures, names, recipe, folder / "out")
+        same = saving.format == "png" and (saving.keep_exif or all(p.exif is None for p in result.pictures)) and cap_of(recipe) is None
+        files, other = (kept, "") if same else written(saving, result.pictures, names, recipe, folder / "out")
         hidden: Updates = {component: gr.update(visible=False) for component in (self.empty, self.preview, *self.beside)}
         return hidden | {
             self.final: gr.update(value=self._display(result, folder, kept), visible=True),
-            self.line: status(result.notes.sentence(result.seconds), kind="v-done"),
+            self.line: status(result.notes.sentence(result.seconds) + other, kind="v-done"),
             self.actions: gr.update(visible=True),
             self.download: gr.update(value=str(bundled(files, recipe, folder / "out")), interactive=True),
             self.kept: [str(f) for f in kept],
@@ -144,7 +149,7 @@ class Stage:
         ours = replace(settings, input_mpx=settings.output_mpx)  # our own results may be as large as a result may be
         recipe = image.read_recipe(kept[0])
         with tempfile.TemporaryDirectory(prefix="vitrine-") as name:
-            pictures = [image.load(file, ours) for file in kept]
+            pictures = [capped(image.load(file, ours), cap_of(recipe)) for file in kept]
             files = Saving(format, quality, keep_exif).write(pictures, [Path(file).stem for file in kept], recipe, Path(name))
             yield gr.update(value=str(bundled(files, recipe, Path(name))))
 
@@ -246,8 +251,7 @@ def stop_with(made: Stage, stop: gr.Button, started: Iterable[Any]) -> None:
     """Let Stop end whichever of the events is running or waiting, and show the last result again."""
 
     def stopped(kept: Any) -> Updates:
-        hidden: Updates = {component: gr.update(visible=False) for component in (made.preview, *made.beside)}
-        return hidden | {made.line: status("Stopped.", kind="v-done"), made.final: gr.update(visible=bool(kept)), made.empty: gr.update(visible=not kept)}
+        return made.put_back(kept) | {made.line: status("Stopped.", kind="v-done")}
 
     outputs = [made.line, made.preview, made.final, made.empty, *made.beside]
     stop.click(None, cancels=list(started), api_visibility="private").then(

@@ -12,7 +12,7 @@ import gradio as gr
 
 from engine.request import EnhanceRequest, Notes, Progress, Result
 from gradio_ui import parts
-from gradio_ui.files import tidy
+from gradio_ui.files import cap_of, capped, tidy
 from gradio_ui.parts import Updates, Values
 from gradio_ui.stage import Stage
 from gradio_ui.words import said
@@ -69,8 +69,8 @@ class Trail:
         ours = replace(settings, input_mpx=settings.output_mpx)  # our own results may be as large as a result may be
         file = parts.uploaded(data[self.files][places.index(data[self.choice])], "picture")
         photo = image.load(asked["photo"], settings)
-        picture = replace(image.load(file or "", ours), name=photo.name)
         recipe = asked["recipe"] | {"steps": asked["recipe"]["steps"][: data[self.choice]]}
+        picture = capped(replace(image.load(file or "", ours), name=photo.name), cap_of(recipe))
         with tempfile.TemporaryDirectory(prefix="vitrine-") as folder:
             updates = self.made.filled(Result((picture,), recipe, Notes((), ""), 0.0, photo), self.made.saving(data), Path(folder))
             updates.pop(self.made.line)  # it tells of the whole run

@@ -170,7 +170,7 @@ def checkpoint(name: str) -> bytes:
     if name in ("vgg19", "realesrgan-x4", "lama"):
         return save({key: tensor.contiguous() for key, tensor in state.items()})
     stream = io.BytesIO()
-    plain = {"scunet": state, "var-d16": state, "var-vqvae": state, "inception": state}
+    plain = {"scunet": state, "var-d16": state, "var-vqvae": state, "inception": state, "isnet": state}
     torch.save({"realesrgan-x2": {"params_ema": state}, **plain}.get(name, {"params": state}), stream)
     return stream.getvalue()
 
@@ -284,6 +284,15 @@ def _inception() -> dict:
     return {"fc.weight": torch.rand(5, 3), "fc.bias": torch.rand(5)}
 
 
+def _isnet() -> dict:
+    """Three stages of the six, and an answer that is not read."""
+    import torch
+
+    from engine.models.isnet import ISNet
+
+    return ISNet(((4, 2, 4, 4), (4, 2, 6, 3), (6, 3, 6, 3)), ((8, 2, 4, 4), (12, 3, 4, 3))).state_dict() | {"side6.bias": torch.rand(1)}
+
+
 def _johnson() -> dict:
     """A random network paints around black in steps of one grey level; here around grey in a hundred."""
     from engine.models.transformer import TransformerNet
@@ -305,5 +314,6 @@ _STATES = {
     "var-d16": _var,
     "var-vqvae": _vqvae,
     "inception": _inception,
+    "isnet": _isnet,
     **{f"johnson-{style}": _johnson for style in ("mosaic", "candy", "udnie", "pointilism")},
 }

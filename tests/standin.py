@@ -29,6 +29,7 @@ class Card:
     array: np.ndarray
     name: str = "picture"
     exif: bytes | None = None
+    most_bytes: int | None = None
 
     @property
     def width(self) -> int:
@@ -70,6 +71,7 @@ class StandIn:
     def __init__(self, folder: Path, *, seconds: float = 0.3) -> None:
         self.seconds, self.running, self.most_running, self.closed, self.finished = seconds, 0, 0, 0, 0
         self.requests: list[Requests] = []
+        self.finds = True
         self._presets = [_preset(folder, i) for i in range(8)]
 
     def presets(self) -> list[Preset]:
@@ -86,6 +88,7 @@ class StandIn:
                 "where": "weights/",
                 "measured": {"psnr": 30.1},
             },
+            {"name": "scunet", "task": "restore", "source": "deepinv/scunet", "where": "Hub"},
             {"name": "studio", "task": "generate", "directions": {category: ["Height", "Brightness"] for category in CATEGORIES}},
             {"name": "dcgan", "task": "generate"},
             {"name": "vgg19", "task": "features", "source": "timm/vgg19.tv_in1k", "size": 574_700_000, "licence": "BSD-3", "where": "Hub", "measured": ""},
@@ -107,9 +110,13 @@ class StandIn:
         return (0.5, 0.1, 0.0, 0.0, 0.0, 0.0)
 
     def look(self, file: str) -> Any:
-        """A proposal of one step for any photo."""
+        """A proposal of two steps for any photo, or of none where `finds` is False."""
         image.check(file)
-        return SimpleNamespace(report=lambda: {"findings": [], "steps": [{"name": "restore", "reason": "It is a stand-in."}], "reasons": ["It is a stand-in."]})
+        steps = [{"name": "restore", "reason": "It is a <stand-in>."}, {"name": "tone", "reason": "It is dark."}] if self.finds else []
+        reasons = [step["reason"] for step in steps] or ["Nothing in this photo needs mending, so it is left as it is."]
+        findings = [{"what": "noise", "value": 7.0, "text": "deviation of 7.0 of 255 levels"}]
+        report = {"findings": findings, "steps": steps, "strength": 0.7, "adjust": [0.5, 0.0, 0.0, 0.0, 0.0, 0.0] if steps else [], "reasons": reasons}
+        return SimpleNamespace(report=lambda: report)
 
     def warm_up(self) -> None:
         pass
@@ -131,7 +138,7 @@ class StandIn:
         network = getattr(request, "network", "auto")
         if network == "broken":
             raise ZeroDivisionError("a secret path: /srv/secret")
-        if network not in ("auto", "embedded", "hub", "studio", "dcgan"):
+        if network not in ("auto", "embedded", "hub", "studio", "dcgan", "restore"):
             raise RequestError(f"There is no network '{network}'.")
         photo = self._sheet(request) if isinstance(request, GenerateRequest) else self._opened(request.photo)
         if isinstance(request, StyleRequest) and request.style not in {p.name for p in self._presets}:

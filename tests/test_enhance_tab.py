@@ -57,7 +57,7 @@ def test_a_goal_sets_the_steps_and_steps_say_which_goal_they_are(hand: Hand, stu
     hand.press("enhance-goal", "input")
     assert asked(hand, studio).steps == ("restore", "upscale-x2")
     hand.set(enhance_chain=["restore"])
-    hand.press("enhance-chain", "input")
+    hand.press("enhance-chain", "change")
     assert hand.values[hand.find("enhance-goal")] == "clean"
 
 
@@ -88,6 +88,74 @@ def test_a_cut_out_has_its_ground_its_shadow_and_its_mask(hand: Hand, studio: St
     assert (request.cut_out_background, request.shadow, request.product) == ("#ff0010", 0.4, str(tmp_path / "product.png"))
     hand.set(enhance_ground="transparent")
     assert asked(hand, studio).cut_out_background == "transparent"
+    hand.set(enhance_ground="picture", enhance_ground_picture=sent(tmp_path / "table.png"))
+    request = asked(hand, studio)
+    assert (request.cut_out_background, request.ground) == ("picture", str(tmp_path / "table.png"))
+
+
+@pytest.mark.parametrize(
+    ("elem_id", "event", "value", "step"),
+    [
+        ("enhance-ground", "input", "transparent", "cut-out"),
+        ("enhance-shadow", "release", 0.3, "cut-out"),
+        ("enhance-product", "change", {"path": "drawn.png"}, "cut-out"),
+        ("enhance-mask", "change", {"path": "drawn.png"}, "inpaint"),
+        ("enhance-marketplace", "input", "amazon", "listing"),
+        ("enhance-prior-task", "input", "enlarge", "prior"),
+        ("enhance-contrast", "release", 0.1, "tone"),
+    ],
+)
+def test_what_is_set_for_a_step_switches_it_on(hand: Hand, elem_id: str, event: str, value: Any, step: str) -> None:
+    hand.set(enhance_chain=["restore"], **{elem_id: value})
+    hand.press(elem_id, event)
+    assert set(hand.values[hand.find("enhance-chain")]) == {"restore", step}
+
+
+def test_a_mask_that_goes_switches_nothing_on_and_one_for_the_prior_no_other_step(hand: Hand) -> None:
+    for on, value in ((["restore"], None), (["prior"], {"path": "drawn.png"})):
+        hand.set(enhance_chain=on, enhance_mask=value)
+        hand.press("enhance-mask", "change")
+        assert hand.values[hand.find("enhance-chain")] == on
+
+
+def test_only_the_settings_of_steps_that_are_on_are_in_sight(hand: Hand) -> None:
+    settings = ("strength", "crispness", "prior-task", "marketplace")
+    assert [hand.visible[hand.find(f"enhance-{name}")] for name in settings] == [True, True, False, False]
+    hand.set(enhance_chain=["prior", "listing"])
+    hand.press("enhance-chain", "change")
+    assert [hand.visible[hand.find(f"enhance-{name}")] for name in settings] == [False, False, True, True]
+
+
+def test_crispness_is_asked_for(hand: Hand, studio: StandIn, shoe: Any) -> None:
+    hand.set(enhance_photo=shoe, enhance_crispness=0.6)
+    assert asked(hand, studio).crispness == 0.6
+
+
+def test_the_steps_that_a_photo_needs_are_switched_on_with_their_reasons(hand: Hand, studio: StandIn, shoe: Any) -> None:
+    with pytest.raises(gr.Error, match="Add a photo first"):
+        hand.press("enhance-propose")
+    hand.set(enhance_photo=shoe)
+    hand.press("enhance-propose")
+    told = hand.values[hand.find("enhance-proposal")]
+    assert hand.visible[hand.find("enhance-proposal")]
+    assert "<b>Clean noise and JPEG marks</b><br>It is a &lt;stand-in&gt;." in told
+    assert "<th>noise</th><td>deviation of 7.0 of 255 levels</td>" in told
+    request = asked(hand, studio)
+    assert (request.steps, request.strength, request.adjust[0]) == (("restore", "tone"), 0.7, 0.5)
+    hand.press("enhance-photo", "change")
+    assert not hand.visible[hand.find("enhance-proposal")]
+
+
+def test_a_photo_that_needs_nothing_is_left_alone_and_the_page_says_so(
+    hand: Hand, studio: StandIn, shoe: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(studio, "finds", False)
+    hand.set(enhance_photo=shoe)
+    hand.press("enhance-propose")
+    assert "Nothing in this photo needs mending" in hand.values[hand.find("enhance-proposal")]
+    assert hand.values[hand.find("enhance-chain")] == []
+    with pytest.raises(gr.Error, match="Choose at least one step"):
+        hand.press("enhance-run")
 
 
 def test_what_is_to_be_filled_is_drawn_over_the_photo(hand: Hand, shoe: Any) -> None:
@@ -153,7 +221,7 @@ def test_what_was_made_goes_to_style(hand: Hand, studio: StandIn, shoe: Any) -> 
 LINKS = [
     EnhanceRequest("p", ("tone", "restore", "upscale-x3"), 0.5, adjust=(1.0, 0.0, 0.0, 0.0, 0.2, 0.0)),
     EnhanceRequest("p", ("cut-out",), cut_out_background="#102030", shadow=0.5),
-    EnhanceRequest("p", ("cut-out", "upscale-x2"), cut_out_background="transparent"),
+    EnhanceRequest("p", ("cut-out", "upscale-x2"), cut_out_background="transparent", crispness=0.5),
 ]
 
 
@@ -162,3 +230,12 @@ def test_a_link_to_a_chain_makes_it_again(hand: Hand, studio: StandIn, shoe: Any
     hand.open(request_)
     hand.set(enhance_photo=shoe)
     assert asked(hand, studio).recipe() == request_.recipe()
+
+
+def test_a_link_to_a_cut_out_on_a_picture_asks_for_the_picture(hand: Hand, studio: StandIn, shoe: Any, tmp_path: Path) -> None:
+    request = EnhanceRequest("p", ("cut-out",), cut_out_background="picture", ground="g")
+    hand.open(request)
+    assert "Add the picture under the product." in hand.values[hand.find("enhance-line")]
+    assert hand.visible[hand.find("enhance-ground-picture")]
+    hand.set(enhance_photo=shoe, enhance_ground_picture=sent(tmp_path / "table.png"))
+    assert asked(hand, studio).recipe() == request.recipe()

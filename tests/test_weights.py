@@ -93,7 +93,22 @@ def refusal(weights: Weights, name: str) -> str:
 
 def test_names_are_unique_and_every_task_is_a_known_one() -> None:
     assert len({row.name for row in TABLE}) == len(TABLE)
-    tasks = {"features", "restore", "deblur", "tone", "inpaint", "upscale-x2", "upscale-x4", "generate", "sketch", "style", "classify", "part", "metrics"}
+    tasks = {
+        "features",
+        "restore",
+        "deblur",
+        "tone",
+        "inpaint",
+        "upscale-x2",
+        "upscale-x4",
+        "generate",
+        "sketch",
+        "style",
+        "classify",
+        "part",
+        "metrics",
+        "cut-out",
+    }
     assert {row.task for row in TABLE} == tasks
 
 
@@ -115,7 +130,7 @@ def test_the_issues_networks_are_all_there() -> None:
         "faststyle",
         "categories",
     }
-    photos = {"vgg19", "realesrgan-x4", "realesrgan-x2", "realesr-general-x4", "scunet", "nafnet-gopro", "lama"}
+    photos = {"vgg19", "realesrgan-x4", "realesrgan-x2", "realesr-general-x4", "scunet", "nafnet-gopro", "lama", "isnet"}
     johnson = {f"johnson-{style}" for style in ("mosaic", "candy", "udnie", "pointilism")}
     assert {row.name for row in HUB_ROWS} == photos | johnson | {"var-d16", "var-vqvae", "inception"}
 

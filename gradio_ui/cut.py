@@ -1,0 +1,71 @@
+"""What the product is laid on once it is cut out, and the brush that says which part of the photo it is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from engine.request import GROUND_PICTURE, EnhanceRequest
+from gradio_ui import mask as brush_mask
+from gradio_ui import parts
+from gradio_ui.chain import Chain
+from gradio_ui.words import said
+
+_COLOUR = "#e8e4dc"  # what the picker begins with
+_GROUNDS = ("white", "transparent", "colour", GROUND_PICTURE)
+
+
+@dataclass(frozen=True)
+class Cut:
+    """ground: one of _GROUNDS. colour, picture: those of the ground, each out of sight until it is asked for. product: the mask."""
+
+    ground: gr.Radio
+    colour: gr.ColorPicker
+    picture: gr.Image
+    shadow: gr.Slider
+    product: gr.Image
+
+    @property
+    def settings(self) -> list[Any]:
+        return [self.ground, self.colour, self.picture, self.shadow]
+
+    @property
+    def inputs(self) -> list[Any]:
+        return [*self.settings, self.product]
+
+    def asked(self, data: parts.Values) -> dict[str, Any]:
+        """The request's fields."""
+        chosen = data[self.ground]
+        return {
+            "cut_out_background": parts.colour_of(data[self.colour]) if chosen == "colour" else chosen,
+            "ground": parts.uploaded(data[self.picture], "picture") if chosen == GROUND_PICTURE else None,
+            "shadow": data[self.shadow],
+            "product": parts.uploaded(data[self.product], "product"),
+        }
+
+    def put(self, request: EnhanceRequest) -> list[Any]:
+        """Values for `settings`; a picture has to be added by the person."""
+        ground = request.cut_out_background
+        chosen = ground if ground in _GROUNDS else "colour"
+        colour = gr.update(visible=chosen == "colour") | ({"value": ground} if chosen == "colour" else {})
+        return [chosen, colour, gr.update(visible=chosen == GROUND_PICTURE), request.shadow]
+
+
+def cut(photo: gr.Image, steps: Chain, find: brush_mask.Find) -> Cut:
+    """Lay out the choice; `find` draws the product's mask beforehand. What is chosen or drawn switches the step on."""
+    grounds = [(said(f"cut_out_background.{ground}"), ground) for ground in _GROUNDS]
+    ground = gr.Radio(grounds, value=parts.default(EnhanceRequest, "cut_out_background"), label=said("cut_out_background"), elem_id="enhance-ground")
+    colour = gr.ColorPicker(_COLOUR, label=said("background_colour"), visible=False, elem_id="enhance-ground-colour")
+    picture = parts.photo_input("ground", height=140, elem_id="enhance-ground-picture")
+    picture.visible = False
+    shadow = parts.slider(EnhanceRequest, "shadow", step=0.05)
+    product = parts.photo_input("product_cut", height=140, elem_id="enhance-product").unrender()
+    brush_mask.editor("enhance-product", find, photo, product)
+    product.render()
+    hidden: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+    ground.change(lambda chosen: [gr.update(visible=chosen == kind) for kind in ("colour", GROUND_PICTURE)], ground, [colour, picture], **hidden)
+    steps.switch_on("cut-out", ground.input, shadow.release)
+    steps.switch_on_where_filled("cut-out", product)
+    return Cut(ground, colour, picture, shadow, product)

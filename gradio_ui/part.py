@@ -1,0 +1,202 @@
+"""A part of the photo, at its full scale: what the steps make of it, and two networks next to each other on it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import gradio as gr
+
+from engine.request import STEPS, EnhanceRequest, RequestError, Result
+from gradio_ui.chain import in_order
+from gradio_ui.compare import SIDES, heard_in_turn, note
+from gradio_ui.parts import Run, Updates, Values, status
+from gradio_ui.stage import Stage, picture_slider, slider_value
+from gradio_ui.words import said
+
+if TYPE_CHECKING:
+    from engine.image import Header
+
+PART_PX = 384  # a side of the part: the built-in networks do all steps on it within two seconds
+WHOLE_ONLY = ("prior", "listing")  # one takes its time, the other frames the product
+WITHOUT = "-"  # in the place of a network: without the step
+
+Spot: TypeAlias = tuple[int, int] | list[int] | None  # where the photo was clicked; None: its middle
+Ask: TypeAlias = Callable[[Values], EnhanceRequest]  # what the controls ask of the whole photo
+
+
+def around(spot: Spot, width: int, height: int) -> tuple[int, int, int, int]:
+    """Left, top, width and height of the part around a spot, all of it on the photo."""
+    across, down = min(PART_PX, width), min(PART_PX, height)
+    x, y = spot or (width // 2, height // 2)
+    return max(0, min(int(x) - across // 2, width - across)), max(0, min(int(y) - down // 2, height - down)), across, down
+
+
+def of_part(request: EnhanceRequest, spot: Spot, header: Header) -> EnhanceRequest:
+    """The request for the part around a spot. RequestError where no step is left that works on a part."""
+    steps = tuple(step for step in request.steps if step not in WHOLE_ONLY)
+    if not steps:
+        raise RequestError("The steps that are on work on the whole photo only: run them to see what they do.")
+    return replace(request, steps=steps, crop=around(spot, header.width, header.height))
+
+
+@dataclass(frozen=True)
+class Part:
+    """Where the results of a part stand, in the stage's place, and the way back from them."""
+
+    made: Stage
+    spot: gr.State
+    place: gr.Column
+    slider: gr.ImageSlider
+    notes: tuple[gr.HTML, ...]
+    back: gr.Button
+
+    @property
+    def outputs(self) -> list[Any]:
+        """Every component that `tried` and `compared` may change beside the stage's."""
+        return [self.slider, *self.notes, self.back]
+
+    def tried(self, run: Run, ask: Ask, data: Values) -> Iterator[Updates]:
+        """Run the steps on the part that was pointed at, and show it before and after."""
+
+        def work(folder: Path) -> Iterator[Updates]:
+            asked = ask(data)
+            request = of_part(asked, data[self.spot], _header(asked.photo))
+            result = yield from self.made.heard(run(request), folder)
+            left_out = [step for step in asked.steps if step not in request.steps]
+            more = f" Left out here: {', '.join(left_out)}, which works on the whole photo." if left_out else ""
+            shown = self._filled(_before(result), result.pictures[0], data, folder, "part_slider")
+            yield shown | {self.made.line: status(result.notes.sentence(result.seconds) + more, kind="v-done")} | dict.fromkeys(self.notes, "")
+
+        yield from self.made.told(work)
+
+    def compared(self, run: Run, ask: Ask, step: str, networks: Sequence[str], order: Sequence[str], data: Values) -> Iterator[Updates]:
+        """Run a step by each of two networks, A on the left; one that cannot be had is a sentence, and the photo stands in its place."""
+
+        def work(folder: Path) -> Iterator[Updates]:
+            if networks[0] == networks[1]:
+                raise RequestError("Choose two different networks to compare.")
+            asked = ask(data)
+            header = _header(asked.photo)
+            wanted = [with_network(asked, step, network, order) for network in networks]
+            requests = [request and of_part(request, data[self.spot], header) for request in wanted]
+            outcomes = yield from heard_in_turn(self.made, run, requests, folder, forgiving=True)
+            results = [outcome for outcome in outcomes if isinstance(outcome, Result)]
+            if not results:
+                raise next(outcome for outcome in outcomes if isinstance(outcome, RequestError))
+            pictures = [outcome.pictures[0] if isinstance(outcome, Result) else _before(results[0]) for outcome in outcomes]
+            updates = self._filled(*pictures, data, folder, "left_right")
+            for place, side, network, outcome in zip(self.notes, SIDES, networks, outcomes, strict=True):
+                updates[place] = note(side, _title(step, network), _said(outcome))
+            yield updates | {self.made.line: ""}
+
+        yield from self.made.told(work)
+
+    def _filled(self, left: Any, right: Any, data: Values, folder: Path, word: str) -> Updates:
+        made = self.made
+        updates: Updates = {component: gr.update(visible=False) for component in (made.empty, made.preview, made.final, *made.beside)}
+        value = slider_value(left, right, folder)
+        return updates | {
+            self.place: gr.update(visible=True),
+            self.slider: gr.update(value=value, label=said(word), visible=True),
+            self.back: gr.update(visible=bool(data[made.kept])),
+        }
+
+
+def part(made: Stage, photo: gr.Image) -> Part:
+    """Lay out the place, out of sight until a part was tried."""
+    with made.frame, gr.Column(visible=False, elem_classes="v-pair") as place:
+        slider = picture_slider(f"{made.verb}-part", "part_slider")
+        with gr.Row(elem_classes="v-sides"):
+            notes = tuple(gr.HTML(elem_classes="v-line", elem_id=f"{made.verb}-part-{side}") for side in SIDES)
+        back = gr.Button(said("whole_again"), size="sm", visible=False, elem_id=f"{made.verb}-part-back")
+    made.beside.append(place)
+    shown = Part(made, gr.State(None), place, slider, notes, back)
+    hidden: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+    photo.change(lambda: None, None, shown.spot, **hidden)
+    back.click(lambda kept: made.put_back(kept) | {made.line: ""}, made.kept, made.outputs, **hidden)
+    return shown
+
+
+def pointed(shown: Part, photo: gr.Image) -> Callable[..., Any]:
+    """Remember the spot of the photo that is clicked; returns the trigger of what comes after."""
+
+    def spot(event: gr.SelectData) -> Spot:
+        return event.index
+
+    return photo.select(spot, None, shown.spot, queue=False, show_progress="hidden", api_visibility="private").success
+
+
+@dataclass(frozen=True)
+class Rivals:
+    """The step and the two networks for it that are to be compared."""
+
+    step: gr.Dropdown
+    networks: tuple[gr.Dropdown, gr.Dropdown]
+    go: gr.Button
+
+    @property
+    def inputs(self) -> list[Any]:
+        return [self.step, *self.networks]
+
+
+def rivals(models: Sequence[Mapping[str, Any]]) -> Rivals:
+    """Lay out the choice: steps that networks serve, and these networks, or none."""
+    serving = {step: [m["name"] for m in models if m.get("task") == step] for step in STEPS}
+    steps = [step for step in STEPS if serving[step]]
+    gr.Markdown(said("rivals_about"), elem_classes="v-hint")
+    step = gr.Dropdown([(said(name), name) for name in steps], value=steps[0], label=said("rival_step"), elem_id="enhance-rival-step")
+    with gr.Row():
+        a, b = (_network(side, serving[steps[0]], value) for side, value in zip(SIDES, _first(serving[steps[0]]), strict=True))
+    go = gr.Button(said("run_rivals"), elem_id="enhance-rivals-run")
+
+    def other(name: str) -> list[Any]:
+        return [gr.update(choices=_offered(serving.get(name, [])), value=value) for value in _first(serving.get(name, []))]
+
+    step.change(other, step, [a, b], queue=False, show_progress="hidden", api_visibility="private")
+    return Rivals(step, (a, b), go)
+
+
+def _network(side: str, names: Sequence[str], value: str) -> gr.Dropdown:
+    return gr.Dropdown(_offered(names), value=value, label=side, min_width=120, elem_id=f"enhance-rival-{side.lower()}")
+
+
+def _offered(names: Sequence[str]) -> list[tuple[Any, str]]:
+    return [*((name, name) for name in names), (said("without_step"), WITHOUT)]
+
+
+def _first(names: Sequence[str]) -> tuple[str, str]:
+    """The first two networks; the first with and without where there is one."""
+    return ((*names, WITHOUT, WITHOUT)[0], (*names, WITHOUT, WITHOUT)[1])
+
+
+def with_network(request: EnhanceRequest, step: str, network: str, order: Sequence[str]) -> EnhanceRequest | None:
+    """The request with a step done by one network and no other; None for a chain that is empty without the step."""
+    enlarges = step.startswith("upscale")  # one chain enlarges once here
+    others = [name for name in request.steps if name in STEPS and name != step and not (enlarges and name.startswith("upscale"))]
+    if network == WITHOUT:
+        return replace(request, steps=tuple(others)) if others else None
+    return replace(request, steps=in_order([*others, step], order), network=network, fallback="none")
+
+
+def _title(step: str, network: str) -> str:
+    return f"without {step}" if network == WITHOUT else network
+
+
+def _said(outcome: Result | RequestError | None) -> str:
+    if outcome is None:
+        return "The photo as it is."
+    return str(outcome) if isinstance(outcome, RequestError) else outcome.notes.sentence(outcome.seconds)
+
+
+def _before(result: Result) -> Any:
+    return result.before or result.pictures[0]
+
+
+def _header(photo: str) -> Header:
+    from engine import image
+    from engine.settings import Settings
+
+    return image.check(photo, Settings.from_environment())

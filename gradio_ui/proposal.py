@@ -1,0 +1,53 @@
+"""Auto: the photo is looked at, and the steps that it needs are switched on, each with its reason."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import gradio as gr
+
+from engine.request import RequestError
+from gradio_ui import parts
+from gradio_ui.words import ENGLISH, said
+
+Look: TypeAlias = Callable[[str], Any]  # photo file -> a proposal, whose report() is the same as JSON-ready values
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """The button, and the place of what was found."""
+
+    go: gr.Button
+    panel: gr.HTML
+
+    def fill(self, look: Look, photo: gr.Image, outputs: Sequence[Any], put: Callable[[Mapping[str, Any]], Sequence[Any]]) -> None:
+        """Let the button look at the photo and fill `outputs` with what `put` makes of the report."""
+
+        def looked(sent: Any) -> list[Any]:
+            try:
+                file = parts.uploaded(sent, "photo")
+                if not file:
+                    raise RequestError("Add a photo first.")
+                report = look(file).report()
+            except Exception as error:
+                raise parts.spoken(error) from None
+            return [gr.update(value=told(report), visible=True), *put(report)]
+
+        self.go.click(looked, photo, [self.panel, *outputs], preprocess=False, show_progress="minimal", api_visibility="private", **parts.DEVICE_QUEUE)
+        photo.change(lambda: gr.update(value="", visible=False), None, self.panel, queue=False, show_progress="hidden", api_visibility="private")
+
+
+def proposal() -> Proposal:
+    """Lay out the button, and the place below it, out of sight until the photo was looked at."""
+    return Proposal(gr.Button(said("propose"), elem_id="enhance-propose"), gr.HTML(visible=False, elem_id="enhance-proposal", elem_classes="v-proposal"))
+
+
+def told(report: Mapping[str, Any]) -> str:
+    """The proposed steps with their reasons, and behind a fold everything that was found."""
+    steps = "".join(f"<li><b>{html.escape(str(ENGLISH.get(s['name'], s['name'])))}</b><br>{html.escape(s['reason'])}</li>" for s in report["steps"])
+    reasons = f"<ol>{steps}</ol>" if steps else f"<p>{html.escape(' '.join(report['reasons']))}</p>"
+    findings = "".join(f"<tr><th>{html.escape(f['what'])}</th><td>{html.escape(f['text'])}</td></tr>" for f in report["findings"])
+    return f"{reasons}<details><summary>{ENGLISH['findings']}</summary><table>{findings}</table></details>"

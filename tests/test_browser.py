@@ -179,6 +179,41 @@ def test_a_photo_is_enlarged(page: Page, shoe: Path, tmp_path: Path) -> None:
         assert opened.size == (320, 240)
 
 
+def test_steps_are_proposed_tried_where_the_photo_is_clicked_run_and_gone_back_to(page: Page, studio: StandIn, tmp_path: Path) -> None:
+    photo = tmp_path / "large.png"
+    Image.effect_noise((800, 600), 60).convert("RGB").save(photo)
+    tab(page, "Enhance")
+    give(page, "enhance-photo", photo)
+    page.locator("#enhance-propose").click()
+    expect(page.locator("#enhance-proposal")).to_contain_text("It is dark.")
+    box = page.locator("#enhance-photo img").bounding_box()
+    page.locator("#enhance-photo img").click(position={"x": box["width"] - 3, "y": 3})  # its upper right corner
+    expect(page.locator("#enhance-part img")).to_have_count(2)
+    finished(page, "enhance")
+    tried = studio.requests[-1]
+    assert (tried.steps, tried.crop) == (("restore", "tone"), (416, 0, 384, 384))
+    page.locator("#enhance-run").click()
+    expect(page.locator("#enhance-final img")).to_have_count(2)
+    expect(page.locator("#enhance-part")).not_to_be_visible()
+    assert _zoomed(page, "enhance-final") > 1
+    page.locator("#enhance-trail").get_by_text("Clean noise").click()
+    unfold(page, "Recipe")
+    expect(page.locator("#enhance-recipe textarea")).not_to_have_value(re.compile("tone"))
+    page.locator("#enhance-to-style").click()
+    expect(page.locator("#stylize-photo img").first).to_be_visible()
+
+
+def _zoomed(page: Page, slider: str) -> float:
+    """How much larger a slider shows its pictures after the wheel was turned over it."""
+    picture = page.locator(f"#{slider} img").first
+    before = picture.bounding_box()["width"]
+    picture.hover()
+    for _ in range(4):
+        page.mouse.wheel(0, -120)
+    page.wait_for_timeout(500)
+    return picture.bounding_box()["width"] / before
+
+
 def test_new_pictures_show_their_seed_which_can_be_used_again(page: Page, studio: StandIn) -> None:
     tab(page, "Generate")
     unfold(page, "Advanced")

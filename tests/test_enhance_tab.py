@@ -146,9 +146,7 @@ def test_the_steps_that_a_photo_needs_are_switched_on_with_their_reasons(hand: H
     assert not hand.visible[hand.find("enhance-proposal")]
 
 
-def test_a_photo_that_needs_nothing_is_left_alone_and_the_page_says_so(
-    hand: Hand, studio: StandIn, shoe: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_photo_that_needs_nothing_is_left_alone_and_the_page_says_so(hand: Hand, studio: StandIn, shoe: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(studio, "finds", False)
     hand.set(enhance_photo=shoe)
     hand.press("enhance-propose")

@@ -15,6 +15,7 @@ from engine.models import isnet
 from engine.models.isnet import ISNet, from_state_dict, matte_of, shrunk
 from engine.settings import Settings
 from engine.weights import Weights
+from engine.work import finished
 from tests.hub import Hub, checkpoint, serve_hub  # noqa: F401 (the fixture)
 
 # The published sizes: inputs, middle, outputs and height of each block.
@@ -52,7 +53,6 @@ def test_the_layout_is_read_from_the_keys_and_nothing_is_missing_or_left_over() 
 
 
 def test_only_the_deepest_stages_are_flat() -> None:
-    """A flat block keeps its size, so it answers a shifted picture with the shifted answer; the others do so by whole strides only."""
     network = ISNet(STAGES[:1] * 3, STAGES[:1] * 2)
     assert [network.get_submodule(name).flat for name in ("stage1", "stage2", "stage3", "stage1d", "stage2d")] == [False, True, True, False, True]
     flat = network.get_submodule("stage3")
@@ -72,12 +72,7 @@ def test_a_matte_has_the_size_of_its_small_copy(small_side: None, size: tuple[in
 
 def test_a_checkpoint_from_the_hub_serves_the_step_cut_out(hub: Hub, small_side: None, tmp_path: Path) -> None:
     weights = Weights(Device(), Settings(weights=tmp_path / "none"), hub.table("isnet"))
-    loading = weights.load("isnet")
-    try:
-        while True:
-            next(loading)
-    except StopIteration as end:
-        network = end.value
+    network = finished(weights.load("isnet"))
     assert isinstance(network.module, ISNet)
     assert not any(key.startswith("side") and not key.startswith("side1") for key in network.module.state_dict())
     assert any(key.startswith("side6") for key in torch.load(_file(tmp_path), weights_only=True)), "the file has more answers than are read"

@@ -12,7 +12,9 @@ from shelf import Shelf, shelf, write_photo
 from test_chain import everything, product_photo, run
 
 from engine import image
+from engine.product import looked_for
 from engine.request import RequestError, Result
+from engine.settings import Settings
 
 BOX = (120, 60, 60, 72)  # the right half of the disc of `product_photo`, and ground beside it
 
@@ -89,6 +91,18 @@ def test_a_ground_that_is_no_picture_is_one_sentence(tmp_path: Path, product: st
     (tmp_path / "text.png").write_text("no picture")
     with pytest.raises(RequestError, match=rf"^[^.]*{name}[^.]*\.$"):
         run(shelf(), product, steps=("cut-out",), cut_out_background="picture", ground=str(tmp_path / name))
+
+
+def test_the_mask_that_is_shown_to_be_corrected_is_the_network_s_where_one_comes_along(tmp_path: Path, product: str) -> None:
+    file = write_photo(tmp_path / "busy.png")
+    shown = looked_for(file, everything(), Settings())  # type: ignore[arg-type]
+    assert shown is not None
+    assert [float(shown.pixels[0, 0, 35, x]) for x in (10, 80)] == [1, 0], "the left half"
+    without = shelf()
+    assert looked_for(file, without, Settings()) is None  # type: ignore[arg-type]
+    plain = looked_for(product, without, Settings())  # type: ignore[arg-type]
+    assert plain is not None
+    assert [float(plain.pixels[0, 0, 90, x]) for x in (5, 120)] == [0, 1], "the disc on its plain ground"
 
 
 def test_where_a_part_has_nothing_to_fill_it_says_so_and_goes_on(tmp_path: Path, product: str) -> None:

@@ -68,7 +68,9 @@ def tab(
                 strength = parts.slider(EnhanceRequest, "strength", step=0.05)
                 crispness = parts.slider(EnhanceRequest, "crispness", step=0.05)
                 prior_task = parts.dropdown(EnhanceRequest, "prior_task")
-                market = gr.Dropdown(_markets(), value=parts.default(EnhanceRequest, "marketplace"), label=said("marketplace"), elem_id="enhance-marketplace")
+                first_market = parts.default(EnhanceRequest, "marketplace")
+                market = gr.Dropdown(_markets(), value=first_market, label=said("marketplace"), elem_id="enhance-marketplace")
+                rule = gr.Markdown(_rule(first_market), elem_classes="v-hint", elem_id="enhance-rule")
             with gr.Accordion(said("tone"), open=False, elem_id="enhance-tone"):
                 amounts = light(photo, steps, propose)
             with gr.Accordion(said("cut-out"), open=False, elem_id="enhance-cut-out"):
@@ -129,10 +131,11 @@ def tab(
 
     quick: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
     goal.input(lambda chosen: steps.put(_GOALS[chosen]), goal, [steps.switches, steps.order], **quick)
-    needing = [strength, crispness, prior_task, market]
+    needing = [strength, crispness, prior_task, market, rule]
     steps.switches.change(lambda on, order: [_goal(steps.steps(on, order)), *_needed(on)], [steps.switches, steps.order], [goal, *needing], **quick)
     for component, shown in zip(needing, _needed(first), strict=True):
         component.visible = shown["visible"]
+    market.change(_rule, market, rule, **quick)
     steps.switch_on("listing", market.input)
     steps.switch_on("prior", prior_task.input)
     steps.switch_on_where_filled("inpaint", mask, "prior")
@@ -156,9 +159,15 @@ def _markets() -> list[tuple[str, str]]:
     return [(f"{market.title}, {market.width_px} x {market.height_px}", name) for name, market in marketplaces().items()]
 
 
+def _rule(market: str) -> str:
+    """What the marketplace asks for."""
+    known = marketplaces().get(market)
+    return f"{known.rule} As written down on {known.written}: check what holds today." if known else ""
+
+
 def _needed(on: Sequence[str]) -> list[Any]:
-    """Which of the settings of single steps are in sight: strength, crispness, what the prior does, the marketplace."""
-    needed = ("restore" in on, any(step.startswith("upscale") for step in on), "prior" in on, "listing" in on)
+    """Which of the settings of single steps are in sight: strength, crispness, what the prior does, the marketplace and its rule."""
+    needed = ("restore" in on, any(step.startswith("upscale") for step in on), "prior" in on, "listing" in on, "listing" in on)
     return [gr.update(visible=is_needed) for is_needed in needed]
 
 

@@ -7,11 +7,14 @@ from typing import Any
 
 import gradio as gr
 import pytest
+import torch
 from hand import Hand, sent
 from standin import StandIn
 
-from engine.request import STEPS, EnhanceRequest
+from engine.image import Picture
+from engine.request import STEPS, EnhanceRequest, StyleRequest
 from gradio_ui.chain import LAST, arranged, in_order, shifted
+from gradio_ui.files import Saving, cap_of, capped, written
 
 
 def asked(hand: Hand, studio: StandIn) -> EnhanceRequest:
@@ -119,11 +122,19 @@ def test_a_mask_that_goes_switches_nothing_on_and_one_for_the_prior_no_other_ste
 
 
 def test_only_the_settings_of_steps_that_are_on_are_in_sight(hand: Hand) -> None:
-    settings = ("strength", "crispness", "prior-task", "marketplace")
-    assert [hand.visible[hand.find(f"enhance-{name}")] for name in settings] == [True, True, False, False]
+    settings = ("strength", "crispness", "prior-task", "marketplace", "rule")
+    assert [hand.visible[hand.find(f"enhance-{name}")] for name in settings] == [True, True, False, False, False]
     hand.set(enhance_chain=["prior", "listing"])
     hand.press("enhance-chain", "change")
-    assert [hand.visible[hand.find(f"enhance-{name}")] for name in settings] == [False, False, True, True]
+    assert [hand.visible[hand.find(f"enhance-{name}")] for name in settings] == [False, False, True, True, True]
+
+
+def test_a_marketplace_says_its_rule_and_that_rules_change(hand: Hand) -> None:
+    hand.set(enhance_marketplace="walmart")
+    hand.press("enhance-marketplace", "change")
+    rule = hand.values[hand.find("enhance-rule")]
+    assert "JPEG of at most 5 MB" in rule
+    assert rule.endswith("check what holds today.")
 
 
 def test_crispness_is_asked_for(hand: Hand, studio: StandIn, shoe: Any) -> None:
@@ -237,3 +248,20 @@ def test_a_link_to_a_cut_out_on_a_picture_asks_for_the_picture(hand: Hand, studi
     assert hand.visible[hand.find("enhance-ground-picture")]
     hand.set(enhance_photo=shoe, enhance_ground_picture=sent(tmp_path / "table.png"))
     assert asked(hand, studio).recipe() == request.recipe()
+
+
+def test_a_listing_picture_that_is_too_large_as_png_is_handed_out_as_jpeg_and_the_page_says_so(tmp_path: Path) -> None:
+    noise = Picture(torch.rand(1, 3, 300, 300, generator=torch.Generator().manual_seed(0)), most_bytes=100_000)
+    listing = EnhanceRequest("p", ("restore", "listing"), marketplace="walmart").recipe()
+    files, told = written(Saving("png"), [noise], ["noise"], listing, tmp_path)
+    assert [file.name for file in files] == ["noise.jpg"]
+    assert files[0].stat().st_size <= 100_000
+    assert told.startswith(" As PNG this picture has 0.27")
+    assert told.endswith("0.1 MB are allowed, so the file is a JPEG.")
+    assert written(Saving("png"), [capped(noise, 10**6)], ["fits"], listing, tmp_path) == ([tmp_path / "fits.png"], "")
+
+
+def test_only_a_listing_picture_has_a_marketplace_s_cap() -> None:
+    assert cap_of(EnhanceRequest("p", ("listing",), marketplace="walmart").recipe()) == 5_000_000
+    assert cap_of(EnhanceRequest("p", ("restore",), marketplace="walmart").recipe()) is None
+    assert cap_of(StyleRequest("p").recipe()) is None

@@ -86,8 +86,8 @@ class Part:
             results = [outcome for outcome in outcomes if isinstance(outcome, Result)]
             if not results:
                 raise next(outcome for outcome in outcomes if isinstance(outcome, RequestError))
-            pictures = [outcome.pictures[0] if isinstance(outcome, Result) else _before(results[0]) for outcome in outcomes]
-            updates = self._filled(*pictures, data, folder, "left_right")
+            left, right = (outcome.pictures[0] if isinstance(outcome, Result) else _before(results[0]) for outcome in outcomes)
+            updates = self._filled(left, right, data, folder, "left_right")
             for place, side, network, outcome in zip(self.notes, SIDES, networks, outcomes, strict=True):
                 updates[place] = note(side, _title(step, network), _said(outcome))
             yield updates | {self.made.line: ""}

@@ -14,7 +14,7 @@ from gradio_ui.chain import in_order
 from gradio_ui.compare import SIDES, heard_in_turn, note
 from gradio_ui.parts import Run, Updates, Values, status
 from gradio_ui.stage import Stage, picture_slider, slider_value
-from gradio_ui.words import said
+from gradio_ui.words import ENGLISH, said
 
 if TYPE_CHECKING:
     from engine.image import Header
@@ -65,8 +65,8 @@ class Part:
             asked = ask(data)
             request = of_part(asked, data[self.spot], _header(asked.photo))
             result = yield from self.made.heard(run(request), folder)
-            left_out = [step for step in asked.steps if step not in request.steps]
-            more = f" Left out here: {', '.join(left_out)}, which works on the whole photo." if left_out else ""
+            left_out = ", ".join(str(ENGLISH[step]) for step in asked.steps if step not in request.steps)
+            more = f" Not tried on a part, as it takes the whole photo: {left_out}." if left_out else ""
             shown = self._filled(_before(result), result.pictures[0], data, folder, "part_slider")
             yield shown | {self.made.line: status(result.notes.sentence(result.seconds) + more, kind="v-done")} | dict.fromkeys(self.notes, "")
 

@@ -77,7 +77,7 @@ def test_steps_for_the_whole_photo_are_left_out_of_a_part_and_the_line_says_so(h
     hand.set(enhance_chain=["restore", "prior", "listing"])
     hand.press("enhance-try")
     assert studio.requests[-1].steps == ("restore",)  # type: ignore[union-attr]
-    assert "Left out here: prior, listing" in hand.values[hand.find("enhance-line")]
+    assert "takes the whole photo: Deep Image Prior: learns from this photo alone, Crop and size for a marketplace." in hand.values[hand.find("enhance-line")]
     hand.set(enhance_chain=["listing"])
     with pytest.raises(gr.Error, match="work on the whole photo only"):
         hand.press("enhance-try")

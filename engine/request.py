@@ -115,7 +115,7 @@ class StyleRequest(Request):
     brush: float = number(1.0, 0.5, 4.0, "size of the strokes")
     colours: str = choice("style", COLOURS, "the style's colours; only its strokes, in the photo's colours; or the style moved to the photo's colours first")
     apply_to: str = choice("everything", ("everything", "product", "background"), "which part of the photo is repainted")
-    feather_px: float = number(2.0, 0.0, 100.0, "width of the soft edge between what is repainted and what is not")
+    feather_px: float = number(0.0, 0.0, 100.0, "width in pixels of a soft edge between what is repainted and what is not; 0: the product's own edge")
     mask: str | None = text("a picture file, white where the product is", default=None)
     protect: str | None = text("a picture file, white where the photo stays as it is", default=None)
     start: str = choice("photo", ("photo", "fast"), "what gatys begins with: the photo, or what the method fast makes of it, with fewer steps to go")

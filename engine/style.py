@@ -13,6 +13,7 @@ from engine import image, presets, product, tiles
 from engine.choice import place
 from engine.device import Device
 from engine.image import Picture
+from engine.kept import Kept
 from engine.preview import Preview
 from engine.request import JOHNSON, STYLE_LEAST_PX, Event, Notes, Progress, RequestError, Result, StyleRequest
 from engine.settings import Settings
@@ -149,7 +150,7 @@ class _Work:
         original = image.load(self.request.photo, self.settings)
         photo = original.fitted(self._size_px(original))
         source = photo.on_white()
-        self.kept = _Kept(self.request, photo, self.networks.finder, self.settings, self.remarks)
+        self.kept = Kept(self.request, photo, self.networks.finder, self.settings, self.remarks)
         method = {"gatys": self._gatys, "fast": self._fast, "johnson": self._johnson}.get(self.networks.method, self._moved_colours)
         painted = yield from method(photo, source)
         result = photo.with_pixels(self.kept.put_back(painted))
@@ -362,60 +363,6 @@ class _Work:
         if self.request.apply_to == "everything" and self.kept.product is not None:
             remedies.append("repaint the background only")
         return " or ".join(remedies) if len(remedies) < 3 else f"{remedies[0]}, {remedies[1]}, or {remedies[2]}"
-
-
-class _Kept:
-    """What of the photo stays: the other side of the mask, what is protected, its colours, and what strength leaves.
-
-    product: the mask of the product (1, 1, H, W), None where none was asked for or found.
-    """
-
-    def __init__(self, request: StyleRequest, photo: Picture, finder: Network | None, settings: Settings, remarks: list[str]) -> None:
-        self.request, self.photo = request, photo
-        self.product = self._product(finder, settings, remarks)
-        self.share: Tensor | None = None  # of the effect in each pixel
-        if request.apply_to != "everything" and self.product is not None:
-            from engine.models import segment
-
-            soft = segment.feathered(self.product, round(request.feather_px))
-            self.share = soft if request.apply_to == "product" else 1 - soft
-        self.protected = product.given(request.protect, photo, settings, "protected area") if request.protect else None
-        if (self.share is not None and not self.share.any()) or (self.protected is not None and bool((self.protected > 0.5).all())):
-            remarks.append(f"Nothing was repainted: the {'protected area' if request.protect else 'mask'} leaves nothing to be repainted.")
-
-    def _product(self, finder: Network | None, settings: Settings, remarks: list[str]) -> Tensor | None:
-        if self.request.mask:
-            return product.given(self.request.mask, self.photo, settings, "mask")
-        mask = product.of(self.photo, finder)
-        if mask is None and self.request.apply_to != "everything":
-            remarks.append("The product could not be told from its background, so everything was repainted; give a mask of it.")
-        return mask
-
-    def small(self, photo: Picture) -> _Kept:
-        """The same for a smaller copy of the photo."""
-        import copy
-
-        kept = copy.copy(self)
-        kept.photo = photo
-        kept.share, kept.protected = (None if t is None else product.to_size(t, photo) for t in (self.share, self.protected))
-        return kept
-
-    def put_back(self, painted: Tensor) -> Tensor:
-        """photo + strength x share x (painted - photo); exactly the photo where the strength or the share is 0, and where it is protected."""
-        import torch
-
-        from engine.models import colour, segment
-
-        pixels = self.photo.pixels.float()
-        if self.request.colours == "photo":
-            painted = colour.keep_colours(self.photo.on_white(), painted)
-        result = torch.lerp(pixels, painted, self.request.strength if self.share is None else self.request.strength * self.share).clamp_(0, 1)
-        if self.protected is None:
-            return result
-        # Outside the protected area the effect comes in over the feather; inside there is none of it.
-        inside = (self.protected > 0.5).float()
-        soft = torch.maximum(inside, segment.feathered(inside, round(self.request.feather_px)))
-        return torch.where(inside > 0, pixels, torch.lerp(result, pixels, soft))
 
 
 def seen(artwork: Picture) -> Picture:

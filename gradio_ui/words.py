@@ -438,7 +438,7 @@ CHINESE = {
     "about.stylize.optimizer": "Gatys 如何优化：Adam，或每步更久也更远的 L-BFGS",
     "about.stylize.colours": "使用谁的颜色",
     "about.stylize.apply_to": "重绘照片的哪一部分",
-    "about.stylize.feather_px": "重绘与未重绘之间柔和边缘的宽度",
+    "about.stylize.feather_px": "重绘与未重绘之间柔和边缘的宽度（像素）；0 为商品自身的边缘",
     "about.recolour.strength": "0 为原照片，1 为完整效果",
     "about.recolour.size_px": "结果的长边，单位像素；0 为照片自身尺寸",
     "about.enhance.strength": "0 为原照片，1 为完整效果",

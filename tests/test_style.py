@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageDraw
 from safetensors.torch import save_file
 from shelf import Shelf, finish, row, write_photo
 from torch import nn
@@ -372,6 +372,53 @@ def test_the_style_goes_where_it_was_asked_for(tmp_path: Path, artwork: str, par
     assert "mean ΔE product" in result.notes.measures
 
 
+class Night(nn.Module):
+    """Paints everything black."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.nothing = nn.Parameter(torch.zeros(1))
+
+    def forward(self, x: torch.Tensor, *told: torch.Tensor) -> torch.Tensor:
+        return torch.zeros_like(x)
+
+
+@pytest.fixture
+def disc(tmp_path: Path) -> str:
+    """A red disc on white, smooth at its edge."""
+    large = Image.new("RGB", (1280, 1280), "white")
+    ImageDraw.Draw(large).ellipse((330, 330, 950, 950), fill=(180, 40, 40))
+    large.resize((320, 320), Image.Resampling.BOX).save(tmp_path / "disc.png")
+    return str(tmp_path / "disc.png")
+
+
+def test_no_rim_of_the_old_ground_shines_around_a_product_on_a_new_one(disc: str, artwork: str) -> None:
+    result = quick(disc, artwork, weights=fast_shelf(Night()), size_px=320, apply_to="background")
+    assert result.before is not None
+    after, before = result.pictures[0].pixels, result.before.pixels
+    assert torch.equal(after[..., 120:200, 120:200], before[..., 120:200, 120:200])
+    assert float(after[:, 1:].max()) < 70 / 255  # white would be 255
+    assert float(after[..., :60, :].max()) == 0
+
+
+def test_the_ground_of_a_repainted_product_stays_clean(disc: str, artwork: str) -> None:
+    result = quick(disc, artwork, weights=fast_shelf(Night()), size_px=320, apply_to="product")
+    assert result.before is not None
+    after, before = result.pictures[0].pixels, result.before.pixels
+    at = torch.arange(320) + 0.5 - 160
+    outside = (at[:, None].square() + at.square()).sqrt() > 80
+    assert float((after - before).abs()[..., outside].max()) < 0.1
+    assert float(after[..., 120:200, 120:200].max()) == 0
+
+
+@pytest.mark.parametrize("part", ["background", "product"])
+def test_a_feather_softens_the_edge(disc: str, artwork: str, part: str) -> None:
+    hard, soft = (quick(disc, artwork, weights=fast_shelf(Night()), size_px=320, apply_to=part, feather_px=f).pictures[0].pixels for f in (0, 20))
+    assert float((soft - hard).abs().max()) > 0.2
+    middle = (slice(None), slice(None), slice(150, 170), slice(150, 170))
+    assert torch.allclose(soft[middle], hard[middle], atol=1e-3)
+
+
 def test_an_empty_and_a_full_mask_are_taken_at_their_word(tmp_path: Path, artwork: str) -> None:
     photo = write_photo(tmp_path / "p.png", 96, 64)
     for level, same in ((0, True), (255, False)):
@@ -379,7 +426,7 @@ def test_an_empty_and_a_full_mask_are_taken_at_their_word(tmp_path: Path, artwor
         result = quick(photo, artwork, apply_to="product", mask=str(tmp_path / "mask.png"))
         assert result.before is not None
         assert torch.equal(result.pictures[0].pixels, result.before.pixels) is same
-        assert ("Nothing was repainted: the mask leaves nothing to be repainted." in result.notes.remarks) is same
+        assert ("Nothing was repainted: the mask leaves no product." in result.notes.remarks) is same
 
 
 def test_a_mask_of_another_shape_is_one_sentence(tmp_path: Path, artwork: str) -> None:

@@ -247,7 +247,7 @@ def _open(network: str) -> str:
 
 
 def _title(result: Result) -> str:
-    return " + ".join(result.notes.networks)
+    return result.notes.networks[0]  # the one that draws; the sentence below names all
 
 
 def _directions_known(models: Sequence[Mapping[str, Any]]) -> Directions:

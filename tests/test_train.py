@@ -4,6 +4,7 @@ import copy
 import io
 import json
 import math
+import os
 import tarfile
 
 import numpy as np
@@ -16,6 +17,7 @@ from engine.models import generator
 from engine.models.features import Features
 from engine.models.generator import Autoencoder
 from engine.models.restore import Restore
+from engine.request import RequestError
 from engine.train import augment, data, degrade, gan, loop, metrics, vae
 from engine.train.__main__ import main
 from engine.train.categories import CategoriesRecipe, called, vary
@@ -307,6 +309,9 @@ def test_a_product_is_framed_with_its_margin():
         (["features", "--data", "."], "--teacher"),
         (["gan", "--data", "."], "--categories"),
         (["categories", "--data", "."], "--categories"),
+        (["restore", "--data", ".", "--most-norm", "1"], "for vae, gan, sketch"),
+        (["restore", "--data", ".", "--steps", "0"], "--steps must be a number above 0, not 0."),
+        (["search", "--data", ".", "--budget", "nan"], "--budget must be a number above 0, not nan."),
         (["faststyle", "--data", "."], "--artworks"),
     ],
 )
@@ -365,9 +370,43 @@ def test_every_recipe_of_a_generator_takes_a_folder_of_one_s_own(shop, tmp_path,
     assert generator.from_state_dict(load_file(tmp_path / "runs" / "studio" / "studio.safetensors")).categories == ("shoe", "belt")
     ours, theirs = (load_file(tmp_path / "runs" / name / f"{name}.safetensors") for name in ("vae", "studio"))
     assert torch.equal(ours["means"], theirs["means"]), "codes mean the same to both"
+    assert main(["search", *own]) == 2
+    assert "needs at least 256" in capsys.readouterr().err
     table.write_text("file,category\n00.png,mug\n")
     assert main(["vae", *own]) == 2
     assert "none of the pictures a category of these: shoe" in capsys.readouterr().err
+
+
+def test_a_table_is_read_as_spreadsheets_write_it_and_another_is_one_sentence(tmp_path):
+    (tmp_path / "ok.csv").write_text("file,category\n1.jpg, shoe\n2.jpg,\n3.jpg\n", encoding="utf-8-sig")
+    assert data.read_categories(tmp_path / "ok.csv") == {"1.jpg": "shoe"}
+    (tmp_path / "other.csv").write_text("name;kind\n1.jpg;shoe\n")
+    with pytest.raises(RequestError, match=r"other\.csv must be a csv in UTF-8 with the columns file and category"):
+        data.read_categories(tmp_path / "other.csv")
+
+
+def test_hidden_files_are_no_pictures_and_a_file_is_no_source(tmp_path):
+    picture(0).save(tmp_path / "a.png")
+    (tmp_path / "._a.png").write_bytes(b"of a Mac")
+    assert [name for name, _ in data.read_pictures(tmp_path)] == ["a.png"]
+    with pytest.raises(RequestError, match="neither a folder nor a tar"):
+        list(data.read_pictures(tmp_path / "a.png"))
+
+
+def test_photos_of_a_phone_are_pictures(tmp_path):
+    from pillow_heif import from_pillow
+
+    from_pillow(picture(0)).save(tmp_path / "a.heic")
+    ((name, read),) = data.read_pictures(tmp_path)
+    assert (name, read.size, read.mode) == ("a.heic", (80, 64), "RGB")
+
+
+def test_a_picture_that_changes_in_a_folder_of_the_folder_is_packed_anew(tmp_path):
+    (tmp_path / "in" / "deep").mkdir(parents=True)
+    for shade in (10, 200):
+        Image.new("L", (4, 4), shade).save(tmp_path / "in" / "deep" / "a.png")
+        os.utime(tmp_path / "in" / "deep" / "a.png", ns=(shade, shade))
+        assert int(data.pack([tmp_path / "in"], tmp_path / "cache", "all", lambda p: p)[0].max()) == shade
 
 
 def test_what_ships_of_an_autoencoder_can_be_drawn_from_at_any_time():

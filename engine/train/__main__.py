@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import math
 import shutil
 import sys
 from collections.abc import Callable, Sequence
@@ -246,6 +247,9 @@ PRESETS: dict[str, dict[str, Preset]] = {
 }
 
 
+CLIPPED = ("vae", "gan", "sketch")  # recipes whose gradients are as long as they come, unless asked otherwise
+
+
 def _ratio(text: str) -> float:
     """A number such as 1.25 or 5/4."""
     try:
@@ -267,6 +271,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--data", type=Path, nargs="+", default=[], help="folders or tars of pictures")
     parser.add_argument("--categories", type=Path, help="csv with the columns file and category")
     parser.add_argument("--stretch", type=_ratio, default=1.0, help="of pictures of products, how many times taller they are made first, such as 4/3")
+    parser.add_argument("--most-norm", type=float, default=0.0, help="of vae, gan and sketch: gradients that are longer are shortened to it; 0 leaves them")
     parser.add_argument("--teacher", type=Path, help="safetensors of the network to distil from")
     parser.add_argument("--packshots", type=Path, help="folder or tar of products on white")
     parser.add_argument("--artworks", type=Path, help="folder or tar of style pictures")
@@ -283,6 +288,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if missing := [str(p) for p in (*args.data, *(p for p in (args.teacher, args.categories) if p)) if not p.exists()]:
             raise RequestError(f"There is no {missing[0]}.")
+        for name in ("steps", "stop_at", "threads", "budget"):
+            if (number := getattr(args, name)) is not None and not 0 < number < math.inf:
+                raise RequestError(f"--{name.replace('_', '-')} must be a number above 0, not {number}.")
         if args.name == "search":
             return _search(args)
         return _make(args) if args.name not in PRESETS else _train(args)
@@ -306,6 +314,8 @@ def _search(args: argparse.Namespace) -> int:
     torch.set_flush_denormal(True)
     torch.set_num_threads(args.threads or 1)  # the processor time of the budget is that of one thread
     packshots, held_out = _packshots(args, "search", 64)
+    if len(packshots.pictures) < 2 * search.ASIDE:
+        raise RequestError(f"A search sets {search.ASIDE} pictures aside to choose by, so it needs at least {2 * search.ASIDE}, not {len(packshots.pictures)}.")
     found = search.run(_own_features(), packshots, held_out, args.runs / "search", budget_min=args.budget, seed=args.seed)
     recipe = search.SearchedRecipe(_own_features(), packshots, found, steps=args.steps or 1500, seed=args.seed)
     loop.report(recipe, loop.train(recipe, args.runs / recipe.name, stop_at=args.stop_at))
@@ -332,7 +342,12 @@ def _train(args: argparse.Namespace) -> int:
     if args.threads:
         torch.set_num_threads(args.threads)
     preset = presets[chosen]
-    recipe = preset.recipe(args, preset.settings | ({"steps": args.steps} if args.steps else {}))
+    asked: dict[str, Any] = {"steps": args.steps} if args.steps else {}
+    if args.most_norm:
+        if args.name not in CLIPPED or not args.most_norm > 0:
+            raise RequestError(f"--most-norm is a length above 0, for {', '.join(CLIPPED)}.")
+        asked["most_norm"] = args.most_norm
+    recipe = preset.recipe(args, preset.settings | asked)
     run = args.runs / recipe.name
     print(f"{recipe.name}: {recipe.steps} steps, run folder {run}", file=sys.stderr)
     loop.report(recipe, loop.train(recipe, run, stop_at=args.stop_at))

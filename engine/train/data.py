@@ -21,7 +21,8 @@ from torch import Tensor
 
 from engine.request import RequestError
 
-PICTURE_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"}
+HEIC_SUFFIXES = {".heic", ".heif"}  # as many phones write
+PICTURE_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".avif", ".bmp", ".tif", ".tiff"} | HEIC_SUFFIXES
 
 
 def is_held_out(name: str) -> bool:
@@ -30,39 +31,63 @@ def is_held_out(name: str) -> bool:
 
 
 def read_pictures(source: Path) -> Iterator[tuple[str, Image.Image]]:
-    """(name, RGB picture) of every picture in a folder (recursively) or a tar, in the order of their names.
+    """(name, RGB picture) of every picture in a folder (recursively) or a tar, in the order of their names; hidden files are none.
 
-    RequestError with its name for a file that is no picture.
+    RequestError with its name for a file that is no picture, or no tar.
     """
     if source.is_dir():
-        for path in sorted(p for p in source.rglob("*") if p.suffix.lower() in PICTURE_SUFFIXES):
-            yield str(path.relative_to(source)), _decoded(path, str(path.relative_to(source)))
+        for path in _pictures_in(source):
+            yield path.relative_to(source).as_posix(), _decoded(path, str(path.relative_to(source)))
         return
+    if not tarfile.is_tarfile(source):
+        raise RequestError(f"{source} is neither a folder nor a tar.")
     with tarfile.open(source) as tar:
-        members = [m for m in tar.getmembers() if m.isfile() and Path(m.name).suffix.lower() in PICTURE_SUFFIXES]
+        members = [m for m in tar.getmembers() if m.isfile() and _is_picture(Path(m.name))]
         for member in sorted(members, key=lambda m: m.name):
             stream = tar.extractfile(member)
             assert stream is not None  # isfile() said so
             yield member.name, _decoded(io.BytesIO(stream.read()), member.name)
 
 
+def _is_picture(path: Path) -> bool:
+    return path.suffix.lower() in PICTURE_SUFFIXES and not path.name.startswith(".")
+
+
+def _pictures_in(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if _is_picture(path))
+
+
 def _decoded(file: Path | io.BytesIO, name: str) -> Image.Image:
     """Upright RGB, what is transparent laid on white."""
     try:
-        with Image.open(file) as opened:
+        with _opened(file, name) as opened:
             picture = ImageOps.exif_transpose(opened)
             if not picture.has_transparency_data:
                 return picture.convert("RGB")
             white = Image.new("RGBA", picture.size, "white")
             return Image.alpha_composite(white, picture.convert("RGBA")).convert("RGB")
-    except OSError as error:
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:  # all of them are said of damaged files
         raise RequestError(f"{name} cannot be read as a picture; take it out of the training data.") from error
 
 
+def _opened(file: Path | io.BytesIO, name: str) -> Image.Image:
+    if Path(name).suffix.lower() not in HEIC_SUFFIXES:
+        return Image.open(file)
+    from pillow_heif import HeifImageFile
+
+    return HeifImageFile(file)
+
+
 def read_categories(table: Path) -> dict[str, str]:
-    """Picture name -> category, from a csv with the columns `file` and `category`; rows without one are left out."""
-    with table.open(newline="") as stream:
-        return {row["file"]: row["category"] for row in csv.DictReader(stream) if row["category"]}
+    """Picture name -> category, from a csv with the columns `file` and `category`; rows without one are left out.
+
+    RequestError when it has no such columns.
+    """
+    try:
+        with table.open(newline="", encoding="utf-8-sig") as stream:  # spreadsheets put a mark in front
+            return {row["file"]: row["category"].strip() for row in csv.DictReader(stream) if (row["category"] or "").strip()}
+    except (KeyError, UnicodeDecodeError, csv.Error) as error:
+        raise RequestError(f"{table} must be a csv in UTF-8 with the columns file and category, separated by commas.") from error
 
 
 class Pictures(Sequence[Tensor]):
@@ -112,10 +137,10 @@ def pack(
     """Write every picture of `sources`, after `prepare`, into one file in `cache`; reuse it when it is there.
 
     The file's name holds `label`, which the caller chooses for what `prepare` and `look` do, and a hash of the
-    sources' paths and times. look: what to keep in mind of each picture as it was, as JSON in `Pictures.looks`.
+    sources' paths and times, of a folder also of those of its pictures. look: what to keep in mind of each picture as it was, as JSON in `Pictures.looks`.
     RequestError when there is no picture in them.
     """
-    digest = hashlib.sha1(repr([(str(s.resolve()), s.stat().st_mtime_ns) for s in sources]).encode()).hexdigest()[:12]
+    digest = hashlib.sha1(repr([_state(source) for source in sources]).encode()).hexdigest()[:12]
     file = cache / f"{label}-{digest}.u8"
     if not file.with_suffix(".json").exists():
         cache.mkdir(parents=True, exist_ok=True)
@@ -132,6 +157,12 @@ def pack(
             raise RequestError(f"There is no picture in {', '.join(str(s) for s in sources)}.")
         file.with_suffix(".json").write_text(json.dumps({"names": names, "sizes": sizes} | ({"looks": looks} if look else {})))
     return Pictures(file)
+
+
+def _state(source: Path) -> tuple[Any, ...]:
+    """What changes when a tar, or a picture in a folder, does."""
+    inside = [(path.relative_to(source).as_posix(), path.stat().st_mtime_ns) for path in _pictures_in(source)] if source.is_dir() else []
+    return (str(source.resolve()), source.stat().st_mtime_ns, *inside)
 
 
 def shrink(factor: float, most_px: int = 10**6) -> Callable[[Image.Image], Image.Image]:

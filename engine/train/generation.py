@@ -33,6 +33,10 @@ Scores = dict[str, float]
 ROUNDS = 4  # as many times as there are held-out packshots is drawn, of the same categories
 REAL, SHUFFLED = "other packshots", "shuffled pixels"
 SHOWN = 16  # samples beside their nearest training pictures
+BESIDE = (
+    f"`python -m engine.evaluate NAME --data DIR` also writes runs/nearest/NAME.png: {SHOWN} samples, each beside its nearest training picture. "
+    "Those are photographs of others, so the sheet is not here."
+)
 
 # How each measure is called on a card. The short name is the table's of all families.
 MEASURES = {
@@ -214,7 +218,7 @@ def table(measured: Measured) -> str:
     lines += [f"| {said} | {' | '.join(_figure(scores.get(name)) for scores in columns.values())} |" for name, said in MEASURES.items()]
     alone = {said: measured.costs[name] for name, said in COSTS.items()} | measured.inception
     lines += [f"| {said} | {_figure(figure)} |{' |' * (len(columns) - 1)}" for said, figure in alone.items()]
-    return "\n".join(lines + ([f"\n{measured.without}"] if measured.without else []))
+    return "\n".join(lines + [f"\n{said}" for said in (BESIDE, measured.without) if said])
 
 
 def _rounded(scores: Scores) -> Scores:

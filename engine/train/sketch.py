@@ -86,6 +86,7 @@ class SketchRecipe(MeasuredRecipe):
         strangers: int = 2,
         peak: float = 1.2e-3,
         adversarial_weight: float = 0.2,
+        most_norm: float = 0.0,
         seed: int = 0,
     ) -> None:
         super().__init__()
@@ -94,7 +95,7 @@ class SketchRecipe(MeasuredRecipe):
         torch.manual_seed(seed)
         self.steps, self.batch, self.peak, self.seed = steps, batch, peak, seed
         self.large_steps, self.alone_steps = round(steps * large_share), round(steps * alone_share)
-        self.strangers, self.adversarial_weight = strangers, adversarial_weight
+        self.strangers, self.adversarial_weight, self.most_norm = strangers, adversarial_weight, most_norm
         self.pictures, self.labels, self.shown = pictures, labels, shown
         # A category is drawn by the root of its size: ties are seen, and shoes still most often.
         chances = torch.bincount(labels, minlength=len(categories)).double().clamp(min=1).rsqrt()[labels]
@@ -140,7 +141,7 @@ class SketchRecipe(MeasuredRecipe):
             self.heads.requires_grad_(True)
             loss = loss + self.adversarial_weight * fooled
             losses |= {"heads": judged, "fooled": float(fooled.detach())} | right
-        descend(loss, *self.network_optimizers.values())
+        descend(loss, *self.network_optimizers.values(), most_norm=self.most_norm)
         self.average.update(self.network, step)
         return losses
 
@@ -150,7 +151,7 @@ class SketchRecipe(MeasuredRecipe):
         """One step of the discriminator: the hinge loss, and how often each kind is told rightly."""
         real, fake = self.heads(theirs, lines, palettes, labels), self.heads(ours, lines, asked, labels)
         judged = torch.stack([F.relu(1 - r).mean() + F.relu(1 + f).mean() for r, f in zip(real, fake, strict=True)]).sum()
-        descend(judged, self.heads_optimizer)
+        descend(judged, self.heads_optimizer, most_norm=self.most_norm)
         real_right = sum(float((m.detach() > 0).float().mean()) for m in real) / len(real)
         fake_right = sum(float((m.detach() < 0).float().mean()) for m in fake) / len(fake)
         return float(judged.detach()), {"real_right": real_right, "fake_right": fake_right}

@@ -92,7 +92,7 @@ class FittedRecipe(MeasuredRecipe):
 
 
 class VaeRecipe(FittedRecipe):
-    """packshots: what to learn; start: the state of a run at half the size, or None."""
+    """packshots: what to learn; start: the state of a run at half the size, or None; most_norm: of `descend`."""
 
     name = "vae"
     sample_every = 500
@@ -109,12 +109,13 @@ class VaeRecipe(FittedRecipe):
         widths: tuple[int, ...] = WIDTHS,
         encoder_widths: tuple[int, ...] = (48, 96, 160, 256),
         start: dict[str, Tensor] | None = None,
+        most_norm: float = 0.0,
         seed: int = 0,
     ) -> None:
         super().__init__()
         torch.manual_seed(seed)
         self.steps, self.batch, self.peak, self.seed, self.kl_weight = steps, batch, peak, seed, kl_weight
-        self.packshots = packshots
+        self.packshots, self.most_norm = packshots, most_norm
         self.network = Autoencoder(packshots.categories, widths=widths, encoder_widths=encoder_widths).to(memory_format=torch.channels_last)
         if start is not None:
             grow(self.network, start)
@@ -128,7 +129,7 @@ class VaeRecipe(FittedRecipe):
         for optimizer in self.optimizers.values():
             learning_rate(optimizer, self.peak, step, self.steps, warm_up=100)
         loss, logged = self.autoencode(self.network, self.network.encoder, self.rng(step), self.batch, warmed_up(self.kl_weight, step, self.steps))
-        descend(loss, *self.optimizers.values())
+        descend(loss, *self.optimizers.values(), most_norm=self.most_norm)
         self.average.update(self.network, step)
         return logged
 

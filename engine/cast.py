@@ -110,7 +110,7 @@ def _able_others(request: GenerateRequest, task: str, network: Network, weights:
                 continue
             if not _lack(request, other):
                 names.append(row.name)
-    return f"; {' and '.join(names)} can" if names else ""
+    return f"; {', '.join(names[:-1])}{' and ' * (len(names) > 1)}{names[-1]} can" if names else ""
 
 
 def _needs_judge(request: GenerateRequest, generator: Network) -> str:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from engine.weights import Network
 
 _DARKEST = 0.65  # of a shadow at its full strength
+_PURE_WHITE, _SURE = 0.985, 0.9  # the least level, and the certainty, of a ground that is pure white
 
 
 def cut_out(photo: Picture, network: Network | None, how: How) -> Parts:
@@ -46,7 +47,15 @@ def _matte(photo: Picture, network: Network | None, how: How) -> Tensor:
     import torch
 
     pixels = photo.on_white()
-    matte = _given(pixels, photo, how) if how.request.product else product.learned(pixels, network) if network else _by_plain_background(pixels)
+    if how.request.product:
+        matte = _given(pixels, photo, how)
+    elif network is None:
+        matte = _by_plain_background(pixels)
+    elif (mask := _on_pure_white(pixels)) is not None:
+        how.remarks.append("The background is pure white, so the product is all that is not.")
+        matte = mask
+    else:
+        matte = product.learned(pixels, network)
     return matte if photo.alpha is None else torch.minimum(matte, photo.alpha.float())
 
 
@@ -71,6 +80,19 @@ def _by_plain_background(pixels: Tensor) -> Tensor:
     if found.certainty < product.CERTAIN:
         raise RequestError("The background is not plain enough to tell the product from it; draw where the product is.")
     return found.mask
+
+
+def _on_pure_white(pixels: Tensor) -> Tensor | None:
+    """The product of a photo (1, 3, H, W) whose ground was cut off at white already: a network could only lose some of it.
+
+    None on any other plain ground: there a shadow looks like product, which a network can tell.
+    """
+    from engine.models import segment
+
+    found = segment.product_mask(pixels)
+    ground = pixels.amin(1, keepdim=True)[found.mask < 0.05]
+    is_white = ground.numel() > 0 and float((ground > _PURE_WHITE).float().mean()) > 0.98
+    return found.mask if is_white and found.certainty >= _SURE else None
 
 
 def _ground(photo: Picture, how: How) -> Tensor | None:

@@ -189,6 +189,21 @@ def test_a_background_that_is_not_plain_is_one_sentence(photo: str) -> None:
         run(shelf(), photo, steps=("cut-out",))
 
 
+def test_on_pure_white_the_product_is_all_that_is_not(tmp_path: Path) -> None:
+    """A network that would lose all of it is not asked; on light grey it is."""
+    nothing = Shelf((row("matte", "cut-out"), Plain(lambda x: torch.full_like(x[:, :1], -20.0))))
+    with Image.open(product_photo(tmp_path / "grey.png")) as grey:
+        ground = np.asarray(grey)[..., :1] > 200
+        Image.fromarray(np.where(ground, 255, np.asarray(grey)).astype(np.uint8)).save(tmp_path / "white.png")
+    result = run(nothing, str(tmp_path / "white.png"), steps=("cut-out",), cut_out_background="transparent")
+    alpha = result.pictures[0].alpha
+    assert alpha is not None
+    assert (alpha - truth()).abs().mean() < 0.02
+    assert "The background is pure white, so the product is all that is not." in result.notes.remarks
+    with pytest.raises(RequestError, match="No product was found"):
+        run(nothing, str(tmp_path / "grey.png"), steps=("cut-out",))
+
+
 def test_a_matte_without_any_product_is_one_sentence(product: str) -> None:
     network = Matte((4, 4), 1, 1)
     nn.init.zeros_(network.tail.weight)

@@ -90,7 +90,7 @@ def elsewhere(product: Tensor, ground: Tensor) -> Tensor:
 
 def _restored(network: Network) -> Cells:
     x = example("handbag", CELL_PX, (0.15, 0.28, 0.42))
-    spoiled = degrade.jpeg(degrade.gaussian_noise(x, 15, np.random.default_rng(0))[0], 60)[None]
+    spoiled = degrade.jpeg(degrade.gaussian_noise(x, 15, np.random.default_rng(0))[0], 75)[None]
     return [("restore: noise and JPEG", spoiled), ("Gaussian filter", gaussian_filter(spoiled, 0.8)), ("ours", runner(network)(spoiled)), ("as it was", x)]
 
 

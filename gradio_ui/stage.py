@@ -27,7 +27,8 @@ PREVIEW_PX = 1024
 More: TypeAlias = Callable[[list[str], Path], Updates]  # kept files, folder of the run -> what else is shown
 Between: TypeAlias = Callable[[Progress, Path], None]  # what is done with progress that is heard, in the folder of the run
 
-_SHOW_STAGE = "() => {{ if (innerWidth <= 900) document.getElementById('{verb}-line').scrollIntoView({{behavior: 'smooth', block: 'end'}}) }}"
+# On a phone the stage lies below the controls: its top is shown, since what comes makes it longer.
+_SHOW_STAGE = "() => {{ if (innerWidth <= 900) document.getElementById('{verb}-line').closest('.v-stage').scrollIntoView({{behavior: 'smooth'}}) }}"
 
 
 @dataclass

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from engine.weights import Network
 
 _DARKEST = 0.65  # of a shadow at its full strength
-_PURE_WHITE, _SURE = 0.985, 0.9  # the least level, and the certainty, of a ground that is pure white
 
 
 def cut_out(photo: Picture, network: Network | None, how: How) -> Parts:
@@ -49,13 +48,14 @@ def _matte(photo: Picture, network: Network | None, how: How) -> Tensor:
     pixels = photo.on_white()
     if how.request.product:
         matte = _given(pixels, photo, how)
-    elif network is None:
-        matte = _by_plain_background(pixels)
-    elif (mask := _on_pure_white(pixels)) is not None:
-        how.remarks.append("The background is pure white, so the product is all that is not.")
-        matte = mask
-    else:
+    elif (plain := product.off_plain(pixels, network)) is not None:
+        matte = plain
+        if network:
+            how.remarks.append("The background is plain, so the product is all that differs from it.")
+    elif network:
         matte = product.learned(pixels, network)
+    else:
+        raise RequestError("The background is not plain enough to tell the product from it; draw where the product is.")
     return matte if photo.alpha is None else torch.minimum(matte, photo.alpha.float())
 
 
@@ -71,28 +71,6 @@ def _given(pixels: Tensor, photo: Picture, how: How) -> Tensor:
     size = (max(1, round(photo.height * shrink)), max(1, round(photo.width * shrink)))
     small, matte = (F.interpolate(t, size=size, mode="area") for t in (pixels, mask))
     return segment.to_full_size(pixels, small, matte)
-
-
-def _by_plain_background(pixels: Tensor) -> Tensor:
-    from engine.models import segment
-
-    found = segment.product_mask(pixels)
-    if found.certainty < product.CERTAIN:
-        raise RequestError("The background is not plain enough to tell the product from it; draw where the product is.")
-    return found.mask
-
-
-def _on_pure_white(pixels: Tensor) -> Tensor | None:
-    """The product of a photo (1, 3, H, W) whose ground was cut off at white already: a network could only lose some of it.
-
-    None on any other plain ground: there a shadow looks like product, which a network can tell.
-    """
-    from engine.models import segment
-
-    found = segment.product_mask(pixels)
-    ground = pixels.amin(1, keepdim=True)[found.mask < 0.05]
-    is_white = ground.numel() > 0 and float((ground > _PURE_WHITE).float().mean()) > 0.98
-    return found.mask if is_white and found.certainty >= _SURE else None
 
 
 def _ground(photo: Picture, how: How) -> Tensor | None:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 LOOKED_AT_PX = 1024  # longer side at which the product is looked for
 CERTAIN = 0.5  # of the mask that is found: below it the background is not plain enough
+SURE = 0.7  # the same where a network could be asked instead
 
 
 def given(file: str, photo: Picture, settings: Settings, what: str) -> Tensor:
@@ -44,24 +45,42 @@ def of(photo: Picture, network: Network | None = None) -> Tensor | None:
     if alpha is not None and bool((alpha > 0.5).any()) and not bool((alpha > 0.5).all()):
         return alpha.float()
     pixels = photo.on_white()
-    mask = found(pixels)
+    mask = found(pixels, SURE if network else CERTAIN)
     if mask is not None or network is None:
         return mask
     mask = learned(pixels, network)
     return mask if bool((mask > 0.5).any()) else None
 
 
+def off_plain(pixels: Tensor, network: Network | None) -> Tensor | None:
+    """The mask (1, 1, H, W) of what differs from a plain background of a photo (1, 3, H, W), with the finest edges; None
+    where it is not plain enough, the less so where a network could be asked instead.
+
+    A network may lose a pale part of the product; all that this gets wrong is to keep a shadow. But a network of the Hub
+    is here because somebody wants it, so it is asked whatever the background.
+    """
+    from engine.models import segment
+
+    if network and not network.weight.embedded:
+        return None
+    looked = segment.product_mask(pixels)
+    return looked.mask if looked.certainty >= (SURE if network else CERTAIN) else None
+
+
 def learned(pixels: Tensor, network: Network) -> Tensor:
     """The matte (1, 1, H, W) in [0, 1] that a network sees on a photo (1, 3, H, W), brought to the photo's own edges."""
     from engine.models import isnet, matte, segment
 
-    kind = isnet if isinstance(network.module, isnet.ISNet) else matte
-    small = kind.shrunk(pixels)
-    return segment.to_full_size(pixels, small, network.apply(lambda x: kind.matte_of(network.module, x), small))
+    if isinstance(network.module, isnet.ISNet):
+        small = isnet.shrunk(pixels)
+        return segment.to_full_size(pixels, small, network.apply(lambda x: isnet.matte_of(network.module, x), small))
+    small = matte.shrunk(pixels)
+    return segment.to_full_size(pixels, small, matte.agreed(small, network.apply(lambda x: matte.matte_of(network.module, x), small)))
 
 
-def found(source: Tensor) -> Tensor | None:
-    """The product's mask on a photo (1, 3, H, W) in [0, 1], of the same size; None where the background is not plain."""
+def found(source: Tensor, least: float = CERTAIN) -> Tensor | None:
+    """The product's mask on a photo (1, 3, H, W) in [0, 1], of the same size; None where it is less than `least` certain that
+    the background is plain."""
     import torch.nn.functional as F
 
     from engine.models import segment
@@ -70,7 +89,7 @@ def found(source: Tensor) -> Tensor | None:
     shrink = min(1.0, LOOKED_AT_PX / max(height, width))
     size = (max(1, round(height * shrink)), max(1, round(width * shrink)))
     looked = segment.product_mask(F.interpolate(source, size=size, mode="bilinear", antialias=True) if shrink < 1 else source)
-    if looked.certainty < CERTAIN or not (looked.mask > 0.5).any():
+    if looked.certainty < least or not (looked.mask > 0.5).any():
         return None
     return F.interpolate(looked.mask, size=(height, width), mode="bilinear") if shrink < 1 else looked.mask
 

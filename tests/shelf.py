@@ -158,6 +158,8 @@ def write_networks(folder: Path) -> None:
     from engine.models.features import Features
     from engine.models.generator import Autoencoder
     from engine.models.generator import Generator as ProductGenerator
+    from engine.models.inpaint import Inpaint
+    from engine.models.matte import Matte
     from engine.models.restore import Restore
     from engine.models.searched import Architecture, Searched
     from engine.models.sketch import ANY, Sketch
@@ -169,6 +171,9 @@ def write_networks(folder: Path) -> None:
     networks = {
         "features": Features((4, 4, 8, 8, 8)),
         "restore": Restore((8, 8, 16)),
+        "deblur": Restore((8, 8, 16)),
+        "inpaint": Inpaint((8, 8, 8)),
+        "matte": Matte((8, 8, 8, 8), deepest=1),
         "tone": Tone((8, 8), basis=2),
         "upscale-x2": Upscale(2, width=8, depth=2),
         "upscale-x4": Upscale(4, width=8, depth=2),

@@ -12,7 +12,7 @@ CHAIN = ("restore", "deblur", "upscale-x4")
 
 
 def test_auto_on_a_cpu_stays_offline_where_something_is_embedded() -> None:
-    assert choose(CHAIN, "auto", TABLE, on_gpu=False) == {"restore": ("restore",), "deblur": ("nafnet-gopro",), "upscale-x4": ("upscale-x4",)}
+    assert choose(CHAIN, "auto", TABLE, on_gpu=False) == {"restore": ("restore",), "deblur": ("deblur",), "upscale-x4": ("upscale-x4",)}
 
 
 def test_auto_on_a_gpu_asks_the_hub_and_keeps_the_embedded_behind_it() -> None:
@@ -24,17 +24,17 @@ def test_auto_on_a_gpu_asks_the_hub_and_keeps_the_embedded_behind_it() -> None:
 
 @pytest.mark.parametrize("on_gpu", [False, True])
 def test_embedded_never_asks_the_hub(on_gpu: bool) -> None:
-    assert choose(CHAIN, "embedded", TABLE, on_gpu=on_gpu) == {"restore": ("restore",), "deblur": (), "upscale-x4": ("upscale-x4",)}
+    assert choose(CHAIN, "embedded", TABLE, on_gpu=on_gpu) == {"restore": ("restore",), "deblur": ("deblur",), "upscale-x4": ("upscale-x4",)}
 
 
 def test_a_named_network_serves_its_own_step_and_the_others_stay_automatic() -> None:
     names = choose(CHAIN, "realesr-general-x4, scunet", TABLE, on_gpu=False)
-    assert names == {"restore": ("scunet", "restore"), "deblur": ("nafnet-gopro",), "upscale-x4": ("realesr-general-x4", "upscale-x4")}
+    assert names == {"restore": ("scunet", "restore"), "deblur": ("deblur",), "upscale-x4": ("realesr-general-x4", "upscale-x4")}
 
 
 def test_a_named_network_may_stand_alone() -> None:
     names = choose(CHAIN, "scunet", TABLE, on_gpu=False, behind=False)
-    assert names == {"restore": ("scunet",), "deblur": ("nafnet-gopro",), "upscale-x4": ("upscale-x4",)}
+    assert names == {"restore": ("scunet",), "deblur": ("deblur",), "upscale-x4": ("upscale-x4",)}
 
 
 def test_naming_an_embedded_network_tries_nothing_else() -> None:

@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from engine import presets
 from engine.device import Device
-from engine.models import edges, faststyle, gaussian
+from engine.models import edges, faststyle, gaussian, matte
 from engine.settings import Settings
 from engine.weights import TABLE, Network, Weights
 from engine.work import finished
@@ -68,6 +68,10 @@ def given_by(name: str) -> np.ndarray:
             y = network.module(drawn()).softmax(1).view(1, 1, 1, -1).expand(-1, 3, -1, -1)
     elif name == "tone":
         y = network.module.lut(*network.module.propose(drawn() ** 2)).apply(drawn() ** 2)  # darker than it should be
+    elif name == "inpaint":
+        y = network(drawn(), ring())
+    elif name == "matte":
+        y = network.apply(lambda x: matte.matte_of(network.module, x), drawn()).expand(-1, 3, -1, -1)
     elif name == "features":
         with torch.inference_mode():
             seen = network.module(drawn())[2]

@@ -59,3 +59,23 @@ def test_composites_are_a_function_of_their_seed():
     assert x.shape == (6, 3, 64, 64)
     assert m.shape == (6, 1, 64, 64)
     assert all(0.02 < float(part.mean()) < 0.9 for part in m)
+
+
+def test_the_colours_of_what_was_found_bring_back_what_was_left_out():
+    """A red sleeve that the network left half of, on a grey wall."""
+    y, x = torch.meshgrid(torch.linspace(0, 1, 96), torch.linspace(0, 1, 128), indexing="ij")
+    truth = ((x > 0.25) & (x < 0.75) & (y > 0.2) & (y < 0.9)).float()[None, None]
+    rng = torch.Generator().manual_seed(0)
+    picture = (
+        torch.where(truth > 0, torch.tensor([0.7, 0.1, 0.15]).view(1, 3, 1, 1), torch.tensor(0.6)) + 0.03 * torch.randn(1, 3, 96, 128, generator=rng)
+    ).clamp(0, 1)
+    found = truth * torch.where(x < 0.6, 0.9, 0.35) + (1 - truth) * 0.05
+    agreed = matte.agreed(picture, found)
+    assert float(((agreed > 0.5) == (truth > 0.5)).float().mean()) > 0.98
+    assert float(((found > 0.5) == (truth > 0.5)).float().mean()) < 0.92
+
+
+@pytest.mark.parametrize("level", [0.0, 1.0])
+def test_a_matte_that_knows_one_side_only_stays(level):
+    found = torch.full((1, 1, 20, 30), level)
+    assert torch.equal(matte.agreed(torch.rand(1, 3, 20, 30), found), found)

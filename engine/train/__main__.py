@@ -229,7 +229,7 @@ PRESETS: dict[str, dict[str, Preset]] = {
         "x2": Preset(_upscale, {"scale": 2, "steps": 1500, "crop_px": 128}, "Set5 37.17 dB, bicubic 33.94"),
         "crisp": Preset(_crisp, {"steps": 3000}, ""),
     },
-    "faststyle": {"default": Preset(_faststyle, {"steps": 9500}, "style distance 0.096, MicroAST 0.140")},
+    "faststyle": {"default": Preset(_faststyle, {"steps": 8000}, "style distance 0.096, MicroAST 0.140")},
     "categories": {"default": Preset(_categories, {"steps": 400}, "94 % of held-out packshots")},
     "vae": {
         "128": Preset(_vae, {"steps": 2000, "size_px": 128, "batch": 16}, "kernel distance 595"),

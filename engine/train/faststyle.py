@@ -8,7 +8,7 @@ Losses, each in units of the style's or the photo's own energy:
 - contrast: the distance of codes to one's own style over those to all of the batch (after MicroAST's contrastive loss);
 - a PatchGAN (Isola et al. 2017) that tells patches of artworks from ours, told the style by projection (Miyato and
   Koyama 2018), hinge loss, in the last part of the run;
-- patches and structure, in its last third: sliced Wasserstein distance of patches to the style's (Elnekave and Weiss
+- patches and structure, in its last fifth: sliced Wasserstein distance of patches to the style's (Elnekave and Weiss
   2022), which sees how colours are spread where Gaussians see their covariance, and SSIM of luma to the photo.
 Styles are artworks, and for a quarter photos, so that any picture can serve as one.
 """
@@ -34,8 +34,8 @@ from engine.train.muon import optimizers
 
 BACKBONE = gatys.BACKBONES["features"]
 DEPTH = BACKBONE.depth
-PATCH_SHARE = 60.0
-STRUCTURE_SHARE = 1.0
+PATCH_SHARE = 150.0
+STRUCTURE_SHARE = 1.5
 
 
 class PatchCritic(nn.Module):
@@ -71,7 +71,7 @@ class FastStyleRecipe(Recipe):
         peak: float = 1.5e-3,
         taught: float = 0.35,
         adversarial: float = 0.75,
-        closer: float = 0.66,
+        closer: float = 0.79,
         seed: int = 0,
     ) -> None:
         super().__init__()

@@ -164,7 +164,7 @@ def test_a_learned_matte_is_carried_to_full_size(tmp_path: Path, product: str) -
             return 40 * (x[:, :1] - x[:, 1:2] - 0.2)
 
     with Image.open(product) as plain:
-        busy = np.random.default_rng(0).integers(0, 2, (18, 24, 1)).repeat(10, 0).repeat(10, 1) * np.array([0, 90, 160])
+        busy = np.random.default_rng(0).integers(0, 256, (180, 240, 3)) * np.array([0, 1, 1])
         Image.fromarray(np.where(truth()[0, 0, :, :, None].numpy() > 0.5, np.asarray(plain), busy).astype(np.uint8)).save(tmp_path / "busy.png")
     result = run(Shelf((row("matte", "cut-out"), Red())), str(tmp_path / "busy.png"), steps=("cut-out",), cut_out_background="transparent")
     alpha = result.pictures[0].alpha

@@ -227,7 +227,7 @@ PRESETS: dict[str, dict[str, Preset]] = {
     "upscale": {
         "x4": Preset(_upscale, {"scale": 4, "steps": 3600}, "Set5 30.99 dB, bicubic 28.62"),
         "x2": Preset(_upscale, {"scale": 2, "steps": 1500, "crop_px": 128}, "Set5 37.17 dB, bicubic 33.94"),
-        "crisp": Preset(_crisp, {"steps": 3000}, ""),
+        "crisp": Preset(_crisp, {"steps": 2000}, ""),
     },
     "faststyle": {"default": Preset(_faststyle, {"steps": 8000}, "style distance 0.096, MicroAST 0.140")},
     "categories": {"default": Preset(_categories, {"steps": 400}, "94 % of held-out packshots")},

@@ -207,8 +207,7 @@ class _Work:
             _changed(photo, result),
             fidelity,
         )
-        before = photo if (photo.width, photo.height) == (result.width, result.height) else photo.resized(result.width, result.height)
-        yield Result((result,), self.request.recipe(), notes, time.monotonic() - started, before)
+        yield Result((result,), self.request.recipe(), notes, time.monotonic() - started, _before(photo, result))
 
     def _load_mask(self, photo: Picture) -> Tensor | None:
         """(1, 1, H, W), 1 = fill; None where there is nothing to fill in the part that is worked on."""
@@ -275,6 +274,11 @@ def _same_part(reference: Picture, part: Part) -> Picture:
     width, height = max(1, round(across * part.width)), max(1, round(down * part.height))
     left, top = min(round(across * part.left), reference.width - width), min(round(down * part.top), reference.height - height)
     return reference.cropped(left, top, width, height)
+
+
+def _before(photo: Picture, result: Picture) -> Picture:
+    """The photo at the result's size; a result that is too large to be held twice has it as it is."""
+    return photo if result.width * result.height > _TOLD_PX else photo.resized(result.width, result.height)
 
 
 def _changed(photo: Picture, result: Picture) -> dict[str, float]:

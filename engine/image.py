@@ -146,7 +146,10 @@ class Picture:
         dtype = _dtype(width, height)
         planes = self.pixels.split(1, dim=1)  # one at a time: the float32 copies stay a third as large
         if self.alpha is None:
-            return replace(self, pixels=torch.cat([_scaled(p, width, height).clamp_(0, 1).to(dtype) for p in planes], dim=1))
+            pixels = torch.empty(1, 3, height, width, dtype=dtype)
+            for k, plane in enumerate(planes):
+                pixels[:, k] = _scaled(plane, width, height).clamp_(0, 1)[:, 0]
+            return replace(self, pixels=pixels)
         weight = self.alpha.float()
         alpha = _scaled(weight, width, height)
         seen = alpha > 1 / 512  # below half a level nothing is seen, and dividing would only raise noise

@@ -425,7 +425,8 @@ class Notes:
 
 @dataclass(frozen=True)
 class Result:
-    """The last event. pictures: one or more; before: the input at the size of pictures[0], for comparison."""
+    """The last event. pictures: one or more; before: the input at the size of pictures[0], for comparison; at its own
+    size where the result of Enhance has more than 24 megapixels."""
 
     pictures: tuple[Picture, ...]
     recipe: Mapping[str, Any]

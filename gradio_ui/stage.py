@@ -208,9 +208,10 @@ def picture_slider(elem_id: str, word: str = "before_after") -> gr.ImageSlider:
 
 
 def slider_value(left: Picture, right: Picture, folder: Path) -> tuple[str, str]:
-    """The slider lays one picture over the other, so both get the size of the right one."""
+    """The slider lays one picture over the other, so both get the size that the right one is shown at."""
     if (left.width, left.height) != (right.width, right.height):
-        left = left.resized(right.width, right.height)
+        scale = min(1.0, SHOWN_PX / max(right.width, right.height))
+        left = left.resized(max(1, round(scale * right.width)), max(1, round(scale * right.height)))
     return shown(left, folder, "before", SHOWN_PX), shown(right, folder, "after", SHOWN_PX)
 
 

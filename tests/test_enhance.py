@@ -89,6 +89,13 @@ def test_photos_of_any_size_pass_through(tmp_path: Path, size: tuple[int, int]) 
     assert (result.pictures[0].width, result.pictures[0].height) == (2 * size[0], 2 * size[1])
 
 
+def test_a_result_too_large_to_be_held_twice_has_the_photo_as_it_is_beside_it(photo: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_TOLD_PX", 90 * 70)
+    before = run(shelf(), photo, steps=("upscale-x2",)).before
+    assert before is not None
+    assert torch.equal(before.pixels, image.load(photo).pixels)
+
+
 def test_alpha_is_resized_alongside(tmp_path: Path) -> None:
     pixels = np.full((40, 60, 4), 255, np.uint8)
     pixels[:, :30, 3] = 0

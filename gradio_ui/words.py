@@ -462,7 +462,7 @@ CHINESE = {
 def _about() -> dict[str, str]:
     """What the request dataclasses say about their numbers and choices, so that the page and the command line say the same."""
     settings = [(verb, f) for verb, kind in REQUESTS.items() for f in fields(kind) if "low" in f.metadata or "options" in f.metadata]
-    return {f"about.{verb}.{f.name}": f.metadata["about"] for verb, f in settings}
+    return {f"about.{verb}.{f.name}": about[0].upper() + about[1:] for verb, f in settings for about in [f.metadata["about"]]}
 
 
 LANGUAGES = {"en": _about() | ENGLISH, "zh": CHINESE, "zh-CN": CHINESE}

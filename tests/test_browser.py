@@ -206,8 +206,10 @@ def test_steps_are_proposed_tried_where_the_photo_is_clicked_run_and_gone_back_t
 def _zoomed(page: Page, slider: str) -> float:
     """How much larger a slider shows its pictures after the wheel was turned over it."""
     picture = page.locator(f"#{slider} img").first
-    before = picture.bounding_box()["width"]
-    picture.hover()
+    picture.scroll_into_view_if_needed()
+    box = picture.bounding_box()
+    before = box["width"]
+    page.mouse.move(box["x"] + box["width"] / 4, box["y"] + box["height"] / 4)  # beside the handle
     for _ in range(4):
         page.mouse.wheel(0, -120)
     page.wait_for_timeout(500)

@@ -181,9 +181,14 @@ def drawn_seed(seed: Any, fresh: bool) -> Any:
 
 def network_choice(verb: str, models: Sequence[Mapping[str, Any]], tasks: Sequence[str], *, hub: bool = False) -> gr.Dropdown:
     """Which network answers: automatic, the built-in ones, or one from the table of weights by name."""
-    named: list[tuple[Any, str]] = [(m["name"], m["name"]) for m in models if m.get("task") in tasks]
+    named: list[tuple[Any, str]] = [(network_named(m), m["name"]) for m in models if m.get("task") in tasks]
     general: list[tuple[Any, str]] = [(said("auto"), "auto"), (said("embedded"), "embedded"), *([(said("hub"), "hub")] if hub else [])]
     return gr.Dropdown(general + named, value="auto", label=said("network"), elem_id=f"{verb}-network")
+
+
+def network_named(model: Mapping[str, Any]) -> str:
+    """A network's name as a choice: bare, one that is called as a word of this page would be translated."""
+    return f"{model['name']} ({'built in' if model.get('source') == 'embedded' else 'Hub'})"
 
 
 def offered(choice: gr.Dropdown, name: str) -> str:

@@ -82,7 +82,7 @@ class StandIn:
             {
                 "name": "restore",
                 "task": "restore",
-                "source": "weights/",
+                "source": "embedded",
                 "size": 1_000_000,
                 "licence": "Apache-2.0",
                 "where": "weights/",

@@ -18,7 +18,7 @@ from engine import tables
 from engine.evaluate import auto, cards, deblur, enhance, inpaint, matte, measures
 from engine.evaluate.__main__ import KNOWN
 from engine.evaluate.measures import Row, Sources
-from engine.models.matte import Matte
+from engine.models.matte import WORK_PX, Matte
 from engine.tiles import Tiling
 from engine.train import data, deconvolution, degrade, sheets
 from engine.weights import TABLE, Network, hub_peers
@@ -143,7 +143,7 @@ def test_a_matte_is_measured_at_the_size_of_the_app_and_at_that_of_its_training(
     monkeypatch.setattr(data.Pictures, "split", lambda self, least_px=1: ([0], [0]))
     torch.manual_seed(0)
     rows = list(matte.measure(network("matte", Matte((8, 8, 8, 8), 1, 1), "cut-out"), sources))
-    assert [r.data for r in rows if r.headline] == ["2 held-out composites of 320 px"] * 2 + ["this machine"]
+    assert [r.data for r in rows if r.headline] == [f"2 held-out composites of {WORK_PX} px"] * 2 + ["this machine"]
     assert all(0 <= r.ours <= 1 for r in rows if r.measure == "mean IoU")
 
 

@@ -6,6 +6,7 @@ import json
 import math
 import os
 import tarfile
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ from engine.models.generator import Autoencoder
 from engine.models.restore import Restore
 from engine.request import RequestError
 from engine.train import augment, data, degrade, gan, loop, metrics, vae
-from engine.train.__main__ import main
+from engine.train.__main__ import PRESETS, main
 from engine.train.categories import CategoriesRecipe, called, vary
 from engine.train.crisp import CrispRecipe
 from engine.train.deblur import DeblurRecipe
@@ -359,6 +360,8 @@ def test_every_recipe_of_a_generator_takes_a_folder_of_one_s_own(shop, tmp_path,
     own = ["--data", str(folder), "--categories", str(table), "--runs", str(tmp_path / "runs"), "--steps", "1"]
     picture(3, 160, 143).save(folder / "03-again.jpg")
     monkeypatch.setattr(metrics.MeasuredRecipe, "measured", 8)
+    small = {"steps": 1, "size_px": 128, "batch": 2, "widths": (8, 8, 8, 8, 8), "encoder_widths": (8, 8)}
+    monkeypatch.setitem(PRESETS["vae"], "128", replace(PRESETS["vae"]["128"], settings=small))
     for command, name in ((["vae"], "vae"), (["gan"], "studio"), (["sketch"], "sketch")):
         assert main([*command, *own]) == 0
         run = tmp_path / "runs" / name

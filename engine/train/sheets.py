@@ -122,7 +122,7 @@ def _completed(network: Network) -> Cells:
 
 
 def _cut(network: Network) -> Cells:
-    x = elsewhere(example("sneaker", CELL_PX, (0.05, 0.0, 0.8)), example("vase", CELL_PX, (0.2, 0.1, 0.7)))
+    x = elsewhere(example("handbag", CELL_PX), example("mug", CELL_PX, (0.2, 0.25, 0.5)))
     plain, matte = segment.product_mask(x).mask, learned(x, network)
     shown = [("mask by the background's colour", _laid(x, plain)), ("ours", _laid(x, matte)), ("the matte", matte.expand(-1, 3, -1, -1))]
     return [("cut-out: before a busy ground", x), *shown]

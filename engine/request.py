@@ -113,6 +113,7 @@ class StyleRequest(Request):
     size_px: int = number(0, 0, 8192, "longer side of the result, in pixels; 0: the photo's own, up to 1024 (gatys 512; colours only: any)")
     strength: float = number(1.0, 0.0, 1.0, "0 gives the photo, 1 the full effect")
     brush: float = number(1.0, 0.5, 4.0, "size of the strokes")
+    strokes: float = number(0.5, 0.0, 1.0, "how many strokes are laid on even ground; 1 is nearest to the style, less keeps a product photo tidy (fast)")
     colours: str = choice("style", COLOURS, "the style's colours; only its strokes, in the photo's colours; or the style moved to the photo's colours first")
     apply_to: str = choice("everything", ("everything", "product", "background"), "which part of the photo is repainted")
     feather_px: float = number(0.0, 0.0, 100.0, "width in pixels of a soft edge between what is repainted and what is not; 0: the product's own edge")

@@ -218,6 +218,8 @@ class _Work:
         grain = (
             torch.randn(1, faststyle.NOISE_CHANNELS, start.shape[2] // 4, start.shape[3] // 4, generator=rng).repeat_interleave(4, 2).repeat_interleave(4, 3)
         )
+        if self.networks.method == "fast":  # a start for gatys gets all of them
+            grain *= self.request.strokes
         inside = (slice(top, top + canvas.shape[2]), slice(left, left + canvas.shape[3]))
 
         def paint(x: Tensor) -> Tensor:

@@ -80,6 +80,7 @@ def tab(run: parts.Run, presets: Sequence[Any], models: Sequence[Mapping[str, An
             with gr.Accordion(said("advanced"), open=False):
                 settings["size_px"] = parts.slider(StyleRequest, "size_px", step=64)
                 settings["brush"] = parts.slider(StyleRequest, "brush", step=0.25)
+                settings["strokes"] = parts.slider(StyleRequest, "strokes", step=0.05)
                 settings["start"] = parts.radio(StyleRequest, "start")
                 with gr.Row():
                     settings["style_loss"] = parts.dropdown(StyleRequest, "style_loss")

@@ -132,3 +132,14 @@ def test_strokes_at_an_edge_are_those_of_the_middle(tmp_path: Path, weights: Wei
 
     for edge in (luma[:6], luma[-6:], luma.T[:6], luma.T[-6:]):
         assert across_to_along(edge) > 0.75
+
+
+def test_fewer_strokes_leave_even_ground_evener(weights: Weights, tmp_path: Path) -> None:
+    Image.new("RGB", (256, 256), (235, 235, 230)).save(tmp_path / "white.png")
+
+    def unevenness(strokes: float) -> float:
+        return float(restyled(weights, str(tmp_path / "white.png"), "starry-night", strokes=strokes).pictures[0].pixels.std((2, 3)).mean())
+
+    none, half, all_ = (unevenness(strokes) for strokes in (0.0, 0.5, 1.0))
+    assert none < half < all_
+    assert half < 0.7 * all_

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from engine.models import colour, faststyle, gatys, gaussian
 from engine.models.style_loss import Style
+from engine.request import StyleRequest
 from engine.train import data
 from engine.train.faststyle import BACKBONE, DEPTH
 from engine.train.microast import MicroAst
@@ -58,6 +59,10 @@ def methods(network: Network, features: Network, teacher: MicroAst, *, steps: in
         style = gatys.measure(features.module, BACKBONE, pair.artwork)
         return painted(network, pair.photo, style)
 
+    def tidy(pair: Pair) -> Tensor:
+        style = gatys.measure(features.module, BACKBONE, pair.artwork)
+        return painted(network, pair.photo, style, strokes=StyleRequest.strokes)
+
     def optimised(pair: Pair) -> Tensor:
         style = gatys.measure(features.module, BACKBONE, pair.artwork)
         *_, last = gatys.paint(features.module, BACKBONE, pair.photo, style, steps=steps)
@@ -68,6 +73,7 @@ def methods(network: Network, features: Network, teacher: MicroAst, *, steps: in
         "Reinhard": lambda pair: colour.reinhard(pair.photo, pair.artwork).apply(pair.photo),
         "MicroAST": lambda pair: teacher(pair.photo, pair.artwork),
         "faststyle": ours,
+        "faststyle with half its strokes": tidy,
         "Gatys": optimised,
     }
 
@@ -135,11 +141,11 @@ def saved(network: Network, features: Network, pairs: Sequence[Pair], *, optimiz
     return Saved(share(lambda e: e.steps), share(lambda e: e.work), share(lambda e: e.seconds), reached)
 
 
-def painted(network: Network, photo: Tensor, style: Style, seed: int = 0) -> Tensor:
-    """`photo` (1, 3, H, W) through `faststyle` in one piece, in a margin as a request paints it."""
+def painted(network: Network, photo: Tensor, style: Style, seed: int = 0, strokes: float = 1.0) -> Tensor:
+    """`photo` (1, 3, H, W) through `faststyle` in one piece, in a margin as a request of that many `strokes` paints it."""
     start, (top, left) = gatys.framed(gaussian.recoloured(photo, style.colour), 4)
     noise = torch.randn(1, faststyle.NOISE_CHANNELS, start.shape[2] // 4, start.shape[3] // 4, generator=torch.Generator().manual_seed(seed))
-    return network(start, faststyle.code(style), noise)[:, :, top : top + photo.shape[2], left : left + photo.shape[3]]
+    return network(start, faststyle.code(style), strokes * noise)[:, :, top : top + photo.shape[2], left : left + photo.shape[3]]
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from engine.models import edges, gatys
 from engine.models.sketch import ANY
 from engine.models.style_loss import Style
 from engine.models.tone import adjusted
-from engine.request import CATEGORIES, GenerateRequest
+from engine.request import CATEGORIES, GenerateRequest, StyleRequest
 from engine.settings import ROOT, Settings
 from engine.train import degrade, sheets
 from engine.train.compare import painted
@@ -40,7 +40,7 @@ def write(name: str, network: Network, run: Callable[[Tensor], Tensor], folder: 
     elif name == "sketch":
         sheet = contact_sheet(sketch_samples(network), columns=8)
     elif name == "faststyle":
-        sheet = style_sheet(lambda photo, style: painted(network, photo, style))
+        sheet = style_sheet(lambda photo, style: painted(network, photo, style, strokes=StyleRequest.strokes))
     elif name in ("deblur", "inpaint", "matte"):
         sheet = contact_sheet(torch.cat(list(sheets.card_row(name, network))), columns=4)
     else:
@@ -62,7 +62,10 @@ def write_style_sheets(fast: Network, features: Network, folder: Path = ROOT / "
         return last.picture.detach()
 
     folder.mkdir(parents=True, exist_ok=True)
-    ways: dict[str, Callable[[Tensor, Style], Tensor]] = {"faststyle": lambda photo, style: painted(fast, photo, style), "gatys": optimised}
+    ways: dict[str, Callable[[Tensor, Style], Tensor]] = {
+        "faststyle": lambda photo, style: painted(fast, photo, style, strokes=StyleRequest.strokes),
+        "gatys": optimised,
+    }
     for name, paint in ways.items():
         style_sheet(paint, size_px=SHEET_PX).save(folder / f"styles-{name}.jpg", quality=82)
 

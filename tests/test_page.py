@@ -151,7 +151,7 @@ def test_the_networks_are_listed_by_the_client(client: Client, studio: StandIn) 
 
 def test_a_photo_is_looked_at_by_the_client(client: Client, folder: Path) -> None:
     found = client.predict(photo=handle_file(folder / "red shoe.jpg"), api_name="/look")
-    assert found["steps"] == [{"name": "restore", "reason": "It is a stand-in."}]
+    assert found["steps"] == [{"name": "restore", "reason": "It is a <stand-in>."}, {"name": "tone", "reason": "It is dark."}]
 
 
 def test_progress_is_heard_on_the_way(client: Client) -> None:

@@ -232,7 +232,7 @@ PRESETS: dict[str, dict[str, Preset]] = {
     "faststyle": {"default": Preset(_faststyle, {"steps": 8000}, "style distance 0.096, MicroAST 0.140")},
     "categories": {"default": Preset(_categories, {"steps": 400}, "94 % of held-out packshots")},
     "vae": {
-        "128": Preset(_vae, {"steps": 2000, "size_px": 128, "batch": 16}, "kernel distance 595"),
+        "128": Preset(_vae, {"steps": 2000, "size_px": 128, "batch": 16}, "kernel distance 608"),
         "64": Preset(_vae, {"steps": 3600, "size_px": 64, "widths": (256, 224, 128, 64)}, ""),
     },
     "gan": {

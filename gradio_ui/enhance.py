@@ -86,8 +86,8 @@ def tab(
                 reference = parts.photo_input("reference", height=140, elem_id="enhance-reference")
         with gr.Column(scale=3, min_width=320):
             made = stage("enhance")
-            walked = trail(made)
             looked_at = part(made, photo)
+            walked = trail(made)  # after the part, which it puts away
             with made.actions:
                 to_style = gr.Button(said("to_style"), scale=1, min_width=120, elem_id="enhance-to-style")
 

@@ -50,6 +50,8 @@ class Hand:
         answer = function.fn(values) if function.inputs_as_dict else function.fn(*values.values())
         heard = list(answer) if hasattr(answer, "__next__") else [answer]
         for updates in heard:
+            if _by_component(updates):  # as Gradio does
+                assert not (undeclared := set(updates) - set(function.outputs)), f"{undeclared} are no outputs of {function.fn}"
             self.take(updates if _by_component(updates) else dict(zip(function.outputs, _several(updates, function.outputs), strict=True)))
         return heard
 

@@ -184,6 +184,7 @@ def test_steps_are_proposed_tried_where_the_photo_is_clicked_run_and_gone_back_t
     Image.effect_noise((800, 600), 60).convert("RGB").save(photo)
     tab(page, "Enhance")
     give(page, "enhance-photo", photo)
+    page.wait_for_timeout(1500)  # till what belonged to the photo before has been put away
     page.locator("#enhance-propose").click()
     expect(page.locator("#enhance-proposal")).to_contain_text("It is dark.")
     box = page.locator("#enhance-photo img").bounding_box()

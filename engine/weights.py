@@ -232,6 +232,17 @@ _ROWS = (
         half=True,
     ),
     Weight(
+        name="upscale-x4-crisp",
+        task="upscale-crisp-x4",
+        network="upscale-x4 taught by a discriminator",
+        file="upscale-x4-crisp.safetensors",
+        licence="Apache-2.0",
+        credit=_OURS,
+        builder="engine.models.upscale:from_state_dict",
+        tiling=Tiling(scale=4, overlap_px=12, bytes_per_px=1300),
+        half=True,
+    ),
+    Weight(
         name="studio",
         task="generate",
         network="generator of product pictures by category",

@@ -177,6 +177,7 @@ def write_networks(folder: Path) -> None:
         "tone": Tone((8, 8), basis=2),
         "upscale-x2": Upscale(2, width=8, depth=2),
         "upscale-x4": Upscale(4, width=8, depth=2),
+        "upscale-x4-crisp": Upscale(4, width=8, depth=2),
         "faststyle": FastStyle(48, 8, 4, 8),
         "categories": Categories(CATEGORIES, Features((4, 4, 8, 8, 8))),
         **{name: DcganGenerator(width=4, latent_dim=8) for name in ("dcgan", "wgan-gp", "wgan")},

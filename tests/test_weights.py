@@ -93,7 +93,7 @@ def refusal(weights: Weights, name: str) -> str:
 
 def test_names_are_unique_and_every_task_is_a_known_one() -> None:
     assert len({row.name for row in TABLE}) == len(TABLE)
-    steps = {"restore", "deblur", "tone", "inpaint", "cut-out", "upscale-x2", "upscale-x4"}
+    steps = {"restore", "deblur", "tone", "inpaint", "cut-out", "upscale-x2", "upscale-x4", "upscale-crisp-x4"}
     assert {row.task for row in TABLE} == steps | {"features", "generate", "sketch", "style", "classify", "part", "metrics"}
 
 
@@ -108,6 +108,7 @@ def test_the_issues_networks_are_all_there() -> None:
         "tone",
         "upscale-x2",
         "upscale-x4",
+        "upscale-x4-crisp",
         "studio",
         "vae",
         "dcgan",

@@ -30,6 +30,7 @@ MEASURES = {
     "restore": "restore",
     "upscale-x2": "upscale",
     "upscale-x4": "upscale",
+    "upscale-x4-crisp": "crisp",
     "categories": "categories",
     "tone": "tone",
     "deblur": "deblur",

@@ -156,7 +156,7 @@ def _run_once(network: Network) -> None:
         network(*lines, codes, torch.zeros(1, dtype=torch.long))
         return
     photo, more = torch.zeros(1, 3, 64, 64), ()
-    if network.weight.task == "style":
+    if network.weight.task in ("style", "inpaint"):
         more = network.module.nothing(photo)
     with torch.inference_mode():
         network.module(*(t.to(network.device, network.dtype) for t in (photo, *more)))

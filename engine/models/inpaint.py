@@ -59,6 +59,10 @@ class Inpaint(nn.Module):
         guess = (filled + F.pixel_shuffle(self.tail(y), 2)).clamp(0, 1)
         return torch.where(holes > 0.5, guess, x)
 
+    def nothing(self, x: Tensor) -> tuple[Tensor]:
+        """No holes, for pictures x (N, 3, H, W): what a first, empty run takes."""
+        return (torch.zeros_like(x[:, :1]),)
+
 
 def push_pull(x: Tensor, holes: Tensor) -> Tensor:
     """Holes filled with the means of ever larger surroundings: (N, C, H, W), 1 = fill. All hole is middle grey."""

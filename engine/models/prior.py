@@ -36,7 +36,7 @@ WARM_UP = 10  # steps of Adam
 MEMORY_OF_MEAN = 0.97  # of the running mean of outputs: about the last thirty
 PATIENCE = 50  # steps without a smaller variance after which the fit ends
 _FULL_STEPS_PX = 256 * 256
-_LEAST_STEPS = 150
+_LEAST_STEPS = 85
 _MULTIPLE = 2 ** len(WIDTHS)
 _LEAST_PX = 2 * _MULTIPLE  # of what the network makes: its coarsest level needs two pixels to mirror and to take a variance of
 

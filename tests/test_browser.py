@@ -425,8 +425,11 @@ def test_the_real_networks_do_each_tab_s_job(browser: Browser, app: str, shoe: P
         page.get_by_role("button", name="Advanced").and_(page.locator(":visible")).click()
         for name, value in (("Steps", "4"), ("Size", "128")):
             number = page.get_by_label(f"number input for {name}").and_(page.locator(":visible"))
+            expect(number).not_to_have_value(value)
+            page.wait_for_timeout(500)  # a slider that was just shown may still be given its default
             number.fill(value)
             number.press("Enter")
+            expect(number).to_have_value(value)
         page.locator("#stylize-run").click()
         finished(page, "stylize")
         recipe = image.read_recipe(downloaded(page, "stylize", tmp_path))

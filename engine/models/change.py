@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-MOST_PX = 1_000_000  # larger pictures are measured on means of areas
+MOST_PX = 500_000  # larger pictures are measured on means of areas
 STRONG_EDGE = 0.06  # luma per px: a step of 30 grey levels of 255, half of which falls on either pixel
 TOLERANCE_PX = 2
 

@@ -155,9 +155,8 @@ def _run_once(network: Network) -> None:
         lines = (torch.zeros(1, 1, network.module.size_px, network.module.size_px),) if network.weight.task == "sketch" else ()
         network(*lines, codes, torch.zeros(1, dtype=torch.long))
         return
-    photo, more = torch.zeros(1, 3, 64, 64), ()
-    if network.weight.task in ("style", "inpaint"):
-        more = network.module.nothing(photo)
+    photo = torch.zeros(1, 3, 64, 64)
+    more = network.module.nothing(photo) if hasattr(network.module, "nothing") else ()
     with torch.inference_mode():
         network.module(*(t.to(network.device, network.dtype) for t in (photo, *more)))
 

@@ -61,16 +61,11 @@ def _matte(photo: Picture, network: Network | None, how: How) -> Tensor:
 
 def _given(pixels: Tensor, photo: Picture, how: How) -> Tensor:
     """The mask that a person drew, brought to the photo's own edges."""
-    import torch.nn.functional as F
-
     from engine.models import segment
 
     assert how.request.product is not None
     mask = product.given(how.request.product, photo, how.settings, "product's mask")
-    shrink = min(1.0, segment.WORK_PX / max(photo.width, photo.height))
-    size = (max(1, round(photo.height * shrink)), max(1, round(photo.width * shrink)))
-    small, matte = (F.interpolate(t, size=size, mode="area") for t in (pixels, mask))
-    return segment.to_full_size(pixels, small, matte)
+    return segment.to_full_size(pixels, segment.shrunk(pixels), segment.shrunk(mask))
 
 
 def _ground(photo: Picture, how: How) -> Tensor | None:

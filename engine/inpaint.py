@@ -28,32 +28,25 @@ def filled(photo: Picture, network: Network | None, how: How) -> Parts:
     context_px, most_px, share = (_NETWORK_CONTEXT_PX, network.weight.tiling.side_px(memory), 0.5) if network else (_FILL_CONTEXT_PX, _FILL_PX, 0.0)
     assert how.mask is not None  # the request checks it
     fill: Fill = lambda part, holes: _fill(part, holes, network, memory)  # noqa: E731
-    mask = at_size(how.mask, photo)
+    pixels, mask = photo.pixels.clone(), at_size(how.mask, photo)
     boxes = [widened(box, mask, context_px, share) for box in apart(mask, context_px)]
     for k, box in enumerate(boxes):
-        work = filled_by(fill, photo, how, box, most_px)
-        while True:
-            try:
-                done, total = next(work)
-            except StopIteration as end:
-                photo = end.value
-                break
+        for done, total in fill_in(pixels, mask, fill, box, most_px):
             yield k * total + done, len(boxes) * total
-    return photo
+    return photo.with_pixels(pixels)
 
 
-def filled_by(fill: Fill, photo: Picture, how: How, surroundings: Box, most_px: int) -> Parts:
-    """Fill where the mask is 1 by any method, which is given the part of the photo around the holes, (1, 3, h, w), and its holes, (1, 1, h, w).
+def fill_in(pixels: Tensor, mask: Tensor, fill: Fill, surroundings: Box, most_px: int) -> Generator[tuple[int, int], None, None]:
+    """Fill pixels (1, 3, H, W) in place where the mask (1, 1, H, W) is 1, inside a box, by any method, which is given that
+    part of them, (1, 3, h, w), and its holes, (1, 1, h, w).
 
     A part with a side of more than `most_px` is made smaller first, and what was filled is enlarged again.
     """
     import torch
     import torch.nn.functional as F
 
-    assert how.mask is not None  # the request checks it
     top, bottom, left, right = surroundings
-    pixels = photo.pixels
-    part, holes = pixels[:, :, top:bottom, left:right].float(), at_size(how.mask, photo)[:, :, top:bottom, left:right]
+    part, holes = pixels[:, :, top:bottom, left:right].float(), mask[:, :, top:bottom, left:right]
     height, width = part.shape[-2:]
     if (shrink := most_px / max(height, width)) < 1:
         # Cells that touch a hole become hole, so that nothing of what is to go is averaged into what stays.
@@ -62,9 +55,7 @@ def filled_by(fill: Fill, photo: Picture, how: How, surroundings: Box, most_px: 
         patch = F.interpolate(patch.float(), size=(height, width), mode="bicubic").clamp(0, 1)
     else:
         patch = yield from fill(part, holes)
-    result = pixels.clone()
-    result[:, :, top:bottom, left:right] = torch.where(holes > 0.5, patch.to(pixels.dtype), pixels[:, :, top:bottom, left:right])
-    return photo.with_pixels(result)
+    pixels[:, :, top:bottom, left:right] = torch.where(holes > 0.5, patch.to(pixels.dtype), pixels[:, :, top:bottom, left:right])
 
 
 def at_size(mask: Tensor, photo: Picture) -> Tensor:

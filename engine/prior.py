@@ -11,7 +11,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING, cast
 
 from engine.image import Picture
-from engine.inpaint import around, at_size, filled_by
+from engine.inpaint import around, at_size, fill_in
 from engine.request import EnhanceRequest, RequestError
 from engine.steps import How, Parts
 
@@ -59,10 +59,12 @@ def _filled(photo: Picture, how: How) -> Parts:
     from engine.models import prior
 
     assert how.mask is not None  # the request checks it
-    box = around(at_size(how.mask, photo), _CONTEXT_PX, 1.0)
+    pixels, mask = photo.pixels.clone(), at_size(how.mask, photo)
+    box = around(mask, _CONTEXT_PX, 1.0)
     if max(box[1] - box[0], box[3] - box[2]) > _SIDE_PX:
         how.remarks.append(f"The holes reach over more than {_SIDE_PX} pixels, so they were filled at a smaller size and enlarged.")
-    return (yield from filled_by(lambda part, holes: _watched(prior.complete(part, holes, seed=0), how, box, photo), photo, how, box, _SIDE_PX))
+    yield from fill_in(pixels, mask, lambda part, holes: _watched(prior.complete(part, holes, seed=0), how, box, photo), box, _SIDE_PX)
+    return photo.with_pixels(pixels)
 
 
 def _watched(

@@ -72,10 +72,12 @@ def learned(pixels: Tensor, network: Network) -> Tensor:
     from engine.models import isnet, matte, segment
 
     if isinstance(network.module, isnet.ISNet):
-        small = isnet.shrunk(pixels)
-        return segment.to_full_size(pixels, small, network.apply(lambda x: isnet.matte_of(network.module, x), small))
-    small = matte.shrunk(pixels)
-    return segment.to_full_size(pixels, small, matte.agreed(small, network.apply(lambda x: matte.matte_of(network.module, x), small)))
+        small = segment.shrunk(pixels, isnet.SIDE_PX)
+        found = network.apply(lambda x: isnet.matte_of(network.module, x), small)
+    else:
+        small = segment.shrunk(pixels, matte.WORK_PX)
+        found = matte.agreed(small, network.apply(lambda x: matte.matte_of(network.module, x), small))
+    return segment.to_full_size(pixels, small, found)
 
 
 def found(source: Tensor, least: float = CERTAIN) -> Tensor | None:

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 from engine.device import Device
 from engine.models import isnet
-from engine.models.isnet import ISNet, from_state_dict, matte_of, shrunk
+from engine.models.isnet import ISNet, from_state_dict, matte_of
+from engine.models.segment import shrunk
 from engine.settings import Settings
 from engine.weights import Weights
 from engine.work import finished
@@ -63,7 +64,7 @@ def test_only_the_deepest_stages_are_flat() -> None:
 
 @pytest.mark.parametrize("size", [(64, 64), (1, 1), (7, 300), (90, 33)])
 def test_a_matte_has_the_size_of_its_small_copy(small_side: None, size: tuple[int, int]) -> None:
-    small = shrunk(torch.rand(1, 3, *size))
+    small = shrunk(torch.rand(1, 3, *size), isnet.SIDE_PX)
     matte = matte_of(tiny(), small)
     assert max(small.shape[-2:]) <= 64
     assert tuple(matte.shape) == (1, 1, *small.shape[-2:])

@@ -79,14 +79,6 @@ class ISNet(nn.Module):
         return self.side1(y)
 
 
-def shrunk(pixels: Tensor) -> Tensor:
-    """A photo (1, 3, H, W) with a longer side of at most SIDE_PX, by means of areas."""
-    height, width = pixels.shape[-2:]
-    scale = min(1.0, SIDE_PX / max(height, width))
-    size = (max(1, round(height * scale)), max(1, round(width * scale)))
-    return F.interpolate(pixels.float(), size=size, mode="area") if scale < 1 else pixels.float()
-
-
 @torch.no_grad()
 def matte_of(network: ISNet, small: Tensor) -> Tensor:
     """The matte (1, 1, h, w) in [0, 1] of a small copy (1, 3, h, w), of any shape."""

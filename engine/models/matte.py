@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from engine.models.restore import Residual
+from engine.models.segment import shrunk
 
 WORK_PX = 192  # longer side of the small copy; about what the recipe shows it
 MULTIPLE_PX = 32
@@ -58,16 +59,8 @@ class Matte(nn.Module):
 @torch.no_grad()
 def small_matte(network: Matte, pixels: Tensor) -> tuple[Tensor, Tensor]:
     """The small copy (1, 3, h, w) of a photo (1, 3, H, W) in [0, 1], of any shape, and its matte (1, 1, h, w) in [0, 1]."""
-    small = shrunk(pixels)
+    small = shrunk(pixels, WORK_PX)
     return small, agreed(small, matte_of(network, small))
-
-
-def shrunk(pixels: Tensor) -> Tensor:
-    """A photo (1, 3, H, W) with a longer side of at most WORK_PX, by means of areas."""
-    height, width = pixels.shape[-2:]
-    scale = min(1.0, WORK_PX / max(height, width))
-    size = (max(1, round(height * scale)), max(1, round(width * scale)))
-    return F.interpolate(pixels.float(), size=size, mode="area") if scale < 1 else pixels.float()
 
 
 @torch.no_grad()

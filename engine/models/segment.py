@@ -99,10 +99,10 @@ def eroded(mask: Tensor, steps: int) -> Tensor:
     return ~dilated(~mask, steps)
 
 
-def shrunk(pixels: Tensor) -> Tensor:
-    """Means of areas, (1, 3, h, w) float32 with a longer side of at most WORK_PX."""
+def shrunk(pixels: Tensor, most_px: int = WORK_PX) -> Tensor:
+    """Means of areas, (1, C, h, w) float32 with a longer side of at most `most_px`."""
     height, width = pixels.shape[-2:]
-    scale = WORK_PX / max(height, width)
+    scale = most_px / max(height, width)
     if scale >= 1:
         return pixels.float()
     return F.interpolate(pixels, size=(max(1, round(height * scale)), max(1, round(width * scale))), mode="area").float()

@@ -73,7 +73,7 @@ def methods(network: Network, features: Network, teacher: MicroAst, *, steps: in
         "Reinhard": lambda pair: colour.reinhard(pair.photo, pair.artwork).apply(pair.photo),
         "MicroAST": lambda pair: teacher(pair.photo, pair.artwork),
         "faststyle": ours,
-        "faststyle with half its strokes": tidy,
+        f"faststyle with {StyleRequest.strokes:g} of its strokes": tidy,
         "Gatys": optimised,
     }
 

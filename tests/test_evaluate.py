@@ -21,6 +21,7 @@ from engine.evaluate.measures import Row, Sources
 from engine.models.matte import WORK_PX, Matte
 from engine.tiles import Tiling
 from engine.train import data, deconvolution, degrade, sheets
+from engine.train.matte import CutOuts
 from engine.weights import TABLE, Network, hub_peers
 
 
@@ -139,7 +140,7 @@ def test_a_matte_is_measured_at_the_size_of_the_app_and_at_that_of_its_training(
     cut_outs = torch.full((3, 4, 192, 192), 200, dtype=torch.uint8)
     cut_outs[:, 3] = 0
     cut_outs[:, 3, 50:150, 50:150] = 255
-    monkeypatch.setattr("engine.train.matte.read_cut_outs", lambda *_, **__: cut_outs)
+    monkeypatch.setattr("engine.train.matte.read_cut_outs", lambda *_, **__: CutOuts(cut_outs, [""] * 3))
     monkeypatch.setattr(data.Pictures, "split", lambda self, least_px=1: ([0], [0]))
     torch.manual_seed(0)
     rows = list(matte.measure(network("matte", Matte((8, 8, 8, 8), 1, 1), "cut-out"), sources))

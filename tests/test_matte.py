@@ -9,7 +9,7 @@ from PIL import Image
 
 from engine.models import matte
 from engine.models.matte import Matte, small_matte
-from engine.train.matte import CUT_PX, composites, cut_out, overlap
+from engine.train.matte import CUT_PX, composites, cut_out, largest_piece, overlap, seen_photo
 
 
 def small() -> Matte:
@@ -47,6 +47,37 @@ def test_a_product_on_white_is_cut_out_without_its_white_rim():
     inside = rgba[..., 3] > 128
     assert 0.1 < inside.mean() < 0.3
     assert np.abs(rgba[inside][:, :3].astype(int) - (30, 60, 160)).max() < 40
+
+
+def photo_with(*boxes: tuple[int, int, int, int]) -> Image.Image:
+    photo = Image.new("RGB", (240, 320), (190, 170, 140))
+    for box in boxes:
+        photo.paste((30, 60, 160), box)
+    return photo
+
+
+def test_a_photo_is_known_by_its_one_product_on_an_even_ground():
+    rgba = np.asarray(seen_photo(photo_with((60, 80, 180, 240))))
+    assert rgba.shape == (CUT_PX, CUT_PX, 4)
+    known = rgba[..., 3] > 128
+    assert known.mean() == pytest.approx(120 * 160 / (240 * 320), abs=0.03)
+    assert np.abs(rgba[~known][:, :3].astype(int) - (190, 170, 140)).max(axis=1).mean() < 12  # the ground is still there
+
+
+@pytest.mark.parametrize(
+    "boxes",
+    [(), ((20, 40, 80, 120), (150, 200, 210, 280)), ((0, 0, 240, 200),)],
+    ids=["nothing", "two things", "what the edge cuts off"],
+)
+def test_a_photo_that_the_rule_may_get_wrong_teaches_nothing(boxes):
+    assert not np.asarray(seen_photo(photo_with(*boxes)))[..., 3].any()
+
+
+def test_the_largest_piece_is_found():
+    mask = torch.zeros(8, 9, dtype=torch.bool)
+    assert not largest_piece(mask).any()
+    mask[1:3, 1:3] = mask[4:8, 4:9] = True
+    assert torch.equal(largest_piece(mask), torch.zeros_like(mask).index_put_((torch.arange(4, 8)[:, None], torch.arange(4, 9)), torch.tensor(True)))
 
 
 def test_composites_are_a_function_of_their_seed():

@@ -27,7 +27,7 @@ from engine.train.deblur import DeblurRecipe
 from engine.train.faststyle import FastStyleRecipe
 from engine.train.features import FeaturesRecipe, WhitenedConv
 from engine.train.inpaint import InpaintRecipe
-from engine.train.matte import MatteRecipe
+from engine.train.matte import CutOuts, MatteRecipe
 from engine.train.packshots import SQUASHED, Packshots, frame, recolour
 from engine.train.restore import RestoreRecipe
 from engine.train.tone import ToneRecipe
@@ -84,6 +84,11 @@ def blocks(count=24):
     return Packshots(pictures, torch.arange(count) % 2, ("mug", "lamp"))
 
 
+def squares():
+    """Two opaque squares, cut out."""
+    return CutOuts(torch.full((2, 4, 48, 48), 200, dtype=torch.uint8), ["one", "two"])
+
+
 RECIPES = {
     "features": lambda p: FeaturesRecipe(Features(), p, **small({})),
     "restore": lambda p: RestoreRecipe(p, **small({})),
@@ -92,7 +97,7 @@ RECIPES = {
     "faststyle": lambda p: FastStyleRecipe(Features(), lambda photo, _: photo.flip(2), p, p, style_px=32, taught=0.7, adversarial=0.5, closer=0, **small({})),
     "deblur": lambda p: DeblurRecipe(p, steps=6, batch=4, crop_px=32, network=Restore((8, 8, 8))),
     "tone": lambda p: ToneRecipe(p, steps=6, batch=4),
-    "matte": lambda p: MatteRecipe(torch.full((2, 4, 48, 48), 200, dtype=torch.uint8), p, steps=6, batch=2, size_px=32),
+    "matte": lambda p: MatteRecipe(squares(), squares(), p, steps=6, batch=3, size_px=32),
     "inpaint": lambda p: InpaintRecipe(Features(), p, steps=6, batch=2, crop_px=32),
     "vae": lambda p: VaeRecipe(Features(), packshots(), steps=6, batch=4, widths=TINY, encoder_widths=(8, 8)),
     "studio": lambda p: gan.GanRecipe(Features(), packshots(), fitted(), steps=6, batch=4),

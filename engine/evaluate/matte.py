@@ -26,7 +26,7 @@ def measure(network: Network, sources: Sources) -> Iterator[Row]:
     from engine.product import learned
     from engine.train.matte import composites, read_cut_outs
 
-    cut_outs = read_cut_outs([sources.folder / "packshots.tar"], sources.cache, held_out=True)
+    cut_outs = read_cut_outs([sources.folder / "packshots.tar"], sources.cache, held_out=True).pixels
     photos = sources.photos()
     for size_px in (WORK_PX, 160):
         _, grounds = photos.split(size_px)

@@ -73,11 +73,12 @@ def _tone(args: argparse.Namespace, settings: dict[str, Any]) -> Recipe:
 
 
 def _matte(args: argparse.Namespace, settings: dict[str, Any]) -> Recipe:
-    from engine.train.matte import MatteRecipe, read_cut_outs
+    from engine.train.matte import MatteRecipe, read_cut_outs, seen_photo
 
     if args.packshots is None:
         raise RequestError("The recipe of matte cuts products out of packshots: give a folder or tar of them with --packshots.")
-    return MatteRecipe(read_cut_outs([args.packshots], args.cache), _photos(args), seed=args.seed, **settings)
+    seen = read_cut_outs(args.data, args.cache, cut=seen_photo, kind="seen")
+    return MatteRecipe(read_cut_outs([args.packshots], args.cache), seen, _photos(args), seed=args.seed, **settings)
 
 
 def _inpaint(args: argparse.Namespace, settings: dict[str, Any]) -> Recipe:

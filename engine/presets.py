@@ -47,8 +47,8 @@ class Preset:
 
 
 PRESETS = (
-    Preset("starry-night", "The Starry Night", "Vincent van Gogh", 1889),
     Preset("great-wave", "The Great Wave off Kanagawa", "Katsushika Hokusai", 1831),
+    Preset("starry-night", "The Starry Night", "Vincent van Gogh", 1889),
     Preset("water-lilies", "Water Lilies", "Claude Monet", 1919),
     Preset("the-scream", "The Scream", "Edvard Munch", 1893),
     Preset("composition-vii", "Composition VII", "Wassily Kandinsky", 1913),

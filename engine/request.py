@@ -106,7 +106,7 @@ class StyleRequest(Request):
     files: ClassVar[tuple[str, ...]] = ("photo", "mask", "protect")
 
     photo: str = text("a picture file")
-    style: str = text(f"a preset's name or a picture file; with the method johnson one of {', '.join(JOHNSON)}", default="starry-night")
+    style: str = text(f"a preset's name or a picture file; with the method johnson one of {', '.join(JOHNSON)}", default="great-wave")
     more_styles: tuple[str, ...] = text(f"up to {STYLES_MOST - 1} more, mixed in", default=())
     style_weights: tuple[float, ...] = text("of style and more_styles, in their order; equal unless given", default=())
     method: str = choice("fast", METHODS, "how the style is transferred")

@@ -180,7 +180,7 @@ class StandIn:
 
 
 def _preset(folder: Path, i: int) -> Preset:
-    names = ("starry-night", "great-wave", "scream", "water-lilies", "composition", "mosaic", "woodcut", "fauves")
+    names = ("great-wave", "starry-night", "scream", "water-lilies", "composition", "mosaic", "woodcut", "fauves")
     y, x = np.mgrid[0:160, 0:160] / 160
     turn = np.stack([np.sin(9 * x * (i + 1) + k) + np.cos(7 * y * (i + 2) - k) for k in range(3)], axis=-1)
     path = folder / f"{names[i]}.jpg"

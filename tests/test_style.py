@@ -156,7 +156,7 @@ def test_a_recipe_with_a_style_picture_asks_for_it(photo: str, artwork: str) -> 
 
 
 def test_a_style_that_is_neither_preset_nor_file_names_the_presets(photo: str) -> None:
-    with pytest.raises(RequestError, match=r"^There is no style 'stary-night'; give a picture file, or one of starry-night, .*\.$"):
+    with pytest.raises(RequestError, match=r"^There is no style 'stary-night'; give a picture file, or one of great-wave, .*\.$"):
         run(shelf(), photo, "stary-night")
 
 

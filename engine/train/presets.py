@@ -32,8 +32,8 @@ from engine.work import finished
 
 # Preset -> the artwork's file name without suffix. All are in the public domain.
 ARTWORKS = {
-    "starry-night": "dph_9_target",
     "great-wave": "mst_wave",
+    "starry-night": "dph_9_target",
     "water-lilies": "titu_water-lilies-1919-2",
     "the-scream": "titu_the_scream",
     "composition-vii": "mst_composition_vii",

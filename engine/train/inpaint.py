@@ -59,14 +59,17 @@ class InpaintRecipe(Recipe):
         peak: float = 1e-3,
         adversarial_weight: float = 0.02,
         adversarial_from: float = 0.6,
+        large_from: float = 0.7,
         seed: int = 0,
     ) -> None:
         super().__init__()
         torch.manual_seed(seed)
         self.steps, self.batch, self.crop_px, self.peak, self.seed = steps, batch, crop_px, peak, seed
         self.adversarial_weight, self.adversarial_steps = adversarial_weight, round(adversarial_from * steps)
+        # Half as large again for the last steps, while the rate falls: in use holes are wider than in small crops.
+        self.large_px, self.large_steps = crop_px * 3 // 2, round(large_from * steps)
         self.pictures = pictures
-        self.indices, self.held_out = pictures.split(crop_px)
+        self.indices, self.held_out = pictures.split(self.large_px)
         self.features = features.eval().requires_grad_(False).to(memory_format=torch.channels_last)
         self.network = Inpaint().to(memory_format=torch.channels_last)
         self.heads = Heads(1).to(memory_format=torch.channels_last)
@@ -76,14 +79,15 @@ class InpaintRecipe(Recipe):
         self.own = optimizers(self.network, peak)
         self.optimizers = {**self.own, "heads_optimizer": self.heads_optimizer}
         with torch.no_grad():
-            self.scale = [float(a.std()) for a in self.features(self._crops(self.indices, 16, self.rng(0)))]
+            self.scale = [float(a.std()) for a in self.features(self._crops(self.indices, 16, crop_px, self.rng(0)))]
 
     def step(self, step: int) -> dict[str, float]:
         for optimizer in self.own.values():
             learning_rate(optimizer, self.peak, step, self.steps, hold=0.7)
         rng = self.rng(step)
-        x = self._crops(self.indices, self.batch, rng)
-        holes = torch.stack([free_form(self.crop_px, rng) for _ in x])
+        count, size_px = (self.batch, self.crop_px) if step < self.large_steps else (max(1, self.batch // 2), self.large_px)
+        x = self._crops(self.indices, count, size_px, rng)
+        holes = torch.stack([free_form(size_px, rng) for _ in x])
         filled = self.network(x, holes)
         error = (filled - x).abs()
         pixel = 6 * (error * holes).sum() / (3 * holes.sum())
@@ -124,13 +128,13 @@ class InpaintRecipe(Recipe):
             total.append((loss(logits) * weight).sum() / weight.sum())
         return torch.stack(total).mean()
 
-    def _crops(self, indices: list[int], count: int, rng: np.random.Generator) -> Tensor:
-        return data.random_crops(self.pictures, indices, count, self.crop_px, rng).contiguous(memory_format=torch.channels_last)
+    def _crops(self, indices: list[int], count: int, size_px: int, rng: np.random.Generator) -> Tensor:
+        return data.random_crops(self.pictures, indices, count, size_px, rng).contiguous(memory_format=torch.channels_last)
 
     def sample(self) -> Tensor:
         """Held-out crops with holes, as they are filled, and as they were."""
         rng = np.random.default_rng(0)
-        x = self._crops(self.held_out, 16, rng)
+        x = self._crops(self.held_out, 16, self.crop_px, rng)
         holes = torch.stack([free_form(self.crop_px, rng) for _ in x])
         with torch.no_grad():
             filled = self.average.module(x, holes)

@@ -79,11 +79,23 @@ def served(studio: Studio, run: Callable[..., Any], options: argparse.Namespace)
     import gradio_ui
 
     demo = gradio_ui.build(studio, run)
+    _around_proxies(options.host)
     try:
         demo.launch(server_name=options.host, server_port=options.port, share=options.share, prevent_thread_lock=True, **gradio_ui.launch_options())
     except OSError as error:
         sys.exit(f"The page cannot be served on {options.host}:{options.port}: {str(error).splitlines()[0].rstrip('.')}. VITRINE_PORT takes another port.")
+    except ValueError:
+        if not demo.is_running:
+            raise
+        # Gradio asks its own page for at most 3 s. The server runs by then, and a busy machine is no reason to end it.
+        log.warning("this machine is too busy to answer within 3 s; the page is served all the same, and will be slow at first")
     return demo
+
+
+def _around_proxies(host: str) -> None:
+    """Let Gradio ask its own page directly: where HTTP_PROXY is set, it would ask the proxy for it, which cannot know."""
+    names = [*filter(None, os.environ.get("no_proxy", os.environ.get("NO_PROXY", "")).split(",")), "127.0.0.1", "localhost", host]
+    os.environ["no_proxy"] = os.environ["NO_PROXY"] = ",".join(dict.fromkeys(names))
 
 
 def warmed(studio: Studio) -> None:

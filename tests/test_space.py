@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
 import subprocess
 import sys
@@ -166,6 +167,41 @@ def test_a_warm_up_that_fails_is_logged_and_ends_nothing(caplog: pytest.LogCaptu
 
     app.warmed(Cold())  # type: ignore[arg-type]
     assert "no weights" in caplog.text
+
+
+class SlowPage:
+    """A page whose own start check fails, before or after its server runs."""
+
+    server_port = 7860
+
+    def __init__(self, is_running: bool) -> None:
+        self.is_running = is_running
+
+    def launch(self, **options: Any) -> None:
+        raise ValueError("When localhost is not accessible, a shareable link must be created.")
+
+
+def test_a_machine_too_busy_for_gradio_s_own_check_serves_all_the_same(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    import gradio_ui
+
+    monkeypatch.setenv("NO_PROXY", "intranet")  # both are put back afterwards
+    monkeypatch.setenv("no_proxy", "intranet")
+    for is_running in (True, False):
+        page = SlowPage(is_running)
+        monkeypatch.setattr(gradio_ui, "build", lambda studio, run, page=page: page)
+        if is_running:
+            assert app.served(None, print, app.parsed([])) is page  # type: ignore[arg-type,comparison-overlap]
+            assert "the page is served all the same" in caplog.text
+        else:
+            with pytest.raises(ValueError, match="localhost"):
+                app.served(None, print, app.parsed([]))  # type: ignore[arg-type]
+
+
+def test_gradio_asks_its_own_page_around_any_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_PROXY", "")
+    monkeypatch.setenv("no_proxy", "intranet,localhost")
+    app._around_proxies("192.168.0.7")
+    assert os.environ["no_proxy"] == os.environ["NO_PROXY"] == "intranet,localhost,127.0.0.1,192.168.0.7"
 
 
 def setup(folder: Path, **programs: str) -> subprocess.CompletedProcess[str]:

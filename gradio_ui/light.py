@@ -57,6 +57,6 @@ def light(photo: gr.Image, steps: Chain, propose: Propose) -> Light:
     look.click(looked, [photo, steps.switches, steps.order], [*made.inputs, steps.switches], preprocess=False, api_visibility="private", **parts.DEVICE_QUEUE)
     for slider in sliders:
         slider.release(lambda: True, None, own, queue=False, **private)
-    photo.change(lambda: False, None, own, queue=False, **private)
+    parts.reset_with(photo, {own: False})
     steps.switch_on("tone", *(slider.release for slider in sliders))
     return made

@@ -64,7 +64,7 @@ def editor(verb: str, find: Find | None, photo: gr.Image, product: gr.Image, pro
     hidden: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
     look.click(found, photo, canvas, preprocess=False, api_visibility="private", **parts.DEVICE_QUEUE)
     canvas.change(lambda value: dict(zip(places, masks(value), strict=False)), canvas, places, queue=False, **hidden)
-    photo.change(lambda: {canvas: gr.update(value=None, visible=False)} | dict.fromkeys(places), None, [canvas, *places], queue=False, **hidden)
+    parts.reset_with(photo, {canvas: gr.update(value=None, visible=False)} | dict.fromkeys(places))
     return canvas
 
 

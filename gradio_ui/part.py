@@ -12,7 +12,7 @@ import gradio as gr
 from engine.request import STEPS, EnhanceRequest, RequestError, Result
 from gradio_ui.chain import in_order
 from gradio_ui.compare import SIDES, heard_in_turn, note
-from gradio_ui.parts import Run, Updates, Values, network_named, status
+from gradio_ui.parts import Run, Sent, Updates, Values, network_named, status
 from gradio_ui.stage import Stage, picture_slider, slider_value
 from gradio_ui.words import ENGLISH, said
 
@@ -23,7 +23,7 @@ PART_PX = 384  # a side of the part: the built-in networks do all steps on it wi
 WHOLE_ONLY = ("prior", "listing")  # one takes its time, the other frames the product
 WITHOUT = "-"  # in the place of a network: without the step
 
-Spot: TypeAlias = tuple[int, int] | list[int] | None  # where the photo was clicked; None: its middle
+Spot: TypeAlias = Sequence[int] | None  # where the photo was clicked; None: its middle
 Ask: TypeAlias = Callable[[Values], EnhanceRequest]  # what the controls ask of the whole photo
 
 
@@ -44,7 +44,10 @@ def of_part(request: EnhanceRequest, spot: Spot, header: Header) -> EnhanceReque
 
 @dataclass(frozen=True)
 class Part:
-    """Where the results of a part stand, in the stage's place, and the way back from them."""
+    """Where the results of a part stand, in the stage's place, and the way back from them.
+
+    spot: the photo's file that was clicked last, and where.
+    """
 
     made: Stage
     spot: gr.State
@@ -63,7 +66,7 @@ class Part:
 
         def work(folder: Path) -> Iterator[Updates]:
             asked = ask(data)
-            request = of_part(asked, data[self.spot], _header(asked.photo))
+            request = of_part(asked, self._spot(asked.photo, data), _header(asked.photo))
             result = yield from self.made.heard(run(request), folder)
             left_out = ", ".join(str(ENGLISH[step]) for step in asked.steps if step not in request.steps)
             more = f" Not tried on a part, as it takes the whole photo: {left_out}." if left_out else ""
@@ -81,7 +84,8 @@ class Part:
             asked = ask(data)
             header = _header(asked.photo)
             wanted = [with_network(asked, step, network, order) for network in networks]
-            requests = [request and of_part(request, data[self.spot], header) for request in wanted]
+            spot = self._spot(asked.photo, data)
+            requests = [request and of_part(request, spot, header) for request in wanted]
             outcomes = yield from heard_in_turn(self.made, run, requests, folder, forgiving=True)
             results = [outcome for outcome in outcomes if isinstance(outcome, Result)]
             if not results:
@@ -93,6 +97,10 @@ class Part:
             yield updates | {self.made.line: ""}
 
         yield from self.made.told(work)
+
+    def _spot(self, photo: str, data: Values) -> Spot:
+        file, spot = data[self.spot] or (None, None)
+        return spot if file == photo else None  # a click on the photo before tells nothing of this one
 
     def _filled(self, left: Any, right: Any, data: Values, folder: Path, word: str) -> Updates:
         made = self.made
@@ -115,7 +123,6 @@ def part(made: Stage, photo: gr.Image) -> Part:
     made.beside.append(place)
     shown = Part(made, gr.State(None), place, slider, notes, back)
     hidden: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
-    photo.change(lambda: None, None, shown.spot, **hidden)
     back.click(lambda kept: made.put_back(kept) | {made.line: ""}, made.kept, made.outputs, **hidden)
     return shown
 
@@ -123,10 +130,10 @@ def part(made: Stage, photo: gr.Image) -> Part:
 def pointed(shown: Part, photo: gr.Image) -> Callable[..., Any]:
     """Remember the spot of the photo that is clicked; returns the trigger of what comes after."""
 
-    def spot(event: gr.SelectData) -> Spot:
-        return event.index
+    def spot(sent: Sent, event: gr.SelectData) -> tuple[str | None, Spot]:
+        return sent["path"] if sent else None, event.index
 
-    return photo.select(spot, None, shown.spot, queue=False, show_progress="hidden", api_visibility="private").success
+    return photo.select(spot, photo, shown.spot, preprocess=False, queue=False, show_progress="hidden", api_visibility="private").success
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import html
+import json
 import logging
 import re
 import secrets
@@ -45,6 +46,15 @@ def photo_input(word: str, *, height: int, elem_id: str) -> gr.Image:
         height=height,
         elem_id=elem_id,
     )
+
+
+def reset_with(photo: gr.Image, values: Mapping[Any, Any]) -> None:
+    """Give components these values, or `gr.update`s, when the photo changes.
+
+    The browser does it alone, at once: a server's answer could come after that of a button which was pressed meanwhile, and undo it.
+    """
+    told = json.dumps(list(values.values()) if len(values) > 1 else next(iter(values.values())))
+    photo.change(None, None, list(values), js=f"() => ({told})", api_visibility="private")
 
 
 def colour_of(picker: Any) -> Any:

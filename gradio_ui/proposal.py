@@ -37,7 +37,7 @@ class Proposal:
             return [gr.update(value=told(report), visible=True), *put(report)]
 
         self.go.click(looked, photo, [self.panel, *outputs], preprocess=False, show_progress="minimal", api_visibility="private", **parts.DEVICE_QUEUE)
-        photo.change(lambda: gr.update(value="", visible=False), None, self.panel, queue=False, show_progress="hidden", api_visibility="private")
+        parts.reset_with(photo, {self.panel: gr.update(value="", visible=False)})
 
 
 def proposal() -> Proposal:

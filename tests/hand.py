@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -41,9 +42,17 @@ class Hand:
         """Do what an event of a component does, in the order in which the page has them; every update in turn."""
         heard = []
         for function in list(self.demo.fns.values()):
-            if (self.find(elem_id)._id, event) in function.targets and function.fn is not None:
-                heard += self._call(function)
+            if (self.find(elem_id)._id, event) in function.targets:
+                heard += self._call(function) if function.fn is not None else self._done_by_the_browser(function)
         return heard
+
+    def _done_by_the_browser(self, function: Any) -> list[Any]:
+        """What a script that only names values gives to its outputs; the others do nothing here."""
+        named = re.fullmatch(r"\(\) => \((.*)\)", function.js) if function.outputs else None
+        updates = json.loads(named[1]) if named else []
+        if named:
+            self.take(dict(zip(function.outputs, _several(updates, function.outputs), strict=True)))
+        return [updates]
 
     def _call(self, function: Any) -> list[Any]:
         values = {component: self.values.get(component) for component in function.inputs}

@@ -184,7 +184,6 @@ def test_steps_are_proposed_tried_where_the_photo_is_clicked_run_and_gone_back_t
     Image.effect_noise((800, 600), 60).convert("RGB").save(photo)
     tab(page, "Enhance")
     give(page, "enhance-photo", photo)
-    page.wait_for_timeout(1500)  # till what belonged to the photo before has been put away
     page.locator("#enhance-propose").click()
     expect(page.locator("#enhance-proposal")).to_contain_text("It is dark.")
     box = page.locator("#enhance-photo img").bounding_box()
@@ -202,6 +201,22 @@ def test_steps_are_proposed_tried_where_the_photo_is_clicked_run_and_gone_back_t
     expect(page.locator("#enhance-recipe textarea")).not_to_have_value(re.compile("tone"))
     page.locator("#enhance-to-style").click()
     expect(page.locator("#stylize-photo img").first).to_be_visible()
+
+
+def test_what_is_proposed_in_the_instant_a_photo_arrives_stays(page: Page, studio: StandIn, shoe: Path) -> None:
+    tab(page, "Enhance")
+    unfold(page, "Light and colour")
+    page.route("**/run/predict*", lambda route: None)  # what a photo's arrival asks of the server waits
+    give(page, "enhance-photo", shoe)
+    page.locator("#enhance-propose").click()
+    expect(page.locator("#enhance-proposal")).to_contain_text("It is dark.")
+    page.unroute("**/run/predict*")  # which lets go of those that were held
+    page.wait_for_timeout(1000)
+    expect(page.locator("#enhance-proposal")).to_be_visible()
+    expect(page.locator("#enhance-own-amounts input")).to_be_checked()
+    page.locator("#enhance-photo").get_by_label("Remove Image").click()
+    expect(page.locator("#enhance-proposal")).not_to_be_visible()
+    expect(page.locator("#enhance-own-amounts input")).not_to_be_checked()
 
 
 def _zoomed(page: Page, slider: str) -> float:

@@ -28,7 +28,7 @@ def photo(hand: Hand, shoe: Any, tmp_path: Path) -> dict[str, Any]:
 def click(hand: Hand, x: int, y: int) -> None:
     """Point at a spot of the photo."""
     function = next(f for f in hand.demo.fns.values() if (hand.find("enhance-photo")._id, "select") in f.targets)
-    hand.values[function.outputs[0]] = function.fn(gr.SelectData(None, {"index": [x, y], "value": None}))
+    hand.values[function.outputs[0]] = function.fn(hand.values[function.inputs[0]], gr.SelectData(None, {"index": [x, y], "value": None}))
 
 
 @pytest.mark.parametrize(
@@ -66,9 +66,9 @@ def test_the_steps_are_tried_on_the_part_that_was_clicked(hand: Hand, studio: St
     assert hand.values[hand.find("enhance-download")] is None, "a part is looked at, not kept"
 
 
-def test_another_photo_is_looked_at_in_its_middle(hand: Hand, studio: StandIn, photo: Any) -> None:
+def test_another_photo_is_looked_at_in_its_middle(hand: Hand, studio: StandIn, photo: Any, tmp_path: Path) -> None:
     click(hand, 10, 20)
-    hand.press("enhance-photo", "change")
+    hand.set(enhance_photo=sent(tmp_path / "another.png", LARGE))
     hand.press("enhance-try")
     assert studio.requests[-1].crop[:2] == (258, 158)  # type: ignore[union-attr]
 

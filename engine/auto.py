@@ -1,7 +1,7 @@
 """What a photo needs: it is looked at, and a chain of steps is proposed, each with the measured reason for it.
 
 Thresholds err on the side of leaving a photo alone. Colour and light are only moved where a plain, light background says
-what neutral is, or where nearly nothing is light: a warm room or a dark product may be meant so.
+what neutral is, or where nothing is light: a warm room, a dark product or a black backdrop may be meant so.
 """
 
 from __future__ import annotations
@@ -31,10 +31,11 @@ BLUR_LEAST_PX = 1.6
 CAST_LEAST, CAST_MOST = 8.0, 30.0  # chroma of a light background: tinted by the light; beyond, coloured on purpose
 CAST_LIGHTNESS = 88.0  # of 100: what is darker may be wood or cardboard
 BLUE_LEAST, BLUE_MOST, BLUE_LIGHTNESS = 7.5, 20.0, 55.0  # the same towards blue: wood, cardboard and stone never are
-DARK = 0.45  # a twentieth of the photo is lighter than this: less, and nothing in it is light
-DIM = 0.7  # the same where the light has to be mended anyway
-LIGHT = 0.85  # where that twentieth is brought
-STOPS_MOST = 2.5
+DARK = 0.62  # the peak of light: below, nothing in the photo is light (of 520 photos as they were taken, one; 2 stops darker, all)
+DIM = 0.75  # the same where the light has to be mended anyway
+LIGHT = 0.93  # where the peak is brought: what lies above it is hardly cut off
+STOPS_MOST = 3.0
+BLACK_LIGHTNESS = 10.0  # of 100: a plain backdrop below is black on purpose, and what lies on it may be
 LARGE_ENOUGH_PX, ENLARGED_PX = 500, 1000  # longer side: what marketplaces accept at least, and what they zoom into
 
 
@@ -206,10 +207,10 @@ def _lighting(seen: Look) -> tuple[tuple[float, ...], str]:
     if is_tinted:
         amounts |= _neutral(ground.rgb)
         reasons.append(f"the plain background is tinted{_towards(*ground.lab[1:])} by ΔE {ground.chroma:.0f}: it becomes neutral")
-    if 0 < seen.light.high < (DIM if is_tinted else DARK):
-        stops = min(STOPS_MOST, math.log2(_linear(LIGHT) / _linear(seen.light.high)))
+    if 0 < seen.light.peak < (DIM if is_tinted else DARK) and not _is_black(ground):
+        stops = min(STOPS_MOST, math.log2(_linear(LIGHT) / _linear(seen.light.peak)))
         amounts["exposure"] += stops
-        reasons.append(f"only a twentieth of the photo is lighter than level {255 * seen.light.high:.0f} of 255: it is lit by {stops:.1f} stops")
+        reasons.append(f"hardly anything in the photo is lighter than level {255 * seen.light.peak:.0f} of 255: it is lit by {stops:.1f} stops")
     if not reasons:
         return (), ""
     sentence = ", and ".join(reasons)
@@ -225,6 +226,10 @@ def _is_tinted(ground: Background) -> bool:
     is_pale = lightness >= CAST_LIGHTNESS and CAST_LEAST <= ground.chroma <= CAST_MOST
     is_blue = b < -abs(a) and lightness >= BLUE_LIGHTNESS and BLUE_LEAST <= ground.chroma <= BLUE_MOST
     return is_pale or is_blue
+
+
+def _is_black(ground: Background) -> bool:
+    return ground.is_plain and ground.lab[0] < BLACK_LIGHTNESS
 
 
 def _neutral(rgb: tuple[float, float, float]) -> dict[str, float]:

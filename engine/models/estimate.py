@@ -288,22 +288,30 @@ _LOOKED_AT_PX = 400  # longer side of the copies
 
 @dataclass(frozen=True)
 class Light:
-    """Levels of luma in [0, 1], as they are seen (sRGB); white, black: the share of pixels cut off there in all channels."""
+    """Levels of luma in [0, 1], as they are seen (sRGB); white, black: the share of pixels cut off there in all channels.
+
+    peak: the level of the largest channel that a hundredth of the photo is above. Lamps and glints are smaller, and noise is averaged away.
+    """
 
     mean: float
     low: float  # a twentieth of the photo is darker
     high: float  # a twentieth is lighter
     white: float
     black: float
+    peak: float
+
+
+_PEAK_PX = 160
 
 
 def light(pixels: Tensor) -> Light:
-    """Of a picture (1, 3, H, W) in [0, 1], by pixels picked from it evenly."""
+    """Of a picture (1, 3, H, W) in [0, 1]: its peak by a small copy, the rest by pixels picked from it evenly."""
     rgb = picked(pixels)[0].flatten(1)
     luma = torch.tensor(_LUMA) @ rgb
     low, high = luma.quantile(torch.tensor([0.05, 0.95])).tolist()
     white, black = (rgb.amin(0) > 254.5 / 255).float().mean(), (rgb.amax(0) < 0.5 / 255).float().mean()
-    return Light(float(luma.mean()), low, high, float(white), float(black))
+    peak = shrunk(pixels, _PEAK_PX)[0].amax(0).quantile(0.99)
+    return Light(float(luma.mean()), low, high, float(white), float(black), float(peak))
 
 
 def picked(pixels: Tensor) -> Tensor:

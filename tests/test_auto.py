@@ -145,9 +145,9 @@ def on_black(product: float) -> Tensor:
 
 
 def test_what_is_dark_on_purpose_stays_dark() -> None:
-    assert names(proposed(on_black(0.5))) == ()
+    assert "tone" not in names(proposed(on_black(0.5)))
     dark_but_for_a_window = toned(example("mug"), exposure=-3.0)
-    dark_but_for_a_window[:, :, :100, :100] = 1.0
+    dark_but_for_a_window[:, :, :200, :200] = 1.0
     assert "tone" not in names(proposed(dark_but_for_a_window))
 
 

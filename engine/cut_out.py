@@ -49,8 +49,8 @@ def _matte(photo: Picture, network: Network | None, how: How) -> Tensor:
     if how.request.product:
         matte = _given(pixels, photo, how)
     elif (plain := product.off_plain(pixels, network)) is not None:
-        matte = plain
-        if network:
+        matte = product.settled(pixels, plain, network) if network else plain
+        if network and matte is plain:
             how.remarks.append("The background is plain, so the product is all that differs from it.")
     elif network:
         matte = product.learned(pixels, network)

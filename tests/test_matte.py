@@ -7,6 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
+from engine import product
 from engine.models import matte
 from engine.models.matte import Matte, small_matte
 from engine.train.matte import CUT_PX, composites, cut_out, largest_piece, overlap, seen_photo
@@ -110,3 +111,20 @@ def test_the_colours_of_what_was_found_bring_back_what_was_left_out():
 def test_a_matte_that_knows_one_side_only_stays(level):
     found = torch.full((1, 1, 20, 30), level)
     assert torch.equal(matte.agreed(torch.rand(1, 3, 20, 30), found), found)
+
+
+@pytest.mark.parametrize(
+    ("ground", "seen_columns", "believed"),
+    [(0.7, slice(20, 60), True), (1.0, slice(20, 60), False), (0.7, slice(20, 40), False)],
+    ids=["on a floor the network is believed", "on white the plain rule is", "a network that lost half of it is not"],
+)
+def test_two_masks_of_one_product(monkeypatch, ground, seen_columns, believed):
+    def box(columns):
+        mask = torch.zeros(1, 1, 80, 80)
+        mask[..., 20:60, columns] = 1
+        return mask
+
+    pixels = torch.where(box(slice(20, 60)) > 0, torch.tensor(0.2), torch.tensor(ground)).expand(-1, 3, -1, -1)
+    plain, seen = box(slice(20, 64)), box(seen_columns)  # the rule keeps a fold of the ground
+    monkeypatch.setattr(product, "learned", lambda *_: seen)
+    assert product.settled(pixels, plain, None) is (seen if believed else plain)

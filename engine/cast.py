@@ -16,6 +16,7 @@ from engine.weights import WeightsUnavailable
 if TYPE_CHECKING:
     from engine.weights import Network, Weights
 
+_NO_PART = "it took no part in ranking the pictures"
 _DOING = {"photo": "take a photo", "directions": "be steered along directions"}  # what a network cannot do, in words
 
 
@@ -27,6 +28,7 @@ class Cast:
     encoder: Network | None  # of a photo
     enlarger: Network | None
     judge: Judge | None
+    discriminator: Network | None  # ranks beside the judge
     fallbacks: tuple[str, ...]
 
     @property
@@ -52,7 +54,11 @@ def cast(request: GenerateRequest, weights: Weights, device: Device) -> Generato
     if consequence := _needs_judge(request, generator):
         judge, why = yield from _judge(request, weights, consequence)
         fallbacks += why
-    return Cast(generator, encoder, enlarger, judge, fallbacks)
+    discriminator = None
+    if request.is_ranked:
+        discriminator, why = yield from _discriminator(request, weights)
+        fallbacks += why
+    return Cast(generator, encoder, enlarger, judge, discriminator, fallbacks)
 
 
 def _generator(
@@ -115,22 +121,37 @@ def _able_others(request: GenerateRequest, task: str, network: Network, weights:
 
 def _needs_judge(request: GenerateRequest, generator: Network) -> str:
     """What happens without the classifier, when the request needs one; else ""."""
-    if request.category == ANY_CATEGORY and not request.sketch:
+    if request.category == ANY_CATEGORY:
         return ""
     if not generator.module.categories:
         return "the pictures may be of any category"
     if request.photo:
         return "the photo was taken as the category that was asked"
-    return "the pictures are in the order in which they were drawn" if request.order == "best" and not request.walk_to else ""
+    return _NO_PART if request.is_ranked else ""
 
 
 def _judge(request: GenerateRequest, weights: Weights, consequence: str) -> Generator[Progress, None, tuple[Judge | None, tuple[str, ...]]]:
-    try:
-        network, _ = yield from weights.load_first([row.name for row in weights.table if row.task == "classify"])
-    except WeightsUnavailable as error:
-        return None, (f"{str(error).rstrip('.')}, so {consequence}.",)
+    network, why = yield from _of_task("classify", weights, consequence)
+    if network is None:
+        return None, why
     judge = Judge(network)
     if judge.knows(request.category):
         return judge, ()
-    unknown = "A product of any category cannot be ranked" if request.category == ANY_CATEGORY else f"{network.weight.name} does not know {request.category}"
-    return None, (f"{unknown}, so {consequence}.",)
+    return None, (f"{judge.name} does not know {request.category}, so {consequence}.",)
+
+
+def _discriminator(request: GenerateRequest, weights: Weights) -> Generator[Progress, None, tuple[Network | None, tuple[str, ...]]]:
+    """What ranks beside the judge; of what it has not learned from, a sketch of any product may still be one of its own."""
+    network, why = yield from _of_task("rank", weights, _NO_PART)
+    if network is None or request.category in (*network.module.categories, ANY_CATEGORY):
+        return network, why
+    return None, (f"{network.weight.name} does not know {request.category}, so {_NO_PART}.",)
+
+
+def _of_task(task: str, weights: Weights, consequence: str) -> Generator[Progress, None, tuple[Network | None, tuple[str, ...]]]:
+    """The network of a task; where it cannot be had, None and why, with what follows."""
+    try:
+        network, why = yield from weights.load_first([row.name for row in weights.table if row.task == task])
+    except WeightsUnavailable as error:
+        return None, (f"{str(error).rstrip('.')}, so {consequence}.",)
+    return network, why

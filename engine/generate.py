@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,7 @@ from engine.codes import CANDIDATES, Codes, rgb
 from engine.device import Device
 from engine.image import Picture
 from engine.models.generative import able
+from engine.ranking import Ranking
 from engine.recolour import to_colour
 from engine.request import Event, GenerateRequest, Notes, Progress, RequestError, Result
 from engine.settings import Settings
@@ -63,20 +64,21 @@ class _Work:
         photo = self._photo_code() if self.request.photo else None
         codes = Codes(self.request, self.cast.generator, self.cast.judge, photo)
         pictures: list[Picture] = []
-        ranks: list[float] = []
+        ranking = self._ranking()
         for i in range(self.request.count):
             drawn = self._drawn(codes.code(i), lines)
-            ranks.append(self._rank(drawn))
+            if ranking is not None:
+                ranking.see(drawn)
             pictures.append(self._finished(drawn, i))
             preview = None
             if i == 0 or time.monotonic() - shown >= PREVIEW_EVERY_S:
                 preview, shown = _preview(pictures), time.monotonic()
             yield Progress(i + 1, self.request.count, f"Picture {i + 1} of {self.request.count}", preview)
-        self._tell(codes, ranks)
+        self._tell(codes, ranking)
         networks = self.cast.networks
         notes = Notes(tuple(n.weight.name for n in networks), place(networks, self.device), self.cast.fallbacks, tuple(self.remarks))
-        best_first = sorted(range(len(pictures)), key=lambda k: -ranks[k])
-        yield Result(tuple(pictures[k] for k in best_first), self.request.recipe(), notes, time.monotonic() - started)
+        order = list(range(len(pictures))) if ranking is None else ranking.order()
+        yield Result(tuple(pictures[k] for k in order), self.request.recipe(), notes, time.monotonic() - started)
 
     def _lines(self) -> Tensor:
         """The sketch as lines (1, 1, S, S) in [0, 1], 1 on a line."""
@@ -118,12 +120,12 @@ class _Work:
         label = torch.tensor([known.index(self.request.category) if known else 0])
         return self.cast.generator(code, label) if lines is None else self.cast.generator(lines, code, label)
 
-    def _rank(self, drawn: Tensor) -> float:
-        """What the result is ordered by, the highest first; the same for all where the order is that of drawing."""
-        judge, asked = self.cast.judge, self.request
-        if judge is None or asked.order == "drawn" or asked.walk_to:
-            return 0.0
-        return float(judge.rate(drawn, asked.category)[0])
+    def _ranking(self) -> Ranking | None:
+        """What the result is ordered by; None where the order is that of drawing."""
+        judge, discriminator = self.cast.judge, self.cast.discriminator
+        if not self.request.is_ranked or (judge is None and discriminator is None):
+            return None
+        return Ranking(self.request.category, judge, discriminator)
 
     def _finished(self, drawn: Tensor, i: int) -> Picture:
         """Enlarged, in the colour and on the background that were asked for, and with its name."""
@@ -139,7 +141,7 @@ class _Work:
             pixels = to_colour(pixels, mask, self.request.colour)
         return _on_background(Picture(pixels, name=name), mask, self.request.background)
 
-    def _tell(self, codes: Codes, ranks: Sequence[float]) -> None:
+    def _tell(self, codes: Codes, ranking: Ranking | None) -> None:
         """What a person may want to know of how the pictures came about."""
         asked, module, judge = self.request, self.cast.generator.module, self.cast.judge
         name = self.cast.generator.weight.name
@@ -152,9 +154,8 @@ class _Work:
             self.remarks.append(f"{name} does not know colours, so its pictures were recoloured.")
         if asked.order == "best" and asked.walk_to:
             self.remarks.append("A walk stays in its own order.")
-        elif asked.order == "best" and judge:
-            span = f"{max(ranks):.2g} to {min(ranks):.2g}"
-            self.remarks.append(f"Best first, by the log-probability that {judge.name} gives to {asked.category}: {span}.")
+        elif asked.order == "best":
+            self.remarks.append(ranking.told() if ranking else "No network can rank these pictures, so they are in the order in which they were drawn.")
 
 
 def _series(request: GenerateRequest) -> str:

@@ -314,6 +314,11 @@ class GenerateRequest(Request):
         self._check_files()
         self._check_walk()
 
+    @property
+    def is_ranked(self) -> bool:
+        """Whether the best come first; a walk stays in its own order."""
+        return self.order == "best" and not self.walk_to
+
     def _check_files(self) -> None:
         for name in self.files:
             file = getattr(self, name)

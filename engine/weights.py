@@ -29,6 +29,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from engine.device import is_out_of_memory
+from engine.int8 import unpack
 from engine.onnx import initialisers
 from engine.request import Progress, RequestError
 from engine.settings import ROOT, Settings
@@ -80,7 +81,7 @@ class Weight:
     """
 
     name: str
-    task: str  # the step it serves, or generate, sketch, style, classify, features, metrics, or part of another
+    task: str  # the step it serves, or generate, sketch, style, classify, rank, features, metrics, or part of another
     network: str
     file: str
     licence: str
@@ -327,6 +328,16 @@ _ROWS = (
         licence="Apache-2.0",
         credit=_OURS,
         builder="engine.models.categories:from_state_dict",
+    ),
+    Weight(
+        name="discriminator",
+        task="rank",
+        network="which of several product pictures look whole; ranks them",
+        file="discriminator.safetensors",
+        licence="Apache-2.0",
+        credit=_OURS,
+        builder="engine.models.discriminator:from_state_dict",
+        companion="features",
     ),
     Weight(
         name="vgg19",
@@ -808,7 +819,7 @@ def _read(file: Path, ignored: tuple[str, ...]) -> dict[str, Tensor]:
         from safetensors import safe_open
 
         with safe_open(file, framework="pt") as opened:
-            return {key: opened.get_tensor(key) for key in opened.keys() if not key.startswith(ignored)}  # noqa: SIM118 (no mapping)
+            return unpack({key: opened.get_tensor(key) for key in opened.keys() if not key.startswith(ignored)})  # noqa: SIM118 (no mapping)
     if file.suffix == ".onnx":
         return {key: tensor for key, tensor in initialisers(file).items() if not key.startswith(ignored)}
     import torch

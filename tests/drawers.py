@@ -80,6 +80,20 @@ class Sorter(Plain):
         super().__init__(lambda x: 20 * torch.stack([redness(x), -redness(x)], 1))
 
 
+class Critic(Plain):
+    """A discriminator: the bluer the middle is, the better."""
+
+    categories = ("shoe", "handbag")
+
+    def __init__(self) -> None:
+        super().__init__(lambda x: 1000 * blueness(x))
+
+
+def blueness(x: Tensor) -> Tensor:
+    """How much bluer than green pictures are in their middle, (N,)."""
+    return x[:, 2, SIDE // 2, SIDE // 2] - x[:, 1, SIDE // 2, SIDE // 2]
+
+
 def redness(x: Tensor) -> Tensor:
     """How much redder than green pictures are in their middle, (N,)."""
     return x[:, 0, SIDE // 2, SIDE // 2] - x[:, 1, SIDE // 2, SIDE // 2]
@@ -97,8 +111,9 @@ def _row(name: str, network: Any) -> Weight:
     return replace(row(name, "sketch" if name == "sketch" else "generate"), directions=names, encoder=encoder)
 
 
-def drawers(*, sorter: bool = True, **networks: Any) -> Shelf:
-    """A shelf with generators by their names, `sketch` by its task, the classifier and the enlargers."""
+def drawers(*, sorter: bool = True, critic: bool = True, **networks: Any) -> Shelf:
+    """A shelf with generators by their names, `sketch` by its task, the classifier, the discriminator and the enlargers."""
     rows = [(_row(name, network), network) for name, network in networks.items()]
     rows += [(row(f"upscale-x{k}", f"upscale-x{k}", tiling=Tiling(scale=k, overlap_px=4, most_px=64)), Plain(enlarge(k))) for k in (2, 4)]
-    return Shelf(*rows, (row("categories", "classify"), Sorter() if sorter else None))
+    judges = ((row("categories", "classify"), Sorter() if sorter else None), (row("discriminator", "rank"), Critic() if critic else None))
+    return Shelf(*rows, *judges)

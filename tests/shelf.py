@@ -129,7 +129,7 @@ def shelf(**functions: Callable[..., Tensor] | None) -> Shelf:
         task = tasks.get(name, name)
         tiling = Tiling(scale=int(task[-1]) if task.startswith("upscale") else 1, overlap_px=4, most_px=64)
         rows.append((row(name, task, hub=name in tasks, tiling=tiling), None if function is None else Plain(function)))
-    return Shelf(*rows, (row("studio", "generate"), TinyGenerator()), (row("categories", "classify"), None))
+    return Shelf(*rows, (row("studio", "generate"), TinyGenerator()), (row("categories", "classify"), None), (row("discriminator", "rank"), None))
 
 
 def finish(events: Generator[Event, None, None]) -> Result:
@@ -154,6 +154,7 @@ def write_networks(folder: Path) -> None:
 
     from engine.models.categories import Categories
     from engine.models.dcgan import Generator as DcganGenerator
+    from engine.models.discriminator import Discriminator
     from engine.models.faststyle import FastStyle
     from engine.models.features import Features
     from engine.models.generator import Autoencoder
@@ -180,6 +181,7 @@ def write_networks(folder: Path) -> None:
         "upscale-x4-crisp": Upscale(4, width=8, depth=2),
         "faststyle": FastStyle(48, 8, 4, 8),
         "categories": Categories(CATEGORIES, Features((4, 4, 8, 8, 8))),
+        "discriminator": Discriminator(CATEGORIES, nn.Identity(), (4, 4, 8, 8, 8), (4, 4, 4, 4, 4)),  # type: ignore[arg-type]
         **{name: DcganGenerator(width=4, latent_dim=8) for name in ("dcgan", "wgan-gp", "wgan")},
         "searched": Searched(CATEGORIES, Architecture((16, 16, 16), (1, 1), "dense", "nearest", 4), latent_dim=8),
         "studio": ProductGenerator(CATEGORIES, latent_dim=8, widths=(16, 16, 16, 16)),

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from drawers import SIDE, Colourist, Drawer, Painter, Photographer, Printer, Sorter, Tailor, drawers, redness
+from drawers import SIDE, Colourist, Drawer, Painter, Photographer, Printer, Sorter, Tailor, blueness, drawers, redness
 from PIL import Image, ImageDraw
 from shelf import Shelf, finish, row
 from torch import Tensor
@@ -140,19 +140,51 @@ def test_a_background_colour_is_where_the_white_was() -> None:
 def test_the_best_come_first_and_keep_the_number_that_they_were_drawn_with() -> None:
     weights = drawers(studio=Drawer())
     drawn, best = (run(weights, order=order, count=6) for order in ("drawn", "best"))
-    reds = redness(pixels(drawn))
-    assert [int(p.name[-2:]) - 1 for p in best.pictures] == reds.argsort(descending=True).tolist()
-    assert torch.equal(pixels(best), pixels(drawn)[reds.argsort(descending=True)])
-    assert best.notes.remarks[0].startswith("Best first, by the log-probability that categories gives to shoe: ")
+    reds, blues = (place(colour(pixels(drawn))) for colour in (redness, blueness))
+    assert reds.tolist() != blues.tolist()
+    order = (reds + blues).argsort(stable=True)
+    assert [int(p.name[-2:]) - 1 for p in best.pictures] == order.tolist()
+    assert torch.equal(pixels(best), pixels(drawn)[order])
+    said = "Best first, by how surely categories calls it shoe and by how whole the discriminator of studio finds it, which count alike."
+    assert best.notes.remarks == (said,)
     assert best.recipe["order"] == "best"
 
 
-def test_without_the_classifier_the_order_is_that_of_drawing_with_a_note() -> None:
-    drawn, best = (run(drawers(studio=Drawer(), sorter=False), order=order) for order in ("drawn", "best"))
-    assert torch.equal(pixels(drawn), pixels(best))
+def place(scores: Tensor) -> Tensor:
+    return scores.argsort(descending=True).argsort()
+
+
+@pytest.mark.parametrize(
+    ("missing", "left", "said"),
+    [("sorter", blueness, "how whole the discriminator of studio finds it"), ("critic", redness, "how surely categories calls it shoe")],
+)
+def test_where_one_of_both_is_missing_the_other_ranks_alone_with_a_note(missing: str, left: Any, said: str) -> None:
+    drawn, best = (run(drawers(studio=Drawer(), **{missing: False}), order=order, count=6) for order in ("drawn", "best"))
+    assert torch.equal(pixels(best), pixels(drawn)[left(pixels(drawn)).argsort(descending=True)])
     assert drawn.notes.fallbacks == ()
-    assert "categories could not be loaded" in best.notes.fallbacks[0]
-    assert best.notes.fallbacks[0].endswith("so the pictures are in the order in which they were drawn.")
+    assert best.notes.remarks == (f"Best first, by {said}.",)
+    assert "could not be loaded" in best.notes.fallbacks[0]
+    assert best.notes.fallbacks[0].endswith("so it took no part in ranking the pictures.")
+
+
+def test_without_both_the_order_is_that_of_drawing_with_a_note() -> None:
+    drawn, best = (run(drawers(studio=Drawer(), sorter=False, critic=False), order=order) for order in ("drawn", "best"))
+    assert torch.equal(pixels(drawn), pixels(best))
+    assert best.notes.remarks == ("No network can rank these pictures, so they are in the order in which they were drawn.",)
+
+
+def test_products_that_no_network_has_learned_from_stay_in_the_order_of_drawing() -> None:
+    weights = drawers(studio=Drawer(("watch",)))
+    best = run(weights, category="watch", order="best")
+    assert [picture.name[-2:] for picture in best.pictures] == ["01", "02", "03"]
+    assert [sentence.partition(",")[0] for sentence in best.notes.fallbacks] == ["categories does not know watch", "discriminator does not know watch"]
+
+
+def test_ranking_costs_nothing_where_it_is_not_asked_for() -> None:
+    for asked in ({"order": "drawn"}, {"order": "best", "like": 1, "walk_to": 2}):
+        weights = drawers(studio=Drawer())
+        run(weights, **asked)
+        assert "discriminator" not in weights.asked
 
 
 def test_a_picture_counts_as_much_as_its_mirror_image() -> None:
@@ -289,8 +321,9 @@ def test_a_sketch_becomes_products_in_several_colours(tmp_path: Path) -> None:
 def test_a_sketch_may_be_of_any_category(tmp_path: Path) -> None:
     drawing, network = write_sketch(tmp_path / "sketch.png"), sketch.Sketch((*CATEGORIES, "any"), (4, 8), seen=3, size_px=32)
     result = run(drawers(studio=Drawer(), sketch=network), sketch=drawing, category="any", order="best", count=2)
-    assert [picture.name for picture in result.pictures] == ["any-0-01", "any-0-02"]
-    assert result.notes.fallbacks == ("A product of any category cannot be ranked, so the pictures are in the order in which they were drawn.",)
+    assert sorted(picture.name for picture in result.pictures) == ["any-0-01", "any-0-02"]
+    assert result.notes.fallbacks == ()
+    assert result.notes.remarks == ("Best first, by how whole the discriminator of studio finds it.",)
     assert from_recipe(result.recipe, sketch=drawing).category == "any"
     assert refusal(drawers(studio=Drawer()), category="any") == "The network studio draws by category; choose one of shoe, handbag."
 

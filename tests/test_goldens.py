@@ -66,6 +66,8 @@ def given_by(name: str) -> np.ndarray:
     elif name == "categories":
         with torch.inference_mode():
             y = network.module(drawn()).softmax(1).view(1, 1, 1, -1).expand(-1, 3, -1, -1)
+    elif name == "discriminator":
+        y = torch.sigmoid(network.apply(network.module, torch.cat([drawn(), drawn().flip(2)]))).view(1, 1, 1, -1).expand(-1, 3, -1, -1)
     elif name == "tone":
         y = network.module.lut(*network.module.propose(drawn() ** 2)).apply(drawn() ** 2)  # darker than it should be
     elif name == "inpaint":

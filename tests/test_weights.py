@@ -94,7 +94,7 @@ def refusal(weights: Weights, name: str) -> str:
 def test_names_are_unique_and_every_task_is_a_known_one() -> None:
     assert len({row.name for row in TABLE}) == len(TABLE)
     steps = {"restore", "deblur", "tone", "inpaint", "cut-out", "upscale-x2", "upscale-x4", "upscale-crisp-x4"}
-    assert {row.task for row in TABLE} == steps | {"features", "generate", "sketch", "style", "classify", "part", "metrics"}
+    assert {row.task for row in TABLE} == steps | {"features", "generate", "sketch", "style", "classify", "rank", "part", "metrics"}
 
 
 def test_the_issues_networks_are_all_there() -> None:
@@ -118,6 +118,7 @@ def test_the_issues_networks_are_all_there() -> None:
         "sketch",
         "faststyle",
         "categories",
+        "discriminator",
     }
     photos = {"vgg19", "realesrgan-x4", "realesrgan-x2", "realesr-general-x4", "scunet", "nafnet-gopro", "lama", "isnet"}
     johnson = {f"johnson-{style}" for style in ("mosaic", "candy", "udnie", "pointilism")}
@@ -135,11 +136,15 @@ def test_a_row_says_all_that_a_person_must_know(row: Weight) -> None:
     assert known or row.repo == "FoundationVision/var", "a pickle is only opened when its hash is known, if only to the Hub"
 
 
-@pytest.mark.parametrize("name", ["restore", "deblur", "inpaint", "cut-out", "tone", "upscale-x2", "upscale-x4", "generate", "features", "classify"])
+@pytest.mark.parametrize("name", ["restore", "deblur", "inpaint", "cut-out", "tone", "upscale-x2", "upscale-x4", "generate", "features", "classify", "rank"])
 def test_each_task_that_must_work_offline_has_an_embedded_network(name: str, tmp_path: Path) -> None:
     assert shelf(TABLE, tmp_path).embedded(name).task == name
     with pytest.raises(RequestError, match="metrics"):
         shelf(TABLE, tmp_path).embedded("metrics")
+
+
+def test_all_that_is_embedded_stays_under_40_mb() -> None:
+    assert sum((ROOT / "weights" / row.local_file).stat().st_size for row in TABLE if row.embedded) < 40_000_000
 
 
 def test_the_index_lists_the_embedded_files_as_they_are() -> None:

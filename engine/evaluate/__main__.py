@@ -37,6 +37,7 @@ MEASURES = {
     "inpaint": "inpaint",
     "matte": "matte",
     "sketch": "sketch",
+    "discriminator": "discriminator",
 }
 GENERATORS = tuple(row.name for row in TABLE if row.embedded and row.task == "generate")
 # "enhance" is the Hub's networks of all steps of Enhance.

@@ -36,7 +36,7 @@ def write(network: Network, text: str, measured: dict[str, float], beside: dict[
     from engine.train import samples
 
     name = network.weight.name
-    if network.weight.task != "classify":
+    if network.weight.task not in ("classify", "rank"):
         samples.write(name, network, runner(network), ROOT / "weights" / "samples")
     write_card(ROOT / "weights" / f"{name}.md", text)
     note(name, measured, beside)

@@ -265,9 +265,10 @@ def _ratio(text: str) -> float:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit status 0, or 2 with one sentence on stderr; 130 after Ctrl-C, with a checkpoint saved."""
     parser = argparse.ArgumentParser(
-        prog="python -m engine.train", description="Train a network of Vitrine, or make its presets, examples and sheets of styles and of Enhance."
+        prog="python -m engine.train",
+        description="Train a network of Vitrine, take the discriminator out of a run, or make presets, examples and sheets of styles and of Enhance.",
     )
-    parser.add_argument("name", choices=[*PRESETS, "search", "presets", "examples", "sheets"])
+    parser.add_argument("name", choices=[*PRESETS, "search", "presets", "examples", "sheets", "discriminator"])
     parser.add_argument("--preset", help="a row of the recipe's table; the first if not given")
     parser.add_argument("--data", type=Path, nargs="+", default=[], help="folders or tars of pictures")
     parser.add_argument("--categories", type=Path, help="csv with the columns file and category")
@@ -365,6 +366,8 @@ def _make(args: argparse.Namespace) -> int:
 
         drawings.make()
         examples.make()
+    elif args.name == "discriminator":
+        _make_discriminator(args)
     elif args.name == "sheets":
         from engine.evaluate.measures import load
         from engine.train import samples, sheets
@@ -378,6 +381,25 @@ def _make(args: argparse.Namespace) -> int:
             raise RequestError("Give the folder or tar of artworks with --data.")
         presets.make(args.data[0])
     return 0
+
+
+def _make_discriminator(args: argparse.Namespace) -> None:
+    """From the run of `studio`: its trained discriminator, with the last layer fitted to rank."""
+    from safetensors.torch import load_file
+
+    from engine.models.generator import from_state_dict
+    from engine.train import discriminator
+    from engine.train.gan import GanRecipe
+    from engine.train.loop import save_weights
+
+    run = args.runs / GanRecipe.name
+    checkpoint, drawn_by, file = run / "checkpoint.pt", run / f"{GanRecipe.name}.safetensors", run / "discriminator.safetensors"
+    if not (checkpoint.exists() and drawn_by.exists()):
+        raise RequestError("The discriminator is that of studio: run `python -m engine.train gan --preset studio` first.")
+    generator = from_state_dict({k: v.float() if v.is_floating_point() else v for k, v in load_file(drawn_by).items()}).eval()
+    save_weights(discriminator.make(checkpoint, _own_features().eval(), generator, seed=args.seed), file, seed=str(args.seed))
+    if args.install:
+        shutil.copy(file, ROOT / "weights")
 
 
 if __name__ == "__main__":

@@ -6,8 +6,10 @@ import pytest
 import torch
 from torch import nn
 
+from engine.models.features import Features
 from engine.train import objectives
 from engine.train.objectives import DCGAN, OBJECTIVES, WGAN, WGAN_GP
+from engine.train.perceptual import Perceptual
 
 
 class Linear(nn.Module):
@@ -106,3 +108,42 @@ def test_a_critic_is_told_and_measured_as_its_paper_says():
     assert float(loss.detach()) == pytest.approx(10 * 4 - 3 * 4.5)
     assert told["penalty"] == pytest.approx(4.0)
     assert float(WGAN.persuade(critic(fake)).detach()) == -1.0
+
+
+# The hinge loss over maps, and the distance through features
+
+
+def test_the_hinge_is_nothing_beyond_the_margin_and_grows_by_one_for_one() -> None:
+    sure, unsure = torch.full((2, 1, 3, 3), 1.5), torch.zeros(2, 1, 3, 3)
+    assert float(objectives.hinge([sure], [-sure])) == 0
+    assert float(objectives.hinge([unsure], [unsure])) == 2
+    assert float(objectives.hinge([-sure], [sure])) == 2 * 2.5
+    assert float(objectives.hinge([sure, unsure], [-sure, unsure])) == 2, "maps are summed"
+
+
+def test_there_may_be_more_fakes_than_real_pictures() -> None:
+    assert float(objectives.hinge([torch.zeros(2, 1, 3, 3)], [torch.full((4, 1, 3, 3), 1.0)])) == 1 + 2
+
+
+def test_places_without_weight_do_not_count() -> None:
+    logits, weight = torch.tensor([[[[0.0, -5.0]]]]), torch.tensor([[[[3.0, 0.0]]]])
+    assert float(objectives.hinge([logits], [logits], [weight])) == 2
+    assert float(objectives.hinge_fooled([logits - 1], [weight])) == 1
+    assert float(objectives.hinge_fooled([torch.full((1, 1, 2, 2), 2.0)] * 3)) == -6
+
+
+def test_the_share_that_is_told_rightly_is_averaged_over_maps() -> None:
+    half, none = torch.tensor([1.0, -1.0]), torch.tensor([-1.0, -1.0, -1.0])
+    assert objectives.told_right([half, none], [half, none]) == {"real_right": 0.25, "fake_right": 0.75}
+
+
+def test_the_perceptual_distance_weighs_layers_alike_and_looks_at_the_first_ones_only() -> None:
+    torch.manual_seed(0)
+    eyes, examples = Features((4, 4, 4, 4, 4)), torch.rand(4, 3, 32, 32)
+    perceptual = Perceptual(eyes, examples, layers=2)
+    seen = eyes(examples)
+    assert float(perceptual(seen, seen)) == 0
+    further = [a + k for a, k in zip(seen, (0.1, 0.2, 9.0, 9.0, 9.0), strict=True)]
+    expected = 0.1 / float(seen[0].std()) + 0.2 / float(seen[1].std())
+    assert float(perceptual(further, seen)) == pytest.approx(expected, rel=1e-4)
+    assert not any(p.requires_grad for p in eyes.parameters())

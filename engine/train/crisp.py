@@ -13,11 +13,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from engine.models.discriminator import Heads
 from engine.models.features import Features
 from engine.models.upscale import Upscale, from_state_dict
 from engine.train import data, degrade
-from engine.train.gan import Heads
-from engine.train.loop import Average, Recipe, learning_rate
+from engine.train.loop import Average, Recipe, descend, learning_rate
+from engine.train.objectives import hinge, hinge_fooled
+from engine.train.perceptual import Perceptual
 from engine.train.upscale import shrink
 
 SCALE = 4
@@ -57,9 +59,8 @@ class CrispRecipe(Recipe):
         self.heads_optimizer = torch.optim.Adam(self.heads.parameters(), lr=4e-4, betas=(0.0, 0.99))
         self.modules = {"network": self.network, "heads": self.heads, "average": self.average.module}
         self.optimizers = {"optimizer": self.optimizer, "heads_optimizer": self.heads_optimizer}
-        self.features = features.eval().requires_grad_(False).to(memory_format=torch.channels_last)
-        with torch.no_grad():
-            self.scale = [float(a.std()) for a in self.features(self._crops(self.indices, 16, self.rng(0)))]
+        self.perceptual = Perceptual(features, self._crops(self.indices, 16, self.rng(0)))
+        self.features = features
 
     def step(self, step: int) -> dict[str, float]:
         learning_rate(self.optimizer, self.peak, step, self.steps)
@@ -71,21 +72,15 @@ class CrispRecipe(Recipe):
         with torch.no_grad():
             real = self.features(large)
         seen = self.features(made)
-        verdicts = zip(self.heads(real, labels), self.heads([a.detach() for a in seen], labels), strict=True)
-        judged = torch.stack([F.relu(1 - r).mean() + F.relu(1 + f).mean() for r, f in verdicts]).sum()
-        self.heads_optimizer.zero_grad(set_to_none=True)
-        judged.backward()
-        self.heads_optimizer.step()
+        judged = hinge(self.heads(real, labels), self.heads([a.detach() for a in seen], labels))
+        descend(judged, self.heads_optimizer)
 
         self.heads.requires_grad_(False)
-        fooled = -torch.stack([m.mean() for m in self.heads(seen, labels)]).sum()
+        fooled = hinge_fooled(self.heads(seen, labels))
         self.heads.requires_grad_(True)
-        perceptual = torch.stack([F.l1_loss(a, b) / s for a, b, s in zip(seen, real, self.scale, strict=True)])[:4].sum()
+        perceptual = self.perceptual(seen, real)
         pixel = F.l1_loss(made, large)
-        self.optimizer.zero_grad(set_to_none=True)
-        (pixel + PERCEPTUAL_SHARE * perceptual + self.adversarial_weight * fooled).backward()
-        torch.nn.utils.clip_grad_norm_(self.network.parameters(), 0.5)
-        self.optimizer.step()
+        descend(pixel + PERCEPTUAL_SHARE * perceptual + self.adversarial_weight * fooled, self.optimizer, most_norm=0.5)
         self.average.update(self.network, step)
         losses = {"pixel": pixel, "perceptual": perceptual, "judged": judged, "fooled": fooled}
         return {name: float(value.detach()) for name, value in losses.items()}

@@ -28,9 +28,10 @@ from engine.models.faststyle import NOISE_CHANNELS, FastStyle, code
 from engine.models.features import Features
 from engine.models.style_loss import Style
 from engine.train import data
-from engine.train.loop import Average, Recipe, learning_rate
+from engine.train.loop import Average, Recipe, descend, learning_rate
 from engine.train.microast import MicroAst
 from engine.train.muon import optimizers
+from engine.train.objectives import hinge
 
 BACKBONE = gatys.BACKBONES["features"]
 DEPTH = BACKBONE.depth
@@ -173,10 +174,8 @@ class FastStyleRecipe(Recipe):
         return 3 * (made - shown).abs().mean() + 0.3 * apart
 
     def _teach_critic(self, real: Tensor, made: Tensor, codes: Tensor) -> float:
-        loss = F.relu(1 - self.critic(real, codes)).mean() + F.relu(1 + self.critic(made, codes)).mean()
-        self.optimizers["critic_adam"].zero_grad(set_to_none=True)
-        loss.backward()
-        self.optimizers["critic_adam"].step()
+        loss = hinge([self.critic(real, codes)], [self.critic(made, codes)])
+        descend(loss, self.optimizers["critic_adam"])
         return float(loss.detach())
 
     def sample(self) -> Tensor:

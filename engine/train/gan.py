@@ -9,7 +9,6 @@ their meaning, and `vae` can hand its codes to `studio`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -17,40 +16,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from engine.models.discriminator import Heads
 from engine.models.features import Features
 from engine.models.generator import Autoencoder, Generator, from_state_dict, product_colour
 from engine.train.augment import augment
 from engine.train.generation import draw
 from engine.train.loop import Average, descend, learning_rate
 from engine.train.metrics import MeasuredRecipe
+from engine.train.objectives import hinge, hinge_fooled, told_right
 from engine.train.packshots import Packshots
 from engine.train.vae import Distance, catalogue, codes_of, plain_codes
-
-
-class Heads(nn.Module):
-    """The trained half of the discriminator: on each layer of `features` a small net that gives a map of logits."""
-
-    def __init__(self, categories: int, widths: Sequence[int] = (16, 32, 64, 128, 256), hidden: Sequence[int] = (24, 48, 64, 64, 64)) -> None:
-        super().__init__()
-        self.bodies = nn.ModuleList()
-        for k, (width, h) in enumerate(zip(widths, hidden, strict=True)):
-            stride = 2 if k < 3 else 1
-            layers = [
-                nn.Conv2d(width, h, 4 if stride == 2 else 3, stride, 1),
-                nn.LeakyReLU(0.2),
-                nn.Conv2d(h, h, 3, 1, 1),
-                nn.LeakyReLU(0.2),
-            ]
-            self.bodies.append(nn.Sequential(*[nn.utils.parametrizations.spectral_norm(m) if isinstance(m, nn.Conv2d) else m for m in layers]))
-        self.logits = nn.ModuleList(nn.Conv2d(h, 1, 1) for h in hidden)
-        self.embed = nn.ModuleList(nn.Embedding(categories, h) for h in hidden)
-
-    def forward(self, activations: list[Tensor], labels: Tensor) -> list[Tensor]:
-        maps = []
-        for x, body, logit, embed in zip(activations, self.bodies, self.logits, self.embed, strict=True):
-            h = body(x)
-            maps.append(logit(h) + (h * embed(labels)[:, :, None, None]).mean(1, keepdim=True))
-        return maps
 
 
 class GanRecipe(MeasuredRecipe):
@@ -113,11 +88,11 @@ class GanRecipe(MeasuredRecipe):
 
         real_maps = self._judge(x, labels, seeds[0])
         fake_maps = self._judge(both.detach(), both_labels, seeds[1])
-        judged = torch.stack([F.relu(1 - r).mean() + F.relu(1 + f).mean() for r, f in zip(real_maps, fake_maps, strict=True)]).sum()
+        judged = hinge(real_maps, fake_maps)
         descend(judged, self.heads_optimizer, most_norm=self.most_norm)
 
         self.heads.requires_grad_(False)
-        fooled = -torch.stack([m.mean() for m in self._judge(both, both_labels, seeds[1])]).sum()
+        fooled = hinge_fooled(self._judge(both, both_labels, seeds[1]))
         perceptual, pixel = self.distance(reconstruction, x)
         off_colour = F.l1_loss(product_colour(fake), colours)
         loss = perceptual + 4 * pixel + self.colour_weight * off_colour + self.adversarial_weight * fooled
@@ -125,10 +100,7 @@ class GanRecipe(MeasuredRecipe):
         self.heads.requires_grad_(True)
         self.average.update(self.generator, step)
         losses = {"perceptual": perceptual, "pixel": pixel, "off_colour": off_colour, "heads": judged, "fooled": fooled}
-        return {k: float(v.detach()) for k, v in losses.items()} | {
-            "real_right": sum(float((m.detach() > 0).float().mean()) for m in real_maps) / len(real_maps),
-            "fake_right": sum(float((m.detach() < 0).float().mean()) for m in fake_maps) / len(fake_maps),
-        }
+        return {k: float(v.detach()) for k, v in losses.items()} | told_right(real_maps, fake_maps)
 
     def _codes_drawn(self, x: Tensor, labels: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
         """New codes, their categories, and the colours that they ask for: every second one another picture's."""

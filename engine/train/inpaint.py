@@ -13,12 +13,14 @@ import torch.nn.functional as F
 from PIL import Image, ImageDraw
 from torch import Tensor
 
+from engine.models.discriminator import Heads
 from engine.models.features import Features
 from engine.models.inpaint import Inpaint
 from engine.train import data
-from engine.train.gan import Heads
-from engine.train.loop import Average, Recipe, learning_rate
+from engine.train.loop import Average, Recipe, descend, learning_rate
 from engine.train.muon import optimizers
+from engine.train.objectives import hinge, hinge_fooled
+from engine.train.perceptual import Perceptual
 
 
 def free_form(size_px: int, rng: np.random.Generator, share: tuple[float, float] = (0.05, 0.35)) -> Tensor:
@@ -70,7 +72,6 @@ class InpaintRecipe(Recipe):
         self.large_px, self.large_steps = crop_px * 3 // 2, round(large_from * steps)
         self.pictures = pictures
         self.indices, self.held_out = pictures.split(self.large_px)
-        self.features = features.eval().requires_grad_(False).to(memory_format=torch.channels_last)
         self.network = Inpaint().to(memory_format=torch.channels_last)
         self.heads = Heads(1).to(memory_format=torch.channels_last)
         self.average = Average(self.network, half_life_steps=300)
@@ -78,8 +79,8 @@ class InpaintRecipe(Recipe):
         self.heads_optimizer = torch.optim.Adam(self.heads.parameters(), lr=4e-4, betas=(0.0, 0.99))
         self.own = optimizers(self.network, peak)
         self.optimizers = {**self.own, "heads_optimizer": self.heads_optimizer}
-        with torch.no_grad():
-            self.scale = [float(a.std()) for a in self.features(self._crops(self.indices, 16, crop_px, self.rng(0)))]
+        self.perceptual = Perceptual(features, self._crops(self.indices, 16, crop_px, self.rng(0)))
+        self.features = features
 
     def step(self, step: int) -> dict[str, float]:
         for optimizer in self.own.values():
@@ -94,39 +95,29 @@ class InpaintRecipe(Recipe):
         with torch.no_grad():
             wanted = self.features(x, 4)
         seen = self.features(filled)
-        perceptual = torch.stack([F.l1_loss(a, b) / s for a, b, s in zip(seen, wanted, self.scale, strict=False)]).sum()
+        perceptual = self.perceptual(seen, wanted)
         loss = pixel + perceptual
         losses = {"pixel": float(pixel.detach()), "perceptual": float(perceptual.detach())}
         if step >= self.adversarial_steps:
             losses |= self._judge(x, filled.detach(), holes)
             self.heads.requires_grad_(False)
-            loss = loss - self.adversarial_weight * self._asked(seen, holes)
+            maps = self._maps(seen)
+            loss = loss + self.adversarial_weight * hinge_fooled(maps, _where_asked(maps, holes)) / len(maps)
             self.heads.requires_grad_(True)
-        self.network.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
-        for optimizer in self.own.values():
-            optimizer.step()
+        descend(loss, *self.own.values(), most_norm=1.0)
         self.average.update(self.network, step)
         missed = ((filled.detach() - x).square() * holes).sum((1, 2, 3)) / (3 * holes.sum((1, 2, 3)))
         return losses | {"psnr": float(-10 * missed.clamp_min(1e-6).log10().mean())}
 
     def _judge(self, x: Tensor, filled: Tensor, holes: Tensor) -> dict[str, float]:
         """One step of the discriminator."""
-        real = self._asked(self.features(x), holes, lambda logits: F.relu(1 - logits))
-        fake = self._asked(self.features(filled), holes, lambda logits: F.relu(1 + logits))
-        self.heads_optimizer.zero_grad(set_to_none=True)
-        (real + fake).backward()
-        self.heads_optimizer.step()
-        return {"judged": float((real + fake).detach())}
+        real, fake = self._maps(self.features(x)), self._maps(self.features(filled))
+        judged = hinge(real, fake, _where_asked(real, holes)) / len(real)
+        descend(judged, self.heads_optimizer)
+        return {"judged": float(judged.detach())}
 
-    def _asked(self, seen: list[Tensor], holes: Tensor, loss=lambda logits: logits) -> Tensor:  # type: ignore[no-untyped-def]
-        """Mean over the heads of `loss` of their logits, where a head looks at a hole."""
-        total = []
-        for logits in self.heads(seen, torch.zeros(len(holes), dtype=torch.long)):
-            weight = F.adaptive_avg_pool2d(holes, logits.shape[-2:])
-            total.append((loss(logits) * weight).sum() / weight.sum())
-        return torch.stack(total).mean()
+    def _maps(self, seen: list[Tensor]) -> list[Tensor]:
+        return self.heads(seen, torch.zeros(len(seen[0]), dtype=torch.long))
 
     def _crops(self, indices: list[int], count: int, size_px: int, rng: np.random.Generator) -> Tensor:
         return data.random_crops(self.pictures, indices, count, size_px, rng).contiguous(memory_format=torch.channels_last)
@@ -143,3 +134,8 @@ class InpaintRecipe(Recipe):
 
     def export(self) -> dict[str, Tensor]:
         return self.average.module.state_dict()
+
+
+def _where_asked(maps: list[Tensor], holes: Tensor) -> list[Tensor]:
+    """For each map how much of a hole each of its places looks at."""
+    return [F.adaptive_avg_pool2d(holes, (m.shape[2], m.shape[3])) for m in maps]

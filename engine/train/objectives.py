@@ -5,7 +5,7 @@ Critics give one logit or score per picture, (N,); higher means more real.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -34,6 +34,32 @@ def gradient_penalty(critic: Callable[[Tensor], Tensor], real: Tensor, fake: Ten
     between = torch.lerp(fake.detach(), real, share.view(-1, *[1] * (real.dim() - 1))).requires_grad_(True)
     (slope,) = torch.autograd.grad(critic(between).sum(), between, create_graph=True)
     return (slope.flatten(1).norm(dim=1) - 1).square().mean()
+
+
+def hinge(real: Sequence[Tensor], fake: Sequence[Tensor], weights: Sequence[Tensor | None] = ()) -> Tensor:
+    """Hinge loss of a discriminator that gives maps of logits (Lim & Ye 2017, eq. 4): mean of max(0, 1 - real) and of
+    max(0, 1 + fake), summed over the maps. weights: for each map how much its places count; all alike if there are none."""
+    places = weights or [None] * len(real)
+    parts = [_mean(F.relu(1 - r), w) + _mean(F.relu(1 + f), w) for r, f, w in zip(real, fake, places, strict=True)]
+    return torch.stack(parts).sum()
+
+
+def hinge_fooled(fake: Sequence[Tensor], weights: Sequence[Tensor | None] = ()) -> Tensor:
+    """What the generator lowers under `hinge`: less the mean logit of its pictures, summed over the maps."""
+    places = weights or [None] * len(fake)
+    return -torch.stack([_mean(f, w) for f, w in zip(fake, places, strict=True)]).sum()
+
+
+def told_right(real: Sequence[Tensor], fake: Sequence[Tensor]) -> dict[str, float]:
+    """The share of places whose logit has the right sign, averaged over the maps; a discriminator that is always right teaches nothing."""
+    return {
+        "real_right": sum(float((m.detach() > 0).float().mean()) for m in real) / len(real),
+        "fake_right": sum(float((m.detach() < 0).float().mean()) for m in fake) / len(fake),
+    }
+
+
+def _mean(x: Tensor, weight: Tensor | None) -> Tensor:
+    return x.mean() if weight is None else (x * weight).sum() / weight.sum()
 
 
 @torch.no_grad()

@@ -23,7 +23,9 @@ from engine.models.sketch import ANY, PALETTE_DIM, Sketch, palette, palette_weig
 from engine.train import muon
 from engine.train.loop import Average, descend, learning_rate
 from engine.train.metrics import MeasuredRecipe
+from engine.train.objectives import hinge, hinge_fooled, told_right
 from engine.train.packshots import Products, recolour
+from engine.train.perceptual import Perceptual
 
 # Luma and two chroma differences (BT.601 without scaling), and how much each counts.
 _YCC = torch.tensor([[0.299, 0.587, 0.114], [-0.5, 0.0, 0.5], [-0.5, 1.0, -0.5]])
@@ -100,7 +102,7 @@ class SketchRecipe(MeasuredRecipe):
         # A category is drawn by the root of its size: ties are seen, and shoes still most often.
         chances = torch.bincount(labels, minlength=len(categories)).double().clamp(min=1).rsqrt()[labels]
         self.chances = (chances / chances.sum()).numpy()
-        self.features = features.eval().requires_grad_(False).to(memory_format=torch.channels_last)
+        self.features = features
         self.network = Sketch(categories, size_px=pictures.shape[-1]).to(memory_format=torch.channels_last)
         self.network.fit_palettes(palettes_of(pictures), labels)
         self.heads = Heads(len(categories), [getattr(features, f"conv{k}").out_channels for k in (2, 3, 4, 5)]).to(memory_format=torch.channels_last)
@@ -109,8 +111,7 @@ class SketchRecipe(MeasuredRecipe):
         self.modules = {"network": self.network, "heads": self.heads, "average": self.average.module}
         self.network_optimizers = muon.optimizers(self.network, peak)
         self.optimizers = self.network_optimizers | {"heads_optimizer": self.heads_optimizer}
-        with torch.no_grad():
-            self.scale = [float(a.std()) for a in self.features(self._batch(self.rng(0), 32)[0])]
+        self.perceptual = Perceptual(features, self._batch(self.rng(0), 32)[0], _LAYERS)
         self.real = pictures
 
     def step(self, step: int) -> dict[str, float]:
@@ -127,8 +128,7 @@ class SketchRecipe(MeasuredRecipe):
         with torch.no_grad():
             seen_theirs = self.features(x, depth)
         seen_ours = self.features(ours, depth)
-        pairs = zip(seen_ours[:_LAYERS], seen_theirs[:_LAYERS], self.scale, strict=False)
-        perceptual = torch.stack([F.l1_loss(a[:own], b[:own]) / s for a, b, s in pairs]).sum()
+        perceptual = self.perceptual([a[:own] for a in seen_ours], [b[:own] for b in seen_theirs])
         pixel = _pixel_distance(ours[:own], x[:own])
         colour = _colour_distance(ours, asked, palette_weight(x))
         loss = perceptual + 6 * pixel + 2 * colour
@@ -137,7 +137,7 @@ class SketchRecipe(MeasuredRecipe):
             learning_rate(self.heads_optimizer, self.peak / 3, step - self.alone_steps, self.steps - self.alone_steps)
             judged, right = self._teach_heads(seen_theirs[1:], [a.detach() for a in seen_ours[1:]], lines, palettes, asked, labels)
             self.heads.requires_grad_(False)
-            fooled = -torch.stack([m.mean() for m in self.heads(seen_ours[1:], lines, asked, labels)]).sum()
+            fooled = hinge_fooled(self.heads(seen_ours[1:], lines, asked, labels))
             self.heads.requires_grad_(True)
             loss = loss + self.adversarial_weight * fooled
             losses |= {"heads": judged, "fooled": float(fooled.detach())} | right
@@ -150,11 +150,9 @@ class SketchRecipe(MeasuredRecipe):
     ) -> tuple[float, dict[str, float]]:
         """One step of the discriminator: the hinge loss, and how often each kind is told rightly."""
         real, fake = self.heads(theirs, lines, palettes, labels), self.heads(ours, lines, asked, labels)
-        judged = torch.stack([F.relu(1 - r).mean() + F.relu(1 + f).mean() for r, f in zip(real, fake, strict=True)]).sum()
+        judged = hinge(real, fake)
         descend(judged, self.heads_optimizer, most_norm=self.most_norm)
-        real_right = sum(float((m.detach() > 0).float().mean()) for m in real) / len(real)
-        fake_right = sum(float((m.detach() < 0).float().mean()) for m in fake) / len(fake)
-        return float(judged.detach()), {"real_right": real_right, "fake_right": fake_right}
+        return float(judged.detach()), told_right(real, fake)
 
     def _size_px(self, rng: np.random.Generator, step: int) -> int:
         """Half, three quarters or the whole of the pictures' side: mostly half at first, only the whole in the last steps."""

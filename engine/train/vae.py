@@ -24,6 +24,7 @@ from engine.train.generation import draw
 from engine.train.loop import Average, descend, learning_rate
 from engine.train.metrics import MeasuredRecipe
 from engine.train.packshots import Packshots, recolour
+from engine.train.perceptual import Perceptual
 
 # Luma and two chroma differences (BT.601 without scaling); chroma counts more, since colours lag in a VAE.
 _YCC = torch.tensor([[0.299, 0.587, 0.114], [-0.5, 0.0, 0.5], [-0.5, 1.0, -0.5]])
@@ -34,14 +35,13 @@ class Distance:
     """How far pictures are from others: perceptual L1 over conv1 to conv4 of `features`, and that of their pixels."""
 
     def __init__(self, features: Features, examples: Tensor) -> None:
-        self.features = features.eval().requires_grad_(False).to(memory_format=torch.channels_last)
-        with torch.no_grad():
-            self.scale = [float(a.std()) for a in self.features(examples)]
+        self.perceptual = Perceptual(features, examples)
 
     def __call__(self, ours: Tensor, theirs: Tensor) -> tuple[Tensor, Tensor]:
+        features = self.perceptual.features
         with torch.no_grad():
-            wanted = self.features(theirs, 4)
-        perceptual = torch.stack([F.l1_loss(a, b) / s for a, b, s in zip(self.features(ours, 4), wanted, self.scale, strict=False)]).sum()
+            wanted = features(theirs, 4)
+        perceptual = self.perceptual(features(ours, 4), wanted)
         difference = torch.einsum("ij,njhw->nihw", _YCC, ours - theirs) * _YCC_WEIGHT
         # Under L1 alone the best guess of an ignorant decoder is the median, an empty white page, and it stays there.
         return perceptual, difference.abs().mean() + 5 * difference.square().mean()

@@ -9,8 +9,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from engine import image
 from engine.models import segment
 from engine.models.segment import feathered, product_mask
+from engine.settings import ROOT
 
 HEIGHT, WIDTH = 240, 300
 RED, GREY, CREAM, WHITE = (0.7, 0.15, 0.1), (0.45, 0.45, 0.47), (0.93, 0.91, 0.87), (1.0, 1.0, 1.0)
@@ -96,6 +98,13 @@ def test_a_shaded_body_is_no_hole_where_it_matches_the_ground() -> None:
     shading = (plain(CREAM) * (1.1 - 0.32 * x / 1.25)[None, None]).clamp(0, 1)
     picture = on(torch.where(disc(0.28) > 0.5, shading, plain(CREAM)), body, GREY)
     assert overlap(product_mask(picture).mask, disc()) > 0.97
+
+
+@pytest.mark.parametrize("side", [320, 480, 640])
+def test_a_white_mug_has_no_hole_but_its_handle_s_at_any_size(side: int) -> None:
+    mug = image.load(ROOT / "gradio_ui/examples/mug.jpg")
+    small, full = (product_mask(picture.pixels).mask for picture in (mug.resized(side, side), mug))
+    assert overlap(small, torch.nn.functional.interpolate(full, size=(side, side), mode="area")) > 0.97
 
 
 @pytest.mark.parametrize("background", ["white", "gradient", "noise"])

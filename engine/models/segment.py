@@ -226,7 +226,8 @@ def _holes(look: _Look, outside: Tensor, either: Tensor, scale: float) -> Tensor
     close = look.distance < min(max(1.0, 3 * look.noise), 5.0)
     wide = eroded(flat, max(1, round(_STRIPE * max(flat.shape) / 2)))
     is_hole = (area > _LEAST_AREA * flat.numel()) & (_share(wide, names, area) > 0)
-    is_hole &= (_share(close, names, area) > 0.35) & (_share(either, names, area) > 0.93)
+    ground = (look.distance < _tolerance(look)) | (look.shadow & look.smooth)  # without what ripples may hide
+    is_hole &= (_share(close, names, area) > 0.35) & (_share(ground, names, area) > 0.97)
     holes = is_hole[names].view_as(flat) & flat
     for _ in range(max(2, round(6 * scale))):  # up to the outline, over its ripples
         holes = dilated(holes, 1) & either & ~outside

@@ -15,6 +15,7 @@ from engine.preview import Preview
 from engine.request import AUTO, GROUND_PICTURE, EnhanceRequest, Event, Notes, Progress, RequestError, Result
 from engine.settings import Settings
 from engine.steps import How, Part, Parts
+from engine.work import finished
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 CRISP = "upscale-crisp-x4"  # the task of the network of the crisp temper, which makes a photo four times as large
 
+_JUDGED_PX = 384  # longer side of a copy that light and colour are judged by
 _TOLD_PX = 24_000_000  # a picture between two steps that is larger is not handed out: it would double what is held
 
 
@@ -193,6 +195,8 @@ class _Work:
         result, total = photo, 100 * len(self.chain)
         for k, answer in enumerate(self.chain):
             result = yield from self._step(k, answer, result, mask)
+            if self.part and answer.step == "cut-out" and "tone" in self.request.steps[k:]:
+                self.part = replace(self.part, seen=self._cut_out_small(self.part.whole, answer))
             if k + 1 < len(self.chain):
                 told = result if result.width * result.height <= _TOLD_PX else None
                 yield Progress(100 * (k + 1), total, f"{_STEPS[answer.step].doing}: done", made=told)
@@ -236,6 +240,11 @@ class _Work:
             except StopIteration as end:
                 return end.value
             yield Progress(100 * k + 100 * done // of, total, f"{doing}: {done} of {of}", how.preview.due())
+
+    def _cut_out_small(self, whole: Picture, answer: _Answer) -> Picture:
+        """What a part's chain has made of the photo around it, as small as its light can be judged by."""
+        small = whole.fitted(min(_JUDGED_PX, max(whole.width, whole.height)))
+        return finished(cut_out.cut_out(small, answer.network, How(self.request, self.settings, Preview(small.pixels, 1))))
 
     def _careful(self, answer: _Answer, photo: Picture, how: How) -> Parts:
         """The step, on the CPU where the network does not fit on the GPU."""

@@ -31,13 +31,17 @@ Parts: TypeAlias = Generator[tuple[int, int], None, Picture]  # (done, total) wh
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """Where a picture that is worked on lies on its whole photo, which is as it was before the chain."""
+    """Where a picture that is worked on lies on its whole photo, which is as it was before the chain.
+
+    seen: a small copy of the whole as the chain has made it so far, where that looks different.
+    """
 
     whole: Picture
     left: int
     top: int
     width: int
     height: int
+    seen: Picture | None = None
 
     def of(self, values: Tensor, picture: Picture) -> Tensor:
         """What there is of values (1, C, H, W) of the whole photo, at the size of the picture."""
@@ -66,6 +70,10 @@ class How:
     def whole(self, picture: Picture) -> Picture:
         """What the picture has to be judged by: the whole photo."""
         return self.part.whole if self.part else picture
+
+    def seen(self, picture: Picture) -> Picture:
+        """What light and colour have to be judged by: the whole as the chain has made it so far, perhaps a small copy."""
+        return (self.part.seen or self.part.whole) if self.part else picture
 
     def of_part(self, values: Tensor, picture: Picture) -> Tensor:
         """Values (1, C, H, W) of `whole(picture)` where the picture is."""

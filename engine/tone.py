@@ -39,7 +39,7 @@ def toned(photo: Picture, network: Network | None, how: How) -> Parts:
 
     amounts = how.request.adjust
     if network:
-        proposed, weights = proposal(how.whole(photo), network)
+        proposed, weights = proposal(how.seen(photo), network)
         amounts = amounts or proposed
         weights = weights * _share(amounts, proposed)
         lut = Lut(network.apply(network.module.tables, torch.tensor([amounts]), weights)[0])

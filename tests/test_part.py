@@ -12,9 +12,11 @@ from shelf import Shelf, shelf, write_photo
 from test_chain import everything, product_photo, run
 
 from engine import image
+from engine.device import Device
 from engine.product import looked_for
 from engine.request import RequestError, Result
 from engine.settings import Settings
+from engine.weights import Weights
 
 BOX = (120, 60, 60, 72)  # the right half of the disc of `product_photo`, and ground beside it
 
@@ -49,6 +51,14 @@ def test_a_part_becomes_what_it_is_in_the_whole(product: str, steps: tuple[str, 
 def test_the_product_of_the_whole_photo_is_cut_out_of_a_part(product: str, settings: dict[str, Any]) -> None:
     whole, part = both(shelf(), product, steps=("cut-out",), **settings)
     assert (whole - part).abs().mean() < 0.004  # the rim's own colour is carried from what there is of the product
+
+
+def test_light_is_judged_by_what_the_chain_has_made_of_the_whole_photo(product: str) -> None:
+    """Shipped networks: the product on near black is lit less than on the photo's own white."""
+    weights = Weights(Device(), Settings())
+    asked = {"steps": ("cut-out", "tone"), "cut_out_background": "#101010"}
+    whole, part = both(weights, product, **asked)  # type: ignore[arg-type]
+    assert (whole - part).abs().mean() < 0.01
 
 
 def test_a_part_without_any_product_is_ground(product: str) -> None:

@@ -284,14 +284,14 @@ class GenerateRequest(Request):
             "about": f"what kind of product; any, of a sketch or by a network without categories; {MORE_NETWORK} knows more",
         },
     )
-    count: int = number(9, 1, PICTURES_MOST, "how many pictures")
+    count: int = number(9, 1, PICTURES_MOST, f"1 to {PICTURES_MOST} pictures")
     seed: int = number(0, 0, SEED_MAX, "the same seed and settings give the same pictures")
     truncation: float = number(0.7, 0.0, 1.0, "0 gives the most typical product, 1 the full variety")
     scale: int = field(default=4, metadata={"options": (1, 2, 4), "about": "how many times larger than the network's own size"})
     network: str = text("auto, embedded, hub, or names from the table of weights separated by commas", default="auto")
     colour: str = text("the product's colour as #rrggbb; as it comes where none is given", default="")
     background: str = text("white, transparent, or a colour as #rrggbb", default="white")
-    order: str = choice("drawn", ("drawn", "best"), "as they are drawn, or the best first")
+    order: str = choice("drawn", ("drawn", "best"), "as they are drawn, or first what looks whole and is surely of its category")
     like: int = number(0, 0, PICTURES_MOST, "the number of a picture of this seed to be varied; 0: new pictures")
     distance: float = number(0.3, 0.0, 1.0, "how far variations go; 0 changes nothing, 1 is another product")
     walk_to: int = number(0, 0, PICTURES_MOST, "the number of a picture of this seed to walk to, from the one of like or from the photo; 0: no walk")

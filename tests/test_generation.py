@@ -12,8 +12,10 @@ from PIL import Image
 from shelf import Shelf, TinyGenerator, row
 
 from engine import Studio
+from engine.evaluate import costs
 from engine.models.categories import Categories
 from engine.models.features import Features
+from engine.models.sketch import Sketch
 from engine.request import RequestError
 from engine.settings import Settings
 from engine.train import distances, generation
@@ -177,15 +179,18 @@ def test_a_table_says_what_was_measured_and_what_does_not_apply(reference: gener
     monkeypatch.setattr(generation.inception, "measure", lambda made, real, weights: ({}, "Inception was not to be had."))
     network = Network(row("studio", "generate"), TinyGenerator())
     network.module.size_px = 128  # so that nothing need be enlarged
-    studio = Studio(Settings(), Shelf((network.weight, network.module)))  # type: ignore[arg-type]
-    measured = generation.measure(network, reference, studio)
-    text = generation.table(measured)
+    shelf = Shelf((network.weight, network.module), (row("dcgan", "generate"), TinyGenerator()))
+    dcgan = Network(row("dcgan", "generate"), network.module)
+    spent = costs.measure([network, dcgan], Studio(Settings(), shelf), rounds=1, count=2)  # type: ignore[arg-type]
+    measured = generation.measure(network, reference, shelf)  # type: ignore[arg-type]
+    facts = measured.facts(spent["studio"])
+    text = generation.table(facts)
     assert all(said in text for said in (*generation.MEASURES.values(), *generation.COSTS.values(), "Inception was not to be had."))
     assert "not applicable" not in text
     assert measured.beside.width > measured.beside.height > 200
-    facts = measured.facts()
     assert facts["drawn"]["parameters M"] == 1e-6
-    assert 0 < facts["drawn"]["ms"] < 1000 * facts["drawn"]["36 at 128 px s"]
+    assert spent["dcgan"][generation.ONE] == spent["dcgan"][generation.WALL] == 1
+    assert spent["studio"][generation.WALL] > 0
     del facts["drawn"]["category %"]
     table = generation_markdown({"studio": {"generation": facts}, "features": {}})
     lines = table.splitlines()
@@ -193,6 +198,25 @@ def test_a_table_says_what_was_measured_and_what_does_not_apply(reference: gener
     assert [line.split("|")[1].strip() for line in lines[2:]] == ["`studio`", generation.REAL, generation.SHUFFLED]
     assert {line.count("|") for line in lines} == {lines[0].count("|")}
     assert generation_markdown({"features": {}}) == ""
+
+
+def test_a_sketch_is_drawn_from_held_out_lines_and_not_praised_for_them(reference: generation.Reference, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(generation.inception, "measure", lambda made, real, weights: ({}, ""))
+    network = Network(row("sketch", "sketch"), Sketch((*NAMES, "any"), (4, 8), seen=3, size_px=32))
+    lines = reference.lines(32)
+    assert lines.shape == (len(reference.wanted), 1, 32, 32)
+    assert torch.equal(lines[: len(reference.labels)], lines[-len(reference.labels) :])
+    assert 0.01 < float(lines.mean()) < 0.5
+    first, again, other = (generation.draw_lines(network.module, lines[:9], reference.wanted[:9], 1.0, NAMES, seed=seed) for seed in (0, 0, 1))
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+    measured = generation.measure(network, reference, Shelf())  # type: ignore[arg-type]
+    assert measured.drawn.keys() == generation.MEASURES.keys() - {"recall", "diversity %"}
+    text = generation.table(measured.facts({}))
+    assert text.count("not applicable") == 4
+    assert generation.LINES in text
+    table = generation_markdown({"sketch": {"generation": measured.facts({})}})
+    assert "| | |" in next(line for line in table.splitlines() if line.startswith("| `sketch`"))
 
 
 def test_no_packshots_is_one_sentence(tmp_path: Path) -> None:

@@ -10,13 +10,13 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from engine.device import configure
+from engine.device import Device, configure
 from engine.evaluate import cards, enhance
 from engine.evaluate.faststyle import by_method
 from engine.evaluate.measures import Row, Sources, load
 from engine.request import RequestError
-from engine.settings import ROOT
-from engine.weights import METHODS, TABLE, record
+from engine.settings import ROOT, Settings
+from engine.weights import METHODS, TABLE, read_index, record
 
 configure()
 
@@ -41,7 +41,9 @@ MEASURES = {
 }
 GENERATORS = tuple(row.name for row in TABLE if row.embedded and row.task == "generate")
 # "enhance" is the Hub's networks of all steps of Enhance.
-KNOWN = (*(name for name in MEASURES if any(row.name == name for row in TABLE)), *METHODS, "enhance", *GENERATORS)
+DRAWING = (*GENERATORS, "sketch")  # all of the one table
+# "costs" is what all of them cost.
+KNOWN = (*(name for name in MEASURES if any(row.name == name for row in TABLE)), *METHODS, "enhance", *GENERATORS, "costs")
 
 
 def _measure(name: str, network: Network, sources: Sources) -> Iterator[Row]:
@@ -77,23 +79,49 @@ def _evaluate_hub(sources: Sources, *, write: bool) -> None:
 
 
 def _evaluate_generators(names: Sequence[str], sources: Sources, nearest: Path, *, write: bool) -> None:
-    """All of one table, so against one reference, which takes most of the time."""
-    from engine import Studio
+    """All of one table, so against one reference, which takes most of the time. What a network costs stays as it was measured."""
     from engine.train import generation
+    from engine.weights import Weights
 
     reference = generation.Reference(sources.folder, sources.cache, load("features").module, load("categories").module)
-    studio = Studio()
+    weights = Weights(Device(), Settings.from_environment())
     for name in names:
         network = load(name)
-        measured = generation.measure(network, reference, studio)
+        measured = generation.measure(network, reference, weights)
         nearest.mkdir(parents=True, exist_ok=True)
         measured.beside.save(nearest / f"{name}.png")
-        print(f"{name}\n{generation.table(measured)}\n")
-        if write:
+        before = read_index().get(name, {}).get("generation", {}).get("drawn", {})
+        facts = measured.facts({what: before[what] for what in generation.COSTS if what in before})
+        print(f"{name}\n{generation.table(facts)}\n")
+        if not write:
+            continue
+        record(name, generation=facts)
+        if name in GENERATORS:
             ours, real = measured.drawn, measured.baselines[generation.REAL]
             told = {k: v for k, v in ours.items() if k in ("kernel distance", "category %")}
-            cards.write(network, generation.table(measured), told, {k: f"{generation.REAL} {real[k]:.4g}" for k in told})
-            record(name, generation=measured.facts())
+            cards.write(network, generation.table(facts), told, {k: f"{generation.REAL} {real[k]:.4g}" for k in told})
+        else:
+            _write_drawn(name, generation.table(facts))
+
+
+def _evaluate_costs(*, write: bool) -> None:
+    """Of all generators in one run, in turn."""
+    from engine import Studio
+    from engine.evaluate import costs
+    from engine.train import generation
+
+    for name, figures in costs.measure([load(name) for name in DRAWING], Studio()).items():
+        print(f"{name}: {', '.join(f'{what} {figure:.4g}' for what, figure in figures.items())}")
+        facts = read_index().get(name, {}).get("generation")
+        if write and facts:
+            facts["drawn"] |= {what: float(f"{figure:.3g}") for what, figure in figures.items()}
+            record(name, generation=facts)
+            _write_drawn(name, generation.table(facts))
+
+
+def _write_drawn(name: str, table: str) -> None:
+    """Into the card; that of `sketch` has a table of its own as well."""
+    cards.write_card(ROOT / "weights" / f"{name}.md", table, mark="measured" if name in GENERATORS else "drawn")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -118,8 +146,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             _evaluate_method(name, sources, write=not args.no_write)
         if "enhance" in names:
             _evaluate_hub(sources, write=not args.no_write)
-        if generators := [name for name in names if name in GENERATORS]:
+        if generators := [name for name in names if name in DRAWING]:
             _evaluate_generators(generators, sources, args.pictures / "nearest", write=not args.no_write)
+        if "costs" in names:
+            _evaluate_costs(write=not args.no_write)
         return 0
     except RequestError as error:
         print(error, file=sys.stderr)

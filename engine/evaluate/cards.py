@@ -22,9 +22,9 @@ def table(rows: Sequence[Row]) -> str:
     return "\n".join(lines + [f"| {r.data} | {r.measure} | {r.ours:.4g} | {r.baseline:.4g} | {r.against} |" for r in rows])
 
 
-def write_card(card: Path, measured: str) -> None:
+def write_card(card: Path, measured: str, mark: str = "measured") -> None:
     """Put a table between the marks of the card; RequestError when the card or its marks are missing."""
-    marks = re.compile(r"(<!-- measured -->\n).*?(<!-- end of measured -->)", re.DOTALL)
+    marks = re.compile(rf"(<!-- {mark} -->\n).*?(<!-- end of {mark} -->)", re.DOTALL)
     text = card.read_text(encoding="utf-8") if card.exists() else ""
     if not marks.search(text):
         raise RequestError(f"{card} has no place for the measured numbers.")

@@ -7,7 +7,6 @@ no generator can be nearer than, and packshots with their pixels shuffled: the r
 from __future__ import annotations
 
 import statistics
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,16 +16,16 @@ import torch
 from PIL import Image, ImageDraw
 from torch import Tensor
 
+from engine.models import edges
 from engine.models.categories import Categories
 from engine.models.features import Features
-from engine.request import CATEGORIES, GenerateRequest, RequestError, Result
+from engine.request import CATEGORIES, GenerateRequest, RequestError
 from engine.train import distances, inception
 from engine.train.categories import called
-from engine.train.packshots import SQUASHED, read_products
+from engine.train.packshots import SQUASHED, Products, read_products
 
 if TYPE_CHECKING:
-    from engine import Studio
-    from engine.weights import Network
+    from engine.weights import Network, Weights
 
 Scores = dict[str, float]
 
@@ -49,11 +48,17 @@ MEASURES = {
     "nearest": "distance to the nearest training picture, median, as a multiple of held-out packshots'",
     "copies %": "nearer to a training picture than 99 % of held-out packshots are (%)",
 }
-COSTS = {
-    "parameters M": "parameters (millions)",
-    "ms": "one picture (ms)",
-    "36 at 128 px s": "36 pictures at 128 px, from request to result (s)",
+PARAMETERS, ONE, WALL = "parameters M", "time x dcgan", "36 at 128 px x dcgan"
+COSTS = {  # measured by engine/evaluate/costs.py
+    PARAMETERS: "parameters (millions)",
+    ONE: "time of the network for one picture, as a multiple of `dcgan`'s",
+    WALL: "time of 36 pictures at 128 px, from request to result, as a multiple of `dcgan`'s",
 }
+LINES = (
+    "It is told the lines of the held-out packshots and each one's category, and draws them in palettes of its own choice. So it is as varied as they are, "
+    "and recall and diversity are left out; in all else, too, it comes nearer to them than a generator that starts from nothing can."
+)
+_TOLD = ("recall", "diversity %")  # what the lines of held-out packshots give away
 
 
 class Reference:
@@ -63,11 +68,11 @@ class Reference:
     """
 
     def __init__(self, folder: Path, cache: Path, features: Features, classifier: Categories, categories: tuple[str, ...] = CATEGORIES) -> None:
-        sources, table = [folder / "packshots.tar"], folder / "packshots.csv"
-        if not (sources[0].exists() and table.exists()):
+        self._sources, self._table, self._cache = [folder / "packshots.tar"], folder / "packshots.csv", cache
+        if not (self._sources[0].exists() and self._table.exists()):
             raise RequestError(f"{folder} has no packshots.tar and packshots.csv.")
-        read = [read_products(sources, table, cache, size_px=distances.SEEN_PX, stretch=SQUASHED, held_out=out).of(categories) for out in (False, True)]
         self.categories, self.classifier = categories, classifier
+        read = [self._read(distances.SEEN_PX, held_out=out) for out in (False, True)]
         (self.shown, shown_labels), (self.held_out, self.labels) = ((part.pictures, part.labels(categories)) for part in read)
         self._embed = distances.Embedding(features, self.shown)
         self._shown, self._held_out = self._embed(self.shown), self._embed(self.held_out)
@@ -75,6 +80,14 @@ class Reference:
         self._own = distances.nearest(self._held_out, self._shown)[0]  # how near a picture comes that copies nothing
         self.wanted = self.labels.repeat(ROUNDS)
         self.baselines = self._baselines(shown_labels)
+
+    def _read(self, size_px: int, *, held_out: bool) -> Products:
+        return read_products(self._sources, self._table, self._cache, size_px=size_px, stretch=SQUASHED, held_out=held_out).of(self.categories)
+
+    def lines(self, size_px: int) -> Tensor:
+        """The lines (N, 1, S, S) of the held-out packshots, once for each of `wanted`."""
+        pictures = self._read(size_px, held_out=True).pictures
+        return torch.cat([edges.from_photo(part.float() / 255) for part in pictures.split(32)]).repeat(ROUNDS, 1, 1, 1)
 
     def scores(self, pictures: Tensor, labels: Tensor | None = None) -> Scores:
         """Every measure of pictures (N, 3, H, W) drawn for `wanted`; labels: their categories, None if they have none to keep to."""
@@ -132,37 +145,34 @@ class Measured:
     drawn: Scores
     untruncated: Scores
     baselines: Mapping[str, Scores]
-    costs: Scores
     beside: Image.Image
     inception: Scores
     without: str
 
-    def facts(self) -> dict[str, Any]:
-        """The figures for the index."""
+    def facts(self, costs: Scores) -> dict[str, Any]:
+        """The figures for the index, with what the network costs."""
         return {
-            "drawn": _rounded(self.drawn | self.costs | self.inception),
+            "drawn": _rounded(self.drawn | costs | self.inception),
             "untruncated": _rounded(self.untruncated),
             "baselines": {what: _rounded(scores) for what, scores in self.baselines.items()},
+            "without": self.without,
         }
 
 
-def measure(network: Network, reference: Reference, studio: Studio) -> Measured:
-    """All there is to say of a generator: as the tab draws and untruncated, next to the baselines."""
-    conditional = bool(network.module.categories)
-    truncation = GenerateRequest().truncation
-    drawn, untruncated = (draw(network.module, reference.wanted, t, reference.categories) for t in (truncation, 1.0))
-    labels = reference.wanted if conditional else None
-    figures, without = inception.measure(drawn, reference.held_out, studio.weights)
+def measure(network: Network, reference: Reference, weights: Weights) -> Measured:
+    """All there is to say of the pictures of a generator: as the tab draws and untruncated, next to the baselines."""
+    truncation, sketches = GenerateRequest().truncation, network.weight.task == "sketch"
+    if sketches:
+        lines = reference.lines(network.module.size_px)
+        drawn, untruncated = (draw_lines(network.module, lines, reference.wanted, t, reference.categories) for t in (truncation, 1.0))
+    else:
+        drawn, untruncated = (draw(network.module, reference.wanted, t, reference.categories) for t in (truncation, 1.0))
+    labels = reference.wanted if network.module.categories else None
+    figures, without = inception.measure(drawn, reference.held_out, weights)
     samples = drawn[torch.linspace(0, len(reference.labels) - 1, SHOWN).long()]
-    return Measured(
-        reference.scores(drawn, labels),
-        reference.scores(untruncated, labels),
-        reference.baselines,
-        costs(network, studio),
-        sheet(samples, *reference.nearest(samples)),
-        figures,
-        without,
-    )
+    scores = [{k: v for k, v in reference.scores(x, labels).items() if not (sketches and k in _TOLD)} for x in (drawn, untruncated)]
+    said = " ".join(filter(None, (LINES if sketches else "", without)))
+    return Measured(scores[0], scores[1], reference.baselines, sheet(samples, *reference.nearest(samples)), figures, said)
 
 
 @torch.inference_mode()
@@ -183,18 +193,17 @@ def draw(generator: Any, labels: Tensor, truncation: float, categories: tuple[st
     return torch.cat(parts)
 
 
-def costs(network: Network, studio: Studio) -> Scores:
-    """Parameters; milliseconds of the network alone for one picture; seconds for 36 pictures at 128 px by the whole way of a request."""
-    module = network.module
-    code, label = module.sample_latents((*module.categories, "")[0], 1, 1.0, torch.Generator().manual_seed(0)), torch.zeros(1, dtype=torch.long)
-    times = []
-    for _ in range(12):
-        started = time.perf_counter()
-        network(code, label)
-        times.append(time.perf_counter() - started)
-    request = {"network": network.weight.name, "scale": max(1, 128 // module.size_px)}
-    seconds = [event.seconds for count in (1, 36) for event in studio.generate(GenerateRequest(count=count, **request)) if isinstance(event, Result)]
-    return {"parameters M": sum(p.numel() for p in module.parameters()) / 1e6, "ms": 1000 * statistics.median(times[2:]), "36 at 128 px s": seconds[-1]}
+@torch.inference_mode()
+def draw_lines(sketch: Any, lines: Tensor, labels: Tensor, truncation: float, categories: tuple[str, ...] = CATEGORIES, seed: int = 0) -> Tensor:
+    """A picture (N, 3, S, S) in [0, 1] from each of lines (N, 1, S, S), of the category of its label (N,), in a palette by chance."""
+    rng = torch.Generator().manual_seed(seed)
+    known = tuple(sketch.categories)
+    parts = []
+    for some, part in zip(lines.split(32), labels.split(32), strict=True):
+        names = [categories[c] for c in part.tolist()]
+        codes = torch.cat([sketch.sample_latents(name, 1, truncation, rng) for name in names])
+        parts.append(sketch(some, codes, torch.tensor([known.index(name) for name in names])).clamp(0, 1))
+    return torch.cat(parts)
 
 
 def sheet(samples: Tensor, near: Tensor, distance: Tensor, columns: int = 4) -> Image.Image:
@@ -211,14 +220,15 @@ def sheet(samples: Tensor, near: Tensor, distance: Tensor, columns: int = 4) -> 
     return page
 
 
-def table(measured: Measured) -> str:
-    """Markdown for the card of a network."""
-    columns = {f"as the tab draws (truncation {GenerateRequest().truncation:g})": measured.drawn, "untruncated": measured.untruncated, **measured.baselines}
+def table(facts: Mapping[str, Any]) -> str:
+    """Markdown for the card of a network, of what the index says of it."""
+    drawn, baselines = facts["drawn"], facts["baselines"]
+    columns = {f"as the tab draws (truncation {GenerateRequest().truncation:g})": drawn, "untruncated": facts["untruncated"], **baselines}
     lines = [f"| measure | {' | '.join(columns)} |", f"| --- |{' --- |' * len(columns)}"]
     lines += [f"| {said} | {' | '.join(_figure(scores.get(name)) for scores in columns.values())} |" for name, said in MEASURES.items()]
-    alone = {said: measured.costs[name] for name, said in COSTS.items()} | measured.inception
+    alone = {COSTS.get(name, name): figure for name, figure in drawn.items() if name not in MEASURES}
     lines += [f"| {said} | {_figure(figure)} |{' |' * (len(columns) - 1)}" for said, figure in alone.items()]
-    return "\n".join(lines + [f"\n{said}" for said in (BESIDE, measured.without) if said])
+    return "\n".join(lines + [f"\n{said}" for said in (BESIDE, facts.get("without", "")) if said])
 
 
 def _rounded(scores: Scores) -> Scores:

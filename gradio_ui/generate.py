@@ -96,15 +96,17 @@ def tab(run: parts.Run, models: Sequence[Mapping[str, Any]]) -> tuple[Refill, Pi
             known = _directions_known(models)
             with gr.Accordion(said("directions"), open=False, visible=bool(known), elem_id="generate-directions"):
                 names = _directions_of(known, "auto", parts.default(GenerateRequest, "category"))
+                gr.Markdown(said("directions_about"), elem_classes="v-hint")
                 along = tuple(_direction(names, k) for k in range(_directions_most(known)))
             others = [m["name"] for m in models if m.get("task") == "generate"]
             with gr.Accordion(said("compare_models"), open=False, visible=len(others) > 1, elem_id="generate-compare"):
+                gr.Markdown(said("compare_about"), elem_classes="v-hint")
                 second = gr.Dropdown(others, value=others[1] if len(others) > 1 else None, label=said("second_model"), elem_id="generate-second-network")
                 compare = gr.Button(said("run_compare"), elem_id="generate-compare-run")
             with gr.Accordion(said("advanced"), open=False, elem_id="generate-advanced"):
                 settings["network"] = network = parts.network_choice("generate", models, ("generate",))
                 settings["truncation"] = parts.slider(GenerateRequest, "truncation", step=0.05)
-                settings["order"] = parts.radio(GenerateRequest, "order")
+                settings["order"] = parts.radio(GenerateRequest, "order", "best")  # who looks for the first time sees what is whole first
                 sizes = [(f"{s}x", s) for s in parts.options(GenerateRequest, "scale")]
                 settings["scale"] = gr.Radio(sizes, value=parts.default(GenerateRequest, "scale"), label=said("scale"), info=said("about.generate.scale"))
                 settings["seed"], fresh = parts.seed_row(GenerateRequest, new_each_time=True)
@@ -143,7 +145,8 @@ def tab(run: parts.Run, models: Sequence[Mapping[str, Any]]) -> tuple[Refill, Pi
             if not file:
                 raise RequestError("Add the photo whose edges are to be taken.")
             of_any = {"category": ANY_CATEGORY} if data[anything] else {}
-            return GenerateRequest(**named | of_any | {"sketch": file, "lines": data[lines], "network": _open(named["network"])})
+            drawn_from = {"sketch": file, "lines": data[lines], "network": _open(named["network"]), "directions": ()}  # dials turn codes; a drawing has none
+            return GenerateRequest(**named | of_any | drawn_from)
 
         yield from shown(data, make, drawn=False)
 
@@ -155,7 +158,9 @@ def tab(run: parts.Run, models: Sequence[Mapping[str, Any]]) -> tuple[Refill, Pi
             file = parts.uploaded(data[photo], "photo")
             if not file:
                 raise RequestError("Add a photo first.")
-            return GenerateRequest(**named | {"photo": file, "distance": data[closeness], "network": _open(named["network"])} | others)
+            # In the order of drawing: the first is the photo itself, drawn again.
+            asked = {"photo": file, "distance": data[closeness], "network": _open(named["network"]), "order": "drawn"}
+            return GenerateRequest(**named | asked | others)
 
         yield from shown(data, make, drawn=False, walk="walk_to" in others)
 

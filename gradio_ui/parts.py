@@ -149,9 +149,9 @@ def slider(kind: type[Request], name: str, *, word: str = "", step: float, elem_
     )
 
 
-def radio(kind: type[Request], name: str) -> gr.Radio:
-    """A choice between the few values of a setting, each with its word."""
-    return gr.Radio(_worded(kind, name), value=default(kind, name), label=said(name), info=said(f"about.{kind.verb}.{name}"), elem_id=_id(kind, name))
+def radio(kind: type[Request], name: str, value: str = "") -> gr.Radio:
+    """A choice between the few values of a setting, each with its word; it begins with `value`, or else with the request's own."""
+    return gr.Radio(_worded(kind, name), value=value or default(kind, name), label=said(name), info=said(f"about.{kind.verb}.{name}"), elem_id=_id(kind, name))
 
 
 def dropdown(kind: type[Request], name: str) -> gr.Dropdown:

@@ -93,7 +93,7 @@ class Picked:
         return self._changed(data, like=0, walk_to=0, count=max(asked.like, asked.walk_to, parts.default(GenerateRequest, "count")))
 
     def _changed(self, data: Values, **settings: Any) -> GenerateRequest:
-        return from_recipe(_recipe(data[self.made.recipe]) | {"like": 0, "walk_to": 0, "order": "drawn"} | settings)  # type: ignore[return-value]
+        return from_recipe(_recipe(data[self.made.recipe]) | {"like": 0, "walk_to": 0} | settings)  # type: ignore[return-value]
 
     def filled(self, request: GenerateRequest) -> Updates:
         """The panel as a recipe of variations or of a walk left it, ready to make them again; hidden for any other recipe."""
@@ -114,6 +114,9 @@ class Picked:
 
 def picked(made: Stage) -> Picked:
     """Lay out the panel in a stage that is a wall of generated pictures."""
+    with made.frame:
+        hint = gr.Markdown(said("click_picture"), visible=False, elem_classes="v-hint", elem_id="generate-hint")
+    made.final.change(lambda: gr.update(visible=True), None, hint, queue=False, show_progress="hidden", api_visibility="private")
     with made.frame, gr.Column(visible=False, elem_classes="v-picked", elem_id="generate-picked") as place:
         with gr.Row(elem_classes="v-send"):
             title = gr.Markdown(elem_classes="v-number")

@@ -41,7 +41,7 @@ def _wall(tmp_path: Path, *numbers: int) -> list[Path]:
 def test_a_first_press_generates_at_once(hand: Hand, studio: StandIn) -> None:
     hand.press("generate-run")
     asked = studio.requests[-1]
-    assert asked == GenerateRequest(seed=asked.seed)
+    assert asked == GenerateRequest(seed=asked.seed, order="best")
     assert hand.visible[hand.find("generate-final")]
 
 
@@ -86,7 +86,7 @@ def test_more_like_a_picture_is_asked_for_by_the_number_it_was_drawn_under(hand:
     seed = studio.requests[-1].seed
     _choose(hand, 0, _wall(tmp_path, 3, 1, 2))  # the best one was drawn third
     hand.press("generate-more")
-    assert studio.requests[-1] == GenerateRequest(seed=seed, count=3, like=3)
+    assert studio.requests[-1] == GenerateRequest(seed=seed, count=3, like=3, order="best")
 
 
 def test_variations_lead_back_to_where_they_came_from(hand: Hand, studio: StandIn, shoe: Any, tmp_path: Path) -> None:
@@ -131,9 +131,10 @@ def test_a_drawing_becomes_a_product_by_a_network_that_can(hand: Hand, studio: S
     hand.set(generate_pad=None)
     with pytest.raises(gr.Error, match="Draw something first"):
         hand.press("generate-sketch")
-    hand.set(generate_pad={"background": None, "layers": [shoe], "composite": shoe}, generate_network="dcgan")
+    hand.set(generate_pad={"background": None, "layers": [shoe], "composite": shoe}, generate_network="dcgan", generate_direction_1=2)
     hand.press("generate-sketch")
     asked = studio.requests[-1]
+    assert asked.directions == (), "a dial that was turned before is none of a drawing's"
     assert (asked.sketch, asked.lines, asked.network, asked.category) == (shoe["path"], "drawn", "auto", "shoe")
     hand.set(generate_any=True)
     hand.press("generate-sketch")

@@ -19,9 +19,12 @@ if TYPE_CHECKING:
 
 LOOKED_AT_PX = 1024  # longer side at which the product is looked for
 CERTAIN = 0.5  # of the mask that is found: below it the background is not plain enough
-SURE = 0.7  # the same where a network could be asked instead
+SURE = 0.85  # the same where a network could be asked instead
 _WHITE = 0.9  # least mean of the darkest channel of a background that counts as white
-_AGREED = 0.75  # overlap of two masks above which they are of the same product
+# When a network is believed on a plain background: on a studio's even ground, which tells pale products as well, where the two
+# masks overlap nearly in all; on a floor or a cloth, where it holds half of what differs from it.
+_LEAST_OVERLAP, _LEAST_HELD = 0.9, 0.5
+_ROUGH = 0.003  # mean difference of a rough ground from its blurred self, of a copy of WORK_PX
 
 
 def given(file: str, photo: Picture, settings: Settings, what: str) -> Tensor:
@@ -72,18 +75,23 @@ def off_plain(pixels: Tensor, network: Network | None) -> Tensor | None:
 def settled(pixels: Tensor, plain: Tensor, network: Network) -> Tensor:
     """Of a photo (1, 3, H, W) on a plain background, the mask (1, 1, H, W) that this tells, `plain`, or the one that a network sees.
 
-    Folds, seams and shadows of a floor differ from its colour as well: off white the network's mask is the cleaner one.
-    But it counts only where it is of the same product, since it may lose a part.
+    Folds, seams and shadows of a floor differ from its colour as well, and a product may have that colour in its middle:
+    off white the network's mask is the better one, unless it has lost a part of what stands out.
     """
+    import torch.nn.functional as F
+
     from engine.models import segment
 
     small, mask = segment.shrunk(pixels), segment.shrunk(plain)
-    ground = small.amin(1, keepdim=True)[mask < 0.05]
-    if len(ground) and float(ground.mean()) > _WHITE:
+    ground = F.max_pool2d(mask, 9, 1, 4) < 0.05
+    if not ground.any() or float(small.amin(1, keepdim=True)[ground].mean()) > _WHITE:
         return plain
     seen = learned(pixels, network)
-    overlap = ((seen > 0.5) & (plain > 0.5)).sum() / ((seen > 0.5) | (plain > 0.5)).sum().clamp_min(1)
-    return seen if float(overlap) > _AGREED else plain
+    both = float(((seen > 0.5) & (plain > 0.5)).sum())
+    held, overlap = (both / max(1.0, float(area.sum())) for area in (plain > 0.5, (seen > 0.5) | (plain > 0.5)))
+    blurred = F.avg_pool2d(F.pad(small, (2, 2, 2, 2), mode="replicate"), 5, 1)
+    rough = float((small - blurred).abs().mean(1, keepdim=True)[ground].mean()) > _ROUGH
+    return seen if (held > _LEAST_HELD if rough else overlap > _LEAST_OVERLAP) else plain
 
 
 def learned(pixels: Tensor, network: Network) -> Tensor:

@@ -114,17 +114,25 @@ def test_a_matte_that_knows_one_side_only_stays(level):
 
 
 @pytest.mark.parametrize(
-    ("ground", "seen_columns", "believed"),
-    [(0.7, slice(20, 60), True), (1.0, slice(20, 60), False), (0.7, slice(20, 40), False)],
-    ids=["on a floor the network is believed", "on white the plain rule is", "a network that lost half of it is not"],
+    ("ground", "rough", "seen_columns", "believed"),
+    [
+        (0.7, 0.1, slice(20, 55), True),
+        (0.7, 0.1, slice(16, 70), True),
+        (0.7, 0.1, slice(20, 40), False),
+        (0.7, 0.0, slice(20, 55), False),
+        (0.7, 0.0, slice(20, 62), True),
+        (1.0, 0.0, slice(20, 62), False),
+    ],
+    ids=["on a floor", "more of it", "half of it lost", "a part lost on an even ground", "a fold left out on an even ground", "on white"],
 )
-def test_two_masks_of_one_product(monkeypatch, ground, seen_columns, believed):
+def test_whether_a_network_is_believed_on_a_plain_ground(monkeypatch, ground, rough, seen_columns, believed):
     def box(columns):
         mask = torch.zeros(1, 1, 80, 80)
         mask[..., 20:60, columns] = 1
         return mask
 
-    pixels = torch.where(box(slice(20, 60)) > 0, torch.tensor(0.2), torch.tensor(ground)).expand(-1, 3, -1, -1)
+    texture = rough * (torch.rand(1, 3, 80, 80, generator=torch.Generator().manual_seed(0)) - 0.5)
+    pixels = torch.where(box(slice(20, 60)) > 0, torch.tensor(0.2), ground + texture)
     plain, seen = box(slice(20, 64)), box(seen_columns)  # the rule keeps a fold of the ground
     monkeypatch.setattr(product, "learned", lambda *_: seen)
     assert product.settled(pixels, plain, None) is (seen if believed else plain)

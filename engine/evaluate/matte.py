@@ -1,4 +1,4 @@
-"""`matte`: held-out products on held-out grounds, cut out again."""
+"""`matte`: held-out products on held-out grounds, cut out again; and held-out photos whose ground is plain enough to tell the truth."""
 
 from __future__ import annotations
 
@@ -24,23 +24,26 @@ def measure(network: Network, sources: Sources) -> Iterator[Row]:
     from engine.models.matte import WORK_PX
     from engine.models.segment import product_mask
     from engine.product import learned
-    from engine.train.matte import composites, read_cut_outs
+    from engine.train.matte import composites, read_cut_outs, seen_photo
 
     cut_outs = read_cut_outs([sources.folder / "packshots.tar"], sources.cache, held_out=True).pixels
+    seen = read_cut_outs(sources.photo_packs(), sources.cache, held_out=True, cut=seen_photo, kind="seen")
     photos = sources.photos()
+
+    def every(find: Callable[[Tensor], Tensor], pictures: Tensor) -> Tensor:
+        return torch.cat([find(x) for x in pictures.split(1)])
+
     for size_px in (WORK_PX, 160):
         _, grounds = photos.split(size_px)
-        pictures, truth = composites(cut_outs, photos, grounds, COMPOSITES, size_px, np.random.default_rng(0))
-
-        def every(find: Callable[[Tensor], Tensor], pictures: Tensor = pictures) -> Tensor:
-            return torch.cat([find(x) for x in pictures.split(1)])
-
+        # A photo with a product in its middle is no ground: its corners are.
+        empty = [i for i in grounds if photos.names[i] not in set(seen.names)]
+        pictures, truth = composites(cut_outs, photos, empty, COMPOSITES, size_px, np.random.default_rng(0), corners=grounds)
         middle = truth.mean(0, keepdim=True).expand_as(truth)
         found = {
-            "mask by the background's colour": every(lambda x: product_mask(x).mask),
+            "mask by the background's colour": every(lambda x: product_mask(x).mask, pictures),
             "where products are on average": (middle > _best_level(middle, truth)).float(),
         }
-        ours = every(lambda x: learned(x, network))
+        ours = every(lambda x: learned(x, network), pictures)
         said = f"{COMPOSITES} held-out composites of {size_px} px"
         for name, other in found.items():
             headline = size_px == WORK_PX and name.startswith("mask")
@@ -51,6 +54,13 @@ def measure(network: Network, sources: Sources) -> Iterator[Row]:
         shares = torch.stack([_overlaps(ours, truth) > level for level in (0.9, 0.5)]).float().mean(1)
         yield Row(said, "cut out with an IoU over 0.9 (%)", 100 * float(shares[0]), 100.0, "all")
         yield Row(said, "lost, with an IoU under 0.5 (%)", 100 * float(1 - shares[1]), 0.0, "none")
+    if len(seen.names):
+        pixels, truth = (part.float() / 255 for part in seen.pixels.split((3, 1), 1))
+        middle = (truth.mean(0, keepdim=True) > 0.5).float().expand_as(truth)
+        ours = every(lambda x: learned(x, network), pixels)
+        said = f"{len(seen.names)} held-out photos on a plain ground, which tells the truth to some 2 px"
+        yield Row(said, "mean IoU", _iou(ours, truth), _iou(middle, truth), "where products are on average", "photos IoU")
+        yield Row(said, "lost, with an IoU under 0.5 (%)", 100 * float((_overlaps(ours, truth) < 0.5).float().mean()), 0.0, "none")
     x = torch.rand(1, 3, 1024, 1024)
     yield time_beside("1 Mpx", lambda: learned(x, network), lambda: product_mask(x), "mask by the background's colour")
 

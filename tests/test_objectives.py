@@ -65,8 +65,8 @@ def test_the_penalty_of_a_linear_critic_is_its_slope_s_distance_from_one(w):
 
 def test_the_penalty_is_taken_at_the_share_of_the_way_to_the_real_picture():
     real, fake = torch.full((2, 1, 1, 1), 3.0), torch.full((2, 1, 1, 1), 1.0)
-    squared = objectives.gradient_penalty(lambda x: 0.5 * x.flatten(1).square().sum(1), real, fake, torch.tensor([0.0, 1.0]))
-    assert float(squared.detach()) == pytest.approx(((1 - 1) ** 2 + (3 - 1) ** 2) / 2)  # the slope of x^2 / 2 is x
+    squared = objectives.gradient_penalty(lambda x: 0.5 * x.flatten(1).square().sum(1), real, fake, torch.tensor([0.25, 1.0]))
+    assert float(squared.detach()) == pytest.approx(((1.5 - 1) ** 2 + (3 - 1) ** 2) / 2)  # the slope of x^2 / 2 is x
 
 
 def test_clipping_bounds_every_weight_and_leaves_small_ones():

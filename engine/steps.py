@@ -41,7 +41,7 @@ class Part:
     top: int
     width: int
     height: int
-    seen: Picture | None = None
+    seen: Picture | None = field(default=None, kw_only=True)
 
     def of(self, values: Tensor, picture: Picture) -> Tensor:
         """What there is of values (1, C, H, W) of the whole photo, at the size of the picture."""

@@ -1,4 +1,4 @@
-"""The table of all steps of Enhance on the front page: ours, what is done without a network, and the Hub's."""
+"""The table of all steps of Enhance in docs/measured.md: ours, what is done without a network, and the Hub's."""
 
 from __future__ import annotations
 

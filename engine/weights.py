@@ -6,7 +6,8 @@ cache and on the Hub; checks size and SHA-256; reads tensors and nothing else (s
 leaving first. What cannot be had is one sentence, so that the embedded network can answer and say why.
 
 `python -m engine.weights` has the commands that keep the table honest: `pin NAME` asks the Hub for revision, size and
-hash of a row, `index` writes size and hash of the embedded files, `table` writes `weights/README.md`.
+hash of a row, `index` writes size and hash of the embedded files, `table` writes `weights/README.md`
+and `docs/measured.md`.
 """
 
 from __future__ import annotations
@@ -1080,6 +1081,7 @@ def _save_index(index: dict[str, dict[str, Any]], folder: Path) -> dict[str, dic
     return index
 
 
+MEASURED = ROOT / "docs" / "measured.md"  # what the networks reach, for people
 _TABLE = ("<!-- table: written by python -m engine.weights table -->", "<!-- end of table -->")
 _METHODS = ("<!-- methods: written by python -m engine.weights table -->", "<!-- end of methods -->")
 _ENHANCE = ("<!-- enhance: written by python -m engine.weights table -->", "<!-- end of enhance -->")
@@ -1102,14 +1104,14 @@ def _cells(row: Weight) -> tuple[str, ...]:
 
 
 def embedded_markdown(index: Mapping[str, Mapping[str, Any]]) -> str:
-    """What comes with Vitrine, for the front page: each network and its figures next to what they must beat."""
+    """What comes with Vitrine, for a page in `docs/`: each network and its figures next to what they must beat."""
     lines = ["| network | what it is | size | measured, and next to it |", "| --- | --- | --- | --- |"]
     for row in _ROWS:
         facts = index.get(row.name, {})
         if row.embedded and facts:
             beside = facts.get("beside", {})
             figures = [f"{name} {value:.4g}" + (f" ({beside[name]})" if name in beside else "") for name, value in facts.get("measured", {}).items()]
-            lines.append(f"| [`{row.name}`](weights/{row.name}.md) | {row.network} | {facts['size'] / 1e6:.1f} MB | {', '.join(figures)} |")
+            lines.append(f"| [`{row.name}`](../weights/{row.name}.md) | {row.network} | {facts['size'] / 1e6:.1f} MB | {', '.join(figures)} |")
     return "\n".join(lines) + "\n"
 
 
@@ -1165,7 +1167,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("pin", help="print a row with what the Hub has now").add_argument("name")
     commands.add_parser("index", help="write size and hash of the embedded files into weights/index.json, and the table")
-    commands.add_parser("table", help="write the table in weights/README.md")
+    commands.add_parser("table", help="write the tables in weights/README.md and docs/measured.md")
     options = parser.parse_args(arguments)
     rows = {row.name: row for row in _ROWS}
     if options.command == "pin":
@@ -1181,10 +1183,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.command == "index":
         write_index()
     write_table()
-    _write_between(ROOT / "README.md", embedded_markdown(read_index()))
-    _write_between(ROOT / "README.md", methods_markdown(read_index()), _METHODS)
-    _write_between(ROOT / "README.md", enhance_markdown(read_index(), hub_peers(_ROWS)), _ENHANCE)
-    for page in (ROOT / "README.md", FOLDER / "README.md"):
+    _write_between(MEASURED, embedded_markdown(read_index()))
+    _write_between(MEASURED, methods_markdown(read_index()), _METHODS)
+    _write_between(MEASURED, enhance_markdown(read_index(), hub_peers(_ROWS)), _ENHANCE)
+    for page in (MEASURED, FOLDER / "README.md"):
         _write_between(page, generation_markdown(read_index()), _GENERATION)
     return 0
 

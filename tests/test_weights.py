@@ -155,9 +155,9 @@ def test_the_index_lists_the_embedded_files_as_they_are() -> None:
             assert index.get(row.name, {}).get("sha256") == module._sha256(file), "run python -m engine.weights index"
 
 
-def test_the_front_page_holds_the_figures_of_what_is_embedded() -> None:
+def test_the_page_of_measurements_holds_the_figures_of_what_is_embedded() -> None:
     table = module.embedded_markdown(module.read_index())
-    assert table in (ROOT / "README.md").read_text(encoding="utf-8"), "run python -m engine.weights table"
+    assert table in module.MEASURED.read_text(encoding="utf-8"), "run python -m engine.weights table"
     assert all(f"| [`{row.name}`]" in table for row in TABLE if row.embedded)
 
 

@@ -26,6 +26,7 @@ _FILE = Path(__file__).with_name("marketplaces.json")
 _HAZE = 0.02  # an alpha below it shows nothing but dirt on white
 _FINER = 2  # how many times finer than the result the product is worked on, at most
 _BLURRED = 1.5  # an enlargement beyond it is seen
+_SHARP_MOST = 6.0  # the same where upscale-x4 has run before: it makes up for four of it
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,8 @@ def listed(photo: Picture, market: Marketplace) -> Listed:
         remarks.append(f"The product was turned by {abs(degrees):.1f} degrees, as it leaned to the {'right' if degrees > 0 else 'left'}.")
     framed, scale = _framed(picture, market)
     if (enlarged := scale / cut.shrink) > _BLURRED:
-        remarks.append(f"The product was enlarged {enlarged:.1f} times, so it is soft; upscale-x4 before it keeps it sharp.")
+        helps = "upscale-x4 before it keeps it sharp" if enlarged <= _SHARP_MOST else "take a photo of more pixels"
+        remarks.append(f"The product was enlarged {enlarged:.1f} times, so it is soft; {helps}.")
     return Listed(replace(framed, name=photo.name, exif=photo.exif, most_bytes=market.most_bytes), tuple(remarks))
 
 

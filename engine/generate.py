@@ -154,7 +154,7 @@ class _Work:
             self.remarks.append(f"{name} does not know colours, so its pictures were recoloured.")
         if asked.order == "best" and asked.walk_to:
             self.remarks.append("A walk stays in its own order.")
-        elif asked.order == "best":
+        elif asked.is_ranked:
             self.remarks.append(ranking.told() if ranking else "No network can rank these pictures, so they are in the order in which they were drawn.")
 
 

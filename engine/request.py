@@ -316,8 +316,8 @@ class GenerateRequest(Request):
 
     @property
     def is_ranked(self) -> bool:
-        """Whether the best come first; a walk stays in its own order."""
-        return self.order == "best" and not self.walk_to
+        """Whether the best come first; a walk stays in its own order, and one picture has none."""
+        return self.order == "best" and not self.walk_to and self.count > 1
 
     def _check_files(self) -> None:
         for name in self.files:

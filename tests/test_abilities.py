@@ -181,7 +181,7 @@ def test_products_that_no_network_has_learned_from_stay_in_the_order_of_drawing(
 
 
 def test_ranking_costs_nothing_where_it_is_not_asked_for() -> None:
-    for asked in ({"order": "drawn"}, {"order": "best", "like": 1, "walk_to": 2}):
+    for asked in ({"order": "drawn"}, {"order": "best", "like": 1, "walk_to": 2}, {"order": "best", "count": 1}):
         weights = drawers(studio=Drawer())
         run(weights, **asked)
         assert "discriminator" not in weights.asked

@@ -196,7 +196,7 @@ def _title(step: str, network: str) -> str:
 def _said(outcome: Result | RequestError | None) -> str:
     if outcome is None:
         return "The photo as it is."
-    return str(outcome) if isinstance(outcome, RequestError) else outcome.notes.sentence(outcome.seconds)
+    return f"{outcome} The photo as it is stands here." if isinstance(outcome, RequestError) else outcome.notes.sentence(outcome.seconds)
 
 
 def _before(result: Result) -> Any:

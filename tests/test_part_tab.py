@@ -122,7 +122,9 @@ def test_two_networks_work_on_the_same_part_and_each_says_its_name(hand: Hand, s
 
 def test_a_network_that_cannot_be_had_is_a_sentence_and_the_other_still_shows(hand: Hand, photo: Any) -> None:
     _rivals(hand, "scunet", "restore")
-    assert "There is no network &#x27;scunet&#x27;." in hand.values[hand.find("enhance-part-A")]
+    said = hand.values[hand.find("enhance-part-A")]
+    assert "There is no network &#x27;scunet&#x27;." in said
+    assert "The photo as it is stands here." in said
     assert "stand-in on CPU" in hand.values[hand.find("enhance-part-B")]
     assert hand.visible[hand.find("enhance-part")]
 

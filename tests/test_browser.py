@@ -159,7 +159,7 @@ def test_a_photo_is_restyled_compared_and_downloaded(page: Page, shoe: Path, stu
     expect(page.locator("#stylize-final img")).to_have_count(2)  # before and after
     file = downloaded(page, "stylize", tmp_path)
     assert file.name == "shoe-styled.png"
-    assert image.read_recipe(file)["style"] == studio.presets()[1].name == "great-wave"
+    assert image.read_recipe(file)["style"] == studio.presets()[1].name == "starry-night"
 
 
 def test_an_example_runs_at_once(page: Page, studio: StandIn) -> None:

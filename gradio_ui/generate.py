@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import gradio as gr
@@ -86,7 +87,7 @@ def tab(run: parts.Run, models: Sequence[Mapping[str, Any]]) -> tuple[Refill, Pi
             with gr.Accordion(said("look"), open=False, elem_id="generate-look"):
                 as_it_comes, colour, background, background_colour = _look()
             with gr.Accordion(said("from_sketch"), open=False, elem_id="generate-sketching"):
-                lines, sheet, lined_photo, anything, draw, drawings = _sketching()
+                lines, sheet, lined_photo, anything, draw, drawings = _sketching(category)
             with gr.Accordion(said("from_photo"), open=False, elem_id="generate-photographing"):
                 photo = parts.photo_input("photo", height=180, elem_id="generate-photo")
                 closeness = parts.slider(GenerateRequest, "distance", step=0.05, elem_id="generate-closeness")
@@ -232,18 +233,23 @@ def _look() -> tuple[gr.Checkbox, gr.ColorPicker, gr.Radio, gr.ColorPicker]:
     return as_it_comes, colour, background, background_colour
 
 
-def _sketching() -> tuple[gr.Radio, gr.ImageEditor, gr.Image, gr.Checkbox, gr.Button, list[Any]]:
-    """A drawing, or a photo whose edges are taken for one; of the chosen category or of none of them."""
+def _sketching(category: gr.Radio) -> tuple[gr.Radio, gr.ImageEditor, gr.Image, gr.Checkbox, gr.Button, list[Any]]:
+    """A drawing, or a photo whose edges are taken for one; of the chosen category or of none of them. An example drawing chooses its own."""
     lines = parts.radio(GenerateRequest, "lines")
     with gr.Column() as drawn:
         sheet = pad()
-        drawings = parts.examples(parts.example_drawings(), sheet, laid)
+        drawings = parts.examples(parts.example_drawings(), [sheet, category], _example)
     photo = parts.photo_input("photo", height=180, elem_id="generate-lined-photo")
     photo.visible = False
     anything = gr.Checkbox(False, label=said("any_category"), elem_id="generate-any")
     go = gr.Button(said("run_sketch"), elem_id="generate-sketch")
     lines.change(lambda chosen: (gr.update(visible=chosen == "drawn"), gr.update(visible=chosen == "photo")), lines, [drawn, photo], **_QUICK)
     return lines, sheet, photo, anything, go, drawings
+
+
+def _example(file: Path) -> tuple[Any, Any]:
+    """An example drawing, and the category that its name ends with."""
+    return laid(file), gr.update(choices=_worded(CATEGORIES), value=file.stem.removeprefix("drawing-"))
 
 
 def _open(network: str) -> str:

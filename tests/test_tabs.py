@@ -12,8 +12,8 @@ from hand import Hand, sent
 from PIL import Image
 from standin import StandIn
 
-from engine.request import GenerateRequest, RecolourRequest, StyleRequest
-from gradio_ui import parts
+from engine.request import CATEGORIES, GenerateRequest, RecolourRequest, StyleRequest
+from gradio_ui import generate, parts
 from gradio_ui.files import drawn_number, shareable
 from gradio_ui.motion import MOST_PX, motion
 from gradio_ui.sketch import PAD_PX, laid
@@ -146,6 +146,15 @@ def test_the_strips_have_photos_where_photos_go_and_drawings_on_the_pad() -> Non
     drawn = laid(parts.example_drawings()[0])["composite"]
     assert (drawn.size, drawn.mode) == ((PAD_PX, PAD_PX), "RGB")
     assert drawn.convert("L").getextrema()[0] < 80
+
+
+def test_an_example_drawing_chooses_its_own_category() -> None:
+    for file in parts.example_drawings():
+        sheet, category = generate._example(file)
+        assert sheet["composite"].size == (PAD_PX, PAD_PX)
+        assert category["value"] in CATEGORIES
+        assert category["value"] in file.name
+        assert category["value"] in [name for _, name in category["choices"]]
 
 
 def test_a_network_that_knows_more_offers_more(hand: Hand, studio: StandIn) -> None:

@@ -35,8 +35,9 @@ def pack(state: dict[str, Tensor], few: int = 0) -> dict[str, Tensor]:
 def unpack(state: dict[str, Tensor]) -> dict[str, Tensor]:
     """What `pack` packed, as float32; a state without packed weights as it is."""
     packed = {key for key, tensor in state.items() if key + _SCALE in state and not tensor.is_floating_point()}
-    left = {key: tensor for key, tensor in state.items() if key.removesuffix(_SCALE) not in packed or key in packed}
-    return {key: tensor.float() * _beside(state[key + _SCALE].float(), tensor) if key in packed else tensor for key, tensor in left.items()}
+    scales = {key + _SCALE for key in packed}
+    whole = {key: tensor.float() * _beside(state[key + _SCALE].float(), tensor) for key, tensor in state.items() if key in packed}
+    return {key: whole.get(key, tensor) for key, tensor in state.items() if key not in scales}
 
 
 def _beside(scale: Tensor, tensor: Tensor) -> Tensor:

@@ -24,7 +24,7 @@ _WHITE = 0.9  # least mean of the darkest channel of a background that counts as
 # When a network is believed on a plain background: on a studio's even ground, which tells pale products as well, where the two
 # masks overlap nearly in all; on a floor or a cloth, where it holds half of what differs from it.
 _LEAST_OVERLAP, _LEAST_HELD = 0.9, 0.5
-_ROUGH = 0.003  # mean difference of a rough ground from its blurred self, of a copy of WORK_PX
+_ROUGH = 0.003  # mean difference of a rough ground from its blurred self, of the copy that the network looks at
 
 
 def given(file: str, photo: Picture, settings: Settings, what: str) -> Tensor:
@@ -61,8 +61,8 @@ def off_plain(pixels: Tensor, network: Network | None) -> Tensor | None:
     """The mask (1, 1, H, W) of what differs from a plain background of a photo (1, 3, H, W), with the finest edges; None
     where it is not plain enough, the less so where a network could be asked instead.
 
-    A network may lose a pale part of the product; all that this gets wrong is to keep a shadow. But a network of the Hub
-    is here because somebody wants it, so it is asked whatever the background.
+    Whether a network is believed all the same says `settled`. But a network of the Hub is here because somebody wants it,
+    so it is asked whatever the background.
     """
     from engine.models import segment
 
@@ -82,29 +82,41 @@ def settled(pixels: Tensor, plain: Tensor, network: Network) -> Tensor:
 
     from engine.models import segment
 
-    small, mask = segment.shrunk(pixels), segment.shrunk(plain)
+    small = _small(pixels, network)
+    mask = segment.shrunk(plain, max(small.shape[2:]))
     ground = F.max_pool2d(mask, 9, 1, 4) < 0.05
     if not ground.any() or float(small.amin(1, keepdim=True)[ground].mean()) > _WHITE:
         return plain
-    seen = learned(pixels, network)
-    both = float(((seen > 0.5) & (plain > 0.5)).sum())
-    held, overlap = (both / max(1.0, float(area.sum())) for area in (plain > 0.5, (seen > 0.5) | (plain > 0.5)))
+    seen = _seen(small, network)
+    both = float(((seen > 0.5) & (mask > 0.5)).sum())
+    held, overlap = (both / max(1.0, float(area.sum())) for area in (mask > 0.5, (seen > 0.5) | (mask > 0.5)))
     blurred = F.avg_pool2d(F.pad(small, (2, 2, 2, 2), mode="replicate"), 5, 1)
     rough = float((small - blurred).abs().mean(1, keepdim=True)[ground].mean()) > _ROUGH
-    return seen if (held > _LEAST_HELD if rough else overlap > _LEAST_OVERLAP) else plain
+    return segment.to_full_size(pixels, small, seen) if (held > _LEAST_HELD if rough else overlap > _LEAST_OVERLAP) else plain
 
 
 def learned(pixels: Tensor, network: Network) -> Tensor:
     """The matte (1, 1, H, W) in [0, 1] that a network sees on a photo (1, 3, H, W), brought to the photo's own edges."""
+    from engine.models import segment
+
+    small = _small(pixels, network)
+    return segment.to_full_size(pixels, small, _seen(small, network))
+
+
+def _small(pixels: Tensor, network: Network) -> Tensor:
+    """The copy (1, 3, h, w) of a photo that a network looks at."""
     from engine.models import isnet, matte, segment
 
+    return segment.shrunk(pixels, isnet.SIDE_PX if isinstance(network.module, isnet.ISNet) else matte.WORK_PX)
+
+
+def _seen(small: Tensor, network: Network) -> Tensor:
+    """The matte (1, 1, h, w) in [0, 1] that a network sees on its copy."""
+    from engine.models import isnet, matte
+
     if isinstance(network.module, isnet.ISNet):
-        small = segment.shrunk(pixels, isnet.SIDE_PX)
-        found = network.apply(lambda x: isnet.matte_of(network.module, x), small)
-    else:
-        small = segment.shrunk(pixels, matte.WORK_PX)
-        found = matte.agreed(small, network.apply(lambda x: matte.matte_of(network.module, x), small))
-    return segment.to_full_size(pixels, small, found)
+        return network.apply(lambda x: isnet.matte_of(network.module, x), small)
+    return matte.agreed(small, network.apply(lambda x: matte.matte_of(network.module, x), small))
 
 
 def found(source: Tensor, least: float = CERTAIN) -> Tensor | None:

@@ -134,5 +134,7 @@ def test_whether_a_network_is_believed_on_a_plain_ground(monkeypatch, ground, ro
     texture = rough * (torch.rand(1, 3, 80, 80, generator=torch.Generator().manual_seed(0)) - 0.5)
     pixels = torch.where(box(slice(20, 60)) > 0, torch.tensor(0.2), ground + texture)
     plain, seen = box(slice(20, 64)), box(seen_columns)  # the rule keeps a fold of the ground
-    monkeypatch.setattr(product, "learned", lambda *_: seen)
+    monkeypatch.setattr(product, "_small", lambda *_: pixels)
+    monkeypatch.setattr(product, "_seen", lambda *_: seen)
+    monkeypatch.setattr("engine.models.segment.to_full_size", lambda pixels, small, matte: matte)
     assert product.settled(pixels, plain, None) is (seen if believed else plain)

@@ -28,7 +28,7 @@ def measure(network: Network, sources: Sources) -> Iterator[Row]:
 
     cut_outs = read_cut_outs([sources.folder / "packshots.tar"], sources.cache, held_out=True).pixels
     seen = read_cut_outs(sources.photo_packs(), sources.cache, held_out=True, cut=seen_photo, kind="seen")
-    photos = sources.photos()
+    photos, known = sources.photos(), set(seen.names)
 
     def every(find: Callable[[Tensor], Tensor], pictures: Tensor) -> Tensor:
         return torch.cat([find(x) for x in pictures.split(1)])
@@ -36,7 +36,7 @@ def measure(network: Network, sources: Sources) -> Iterator[Row]:
     for size_px in (WORK_PX, 160):
         _, grounds = photos.split(size_px)
         # A photo with a product in its middle is no ground: its corners are.
-        empty = [i for i in grounds if photos.names[i] not in set(seen.names)]
+        empty = [i for i in grounds if photos.names[i] not in known]
         pictures, truth = composites(cut_outs, photos, empty, COMPOSITES, size_px, np.random.default_rng(0), corners=grounds)
         middle = truth.mean(0, keepdim=True).expand_as(truth)
         found = {
@@ -54,7 +54,7 @@ def measure(network: Network, sources: Sources) -> Iterator[Row]:
         shares = torch.stack([_overlaps(ours, truth) > level for level in (0.9, 0.5)]).float().mean(1)
         yield Row(said, "cut out with an IoU over 0.9 (%)", 100 * float(shares[0]), 100.0, "all")
         yield Row(said, "lost, with an IoU under 0.5 (%)", 100 * float(1 - shares[1]), 0.0, "none")
-    if len(seen.names):
+    if seen.names:
         pixels, truth = (part.float() / 255 for part in seen.pixels.split((3, 1), 1))
         middle = (truth.mean(0, keepdim=True) > 0.5).float().expand_as(truth)
         ours = every(lambda x: learned(x, network), pixels)

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from engine.models import features
+from engine.models import features, names
 
 SEEN_PX = 64  # pictures are brought to this size first, whatever theirs is
 POOLED = (2, 3, 4)  # conv3 to conv5: parts and texture; the layers before them see colour and edges only
@@ -45,11 +45,11 @@ class Categories(nn.Module):
         # What the pooled activations of training pictures are like: the linear layer sees them standardised.
         self.register_buffer("mean", torch.zeros(width))
         self.register_buffer("spread", torch.ones(width))
-        self.register_buffer("category_names", torch.tensor(list("\n".join(categories).encode()), dtype=torch.uint8))
+        self.register_buffer("category_names", names.as_tensor(categories))
 
     @property
     def categories(self) -> tuple[str, ...]:
-        return tuple(bytes(self.category_names.tolist()).decode().split("\n"))
+        return names.of_tensor(self.category_names)
 
     def pooled(self, pictures: Tensor) -> Tensor:
         """Standardised activations (N, D)."""
@@ -63,8 +63,8 @@ class Categories(nn.Module):
 
 def from_state_dict(state: dict[str, Tensor]) -> Categories:
     """The classifier whose weights these are; widths and names are read from the tensors. Strict."""
-    names = bytes(state["category_names"].tolist()).decode().split("\n")
+    known = names.of_tensor(state["category_names"])
     eyes = features.Features(tuple(state[f"eyes.{name}.weight"].shape[0] for name in features.LAYERS))
-    network = Categories(tuple(names), eyes)
+    network = Categories(known, eyes)
     network.load_state_dict(state)
     return network

@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from engine.models import names
 from engine.models.features import Features
 
 SEEN_PX = 128  # pictures are brought to this size first, whatever theirs is: the size at which it was trained
@@ -64,12 +65,12 @@ class Discriminator(nn.Module):
         self.eyes = eyes
         self.bodies = nn.ModuleList(body(k, width, h) for k, (width, h) in enumerate(zip(widths, hidden, strict=True)))
         self.verdict = nn.Linear(sum(hidden), 1, bias=False)
-        self.register_buffer("category_names", torch.tensor(list("\n".join(categories).encode()), dtype=torch.uint8))
+        self.register_buffer("category_names", names.as_tensor(categories))
 
     @property
     def categories(self) -> tuple[str, ...]:
         """What it has seen products of."""
-        return tuple(bytes(self.category_names.tolist()).decode().split("\n"))
+        return names.of_tensor(self.category_names)
 
     def seen(self, pictures: Tensor) -> Tensor:
         """What the last layer goes by: the mean of each channel over the picture, (N, D)."""
@@ -83,9 +84,9 @@ class Discriminator(nn.Module):
 
 def from_state_dict(state: dict[str, Tensor], eyes: Features) -> Discriminator:
     """The discriminator whose weights these are, over `features`; widths and names are read from the tensors. Strict."""
-    names = tuple(bytes(state["category_names"].tolist()).decode().split("\n"))
+    known = names.of_tensor(state["category_names"])
     layers = sum(key.startswith("bodies.") and key.endswith(".0.weight") for key in state)
     shapes = [state[f"bodies.{k}.0.weight"].shape for k in range(layers)]
-    network = Discriminator(names, eyes, [s[1] for s in shapes], [s[0] for s in shapes])
+    network = Discriminator(known, eyes, [s[1] for s in shapes], [s[0] for s in shapes])
     network.load_state_dict(state | {f"eyes.{key}": tensor for key, tensor in eyes.state_dict().items()})
     return network

@@ -22,6 +22,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from engine.models import names
+
 COLOUR_DIM = 3  # the last numbers of a code
 DIRECTIONS = 4  # of each category that are told apart
 WIDTHS = (256, 224, 128, 64, 48)  # channels at 4, 8, 16, 32 and 64 px
@@ -107,11 +109,11 @@ class Generator(nn.Module):
         self.register_buffer("spreads", torch.eye(latent_dim).expand(len(categories), -1, -1).clone())
         self.register_buffer("component_of", torch.arange(k) % len(categories))
         self.register_buffer("component_share", torch.ones(k))
-        self.register_buffer("category_names", torch.tensor(list("\n".join(categories).encode()), dtype=torch.uint8))
+        self.register_buffer("category_names", names.as_tensor(categories))
 
     @property
     def categories(self) -> tuple[str, ...]:
-        return tuple(bytes(self.category_names.tolist()).decode().split("\n"))
+        return names.of_tensor(self.category_names)
 
     @property
     def size_px(self) -> int:
@@ -266,7 +268,7 @@ def kl_divergence(mean: Tensor, log_variance: Tensor) -> Tensor:
 
 def from_state_dict(state: dict[str, Tensor]) -> Generator:
     """The generator whose weights these are, with its encoder if they hold one; widths are read from the shapes. Strict."""
-    names = tuple(bytes(state["category_names"].tolist()).decode().split("\n"))
+    known = names.of_tensor(state["category_names"])
     blocks = sum(key.startswith("blocks.") and key.endswith(".skip.weight") for key in state)
     outputs = [state[f"blocks.{i}.skip.weight"].shape[0] for i in range(blocks)]
     widths = (state["start.weight"].shape[0] // 16, *outputs)
@@ -274,9 +276,9 @@ def from_state_dict(state: dict[str, Tensor]) -> Generator:
     network: Generator
     if "encoder.head.weight" in state:
         encoder_widths = tuple(w.shape[0] for key, w in state.items() if key.startswith("encoder.body.") and w.ndim == 4)
-        network = Autoencoder(names, latent_dim, widths, components, encoder_widths)
+        network = Autoencoder(known, latent_dim, widths, components, encoder_widths)
     else:
-        network = Generator(names, latent_dim, widths, components)
+        network = Generator(known, latent_dim, widths, components)
     network.load_state_dict(state)
     return network
 

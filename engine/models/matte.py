@@ -86,28 +86,28 @@ def agreed(small: Tensor, matte: Tensor) -> Tensor:
     return now
 
 
-def _bins(small: Tensor) -> tuple[list[Tensor], list[Tensor]]:
-    """The eight cells of a histogram around each pixel's colour, and how much of the pixel each is given: 8 x (h w,)."""
+def _bins(small: Tensor) -> tuple[Tensor, Tensor]:
+    """The eight cells of a histogram around each pixel's colour, and how much of the pixel each is given: (8, h w) both."""
     place = small[0].clamp(0, 1).flatten(1).T * (_BINS - 1)
     low = place.floor().long().clamp(max=_BINS - 2)
     part = place - low
     corners = torch.cartesian_prod(*[torch.arange(2)] * 3)
     steps = torch.tensor([_BINS * _BINS, _BINS, 1])
-    cells = [((low + corner) * steps).sum(1) for corner in corners]
-    return cells, [torch.where(corner > 0, part, 1 - part).prod(1) for corner in corners]
+    cells = torch.stack([((low + corner) * steps).sum(1) for corner in corners])
+    return cells, torch.stack([torch.where(corner > 0, part, 1 - part).prod(1) for corner in corners])
 
 
-def _colour_odds(cells: list[Tensor], shares: list[Tensor], matte: Tensor) -> Tensor:
+def _colour_odds(cells: Tensor, shares: Tensor, matte: Tensor) -> Tensor:
     """log of how much more frequent each pixel's colour is in the product than around it, (1, 1, h, w)."""
     window = torch.tensor([0.25, 0.5, 0.25])
     window = (window[:, None, None] * window[None, :, None] * window)[None, None]
     sides = []
     for side in (matte.flatten(), 1 - matte.flatten()):
-        counts = torch.stack([torch.bincount(cell, share * side, minlength=_BINS**3) for cell, share in zip(cells, shares, strict=True)]).sum(0)
+        counts = torch.bincount(cells.flatten(), (shares * side).flatten(), minlength=_BINS**3)
         smooth = F.conv3d(F.pad(counts.view(1, 1, _BINS, _BINS, _BINS).float(), (1,) * 6, mode="replicate"), window).flatten()
         sides.append(smooth / smooth.sum() + 2e-5)
     odds = (sides[0] / sides[1]).log()
-    return torch.stack([odds[cell] * share for cell, share in zip(cells, shares, strict=True)]).sum(0).view_as(matte)
+    return (odds[cells] * shares).sum(0).view_as(matte)
 
 
 def _smooth(small: Tensor, matte: Tensor) -> Tensor:
@@ -115,7 +115,8 @@ def _smooth(small: Tensor, matte: Tensor) -> Tensor:
     grey = small.mean(1, keepdim=True)
 
     def box(t: Tensor) -> Tensor:
-        return F.avg_pool2d(F.pad(t, (_NEAR_PX,) * 4, mode="replicate"), 2 * _NEAR_PX + 1, 1)
+        side = 2 * _NEAR_PX + 1
+        return F.avg_pool2d(F.avg_pool2d(F.pad(t, (_NEAR_PX,) * 4, mode="replicate"), (side, 1), 1), (1, side), 1)
 
     mean_grey, mean = box(grey), box(matte)
     slope = (box(grey * matte) - mean_grey * mean) / (box(grey * grey) - mean_grey**2 + _EDGE)

@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from engine.models import names
 from engine.models.generator import COLOUR_DIM, Generator
 
 KINDS = ("dense", "bottleneck", "separable")
@@ -140,9 +141,9 @@ class Searched(Generator):
 
 def from_state_dict(state: dict[str, Tensor]) -> Searched:
     """The generator whose weights these are; its architecture is told by a buffer of it. Strict."""
-    names = tuple(bytes(state["category_names"].tolist()).decode().split("\n"))
+    known = names.of_tensor(state["category_names"])
     components, latent_dim = state["means"].shape
-    network = Searched(names, parse(bytes(state["architecture_text"].tolist()).decode()), latent_dim, components)
+    network = Searched(known, parse(bytes(state["architecture_text"].tolist()).decode()), latent_dim, components)
     network.load_state_dict(state)
     return network
 

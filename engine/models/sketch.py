@@ -19,7 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from engine.models import edges
+from engine.models import edges, names
 
 ANY = "any"  # the category of a drawing of which nothing is said
 PALETTE_DIM = 7  # main colour (3), accent (3), share of the main colour
@@ -73,12 +73,12 @@ class Sketch(nn.Module):
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
         self.register_buffer("palettes", torch.full((len(categories), seen, PALETTE_DIM), 0.5))
-        self.register_buffer("category_names", torch.tensor(list("\n".join(categories).encode()), dtype=torch.uint8))
+        self.register_buffer("category_names", names.as_tensor(categories))
         self.register_buffer("trained_px", torch.tensor(size_px))
 
     @property
     def categories(self) -> tuple[str, ...]:
-        return tuple(bytes(self.category_names.tolist()).decode().split("\n"))
+        return names.of_tensor(self.category_names)
 
     @property
     def size_px(self) -> int:
@@ -183,10 +183,10 @@ def palette_weight(x: Tensor) -> Tensor:
 
 def from_state_dict(state: dict[str, Tensor]) -> Sketch:
     """The network whose weights these are; every width is read from the shapes. Strict."""
-    names = bytes(state["category_names"].tolist()).decode().split("\n")
+    known = names.of_tensor(state["category_names"])
     downs = sum(key.startswith("down.") and key.endswith(".weight") for key in state)
     widths = (state["start.weight"].shape[0], *(state[f"down.{i}.weight"].shape[0] for i in range(downs)))
-    network = Sketch(tuple(names), widths, state["palettes"].shape[1])
+    network = Sketch(known, widths, state["palettes"].shape[1])
     network.load_state_dict(state)
     return network
 

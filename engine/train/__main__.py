@@ -230,7 +230,7 @@ PRESETS: dict[str, dict[str, Preset]] = {
         "x2": Preset(_upscale, {"scale": 2, "steps": 3500, "crop_px": 128}, "Set5 37.26 dB, bicubic 33.94"),
         "crisp": Preset(_crisp, {"steps": 2000}, ""),
     },
-    "faststyle": {"default": Preset(_faststyle, {"steps": 8000}, "style distance 0.096, MicroAST 0.140")},
+    "faststyle": {"default": Preset(_faststyle, {"steps": 8000}, "style distance 0.115, MicroAST 0.140")},
     "categories": {"default": Preset(_categories, {"steps": 400}, "94 % of held-out packshots")},
     "vae": {
         "128": Preset(_vae, {"steps": 2000, "size_px": 128, "batch": 16}, "kernel distance 608"),

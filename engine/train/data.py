@@ -140,8 +140,7 @@ def pack(
     sources' paths and times, of a folder also of those of its pictures. look: what to keep in mind of each picture as it was, as JSON in `Pictures.looks`.
     RequestError when there is no picture in them.
     """
-    digest = hashlib.sha1(repr([_state(source) for source in sources]).encode()).hexdigest()[:12]
-    file = cache / f"{label}-{digest}.u8"
+    file = cache / f"{label}-{digest(sources)}.u8"
     if not file.with_suffix(".json").exists():
         cache.mkdir(parents=True, exist_ok=True)
         names, sizes, looks = [], [], []
@@ -157,6 +156,11 @@ def pack(
             raise RequestError(f"There is no picture in {', '.join(str(s) for s in sources)}.")
         file.with_suffix(".json").write_text(json.dumps({"names": names, "sizes": sizes} | ({"looks": looks} if look else {})))
     return Pictures(file)
+
+
+def digest(sources: Sequence[Path]) -> str:
+    """What tells these sources from others, and from themselves once they changed."""
+    return hashlib.sha1(repr([_state(source) for source in sources]).encode()).hexdigest()[:12]
 
 
 def _state(source: Path) -> tuple[Any, ...]:

@@ -96,7 +96,7 @@ def read_cut_outs(
     sources: Sequence[Path], cache: Path, *, held_out: bool = False, cut: Callable[[Image.Image], Image.Image] = cut_out, kind: str = "cut-outs"
 ) -> CutOuts:
     """Every picture to train or held out that `cut` knows how to cut out; kept in `cache` under `kind`."""
-    file = cache / f"{kind}_{CUT_PX}-{'held-out' if held_out else 'train'}.u8"
+    file = cache / f"{kind}_{CUT_PX}-{'held-out' if held_out else 'train'}-{data.digest(sources)}.u8"
     if not file.with_suffix(".json").exists():
         cache.mkdir(parents=True, exist_ok=True)
         rows, names = [], []

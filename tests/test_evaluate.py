@@ -14,7 +14,6 @@ from PIL import Image
 from shelf import Plain, row
 from torch import Tensor
 
-from engine import tables
 from engine.evaluate import auto, cards, deblur, enhance, inpaint, matte, measures
 from engine.evaluate.__main__ import KNOWN
 from engine.evaluate.measures import Row, Sources
@@ -22,7 +21,7 @@ from engine.models.matte import WORK_PX, Matte
 from engine.tiles import Tiling
 from engine.train import data, deconvolution, degrade, sheets
 from engine.train.matte import CutOuts
-from engine.weights import TABLE, Network, hub_peers
+from engine.weights import TABLE, Network
 
 
 def network(name: str, module: torch.nn.Module, task: str = "") -> Network:
@@ -170,26 +169,6 @@ def test_held_out_crops_are_held_out_and_of_one_size(sources: Sources) -> None:
 def test_headlines_go_into_the_index_with_what_stands_beside_them() -> None:
     rows = [Row("a", "PSNR", 31.25, 28.5, "bicubic", "Set5 dB"), Row("a", "SSIM", 0.9, 0.8, "bicubic")]
     assert cards.headlines(rows) == ({"Set5 dB": 31.25}, {"Set5 dB": "bicubic 28.5"})
-
-
-def test_the_table_of_all_steps_shows_what_was_measured_and_leaves_out_what_was_not() -> None:
-    index = {
-        "upscale-x4": {"measured": {"Set5 dB": 30.99, "time ratio": 7.5}, "beside": {"Set5 dB": "bicubic 28.62", "time ratio": "bicubic 1"}},
-        "tone": {"measured": {"spoiled photos dB": 25.54}, "beside": {"spoiled photos dB": "as it is 19.3"}},
-        "realesrgan-x4": {"measured": {"Set5 dB": 26.1}},
-    }
-    assert tables.enhance_markdown(index, {"upscale-x4": "realesrgan-x4", "tone": "other"}).splitlines()[2:] == [
-        "| `tone` | held-out photos in a wrong light, PSNR (dB) | 25.54 | as it is 19.3 | other not run here |  |",
-        "| `upscale-x4` | Set5, luma PSNR (dB) | 30.99 | bicubic 28.62 | realesrgan-x4 26.1 | 7.5 x bicubic |",
-    ]
-    assert tables.enhance_markdown({}, {}) == ""
-
-
-def test_each_of_our_networks_has_its_peer_on_the_hub() -> None:
-    peers = hub_peers(TABLE)
-    assert peers["restore"] == "scunet"
-    assert peers["upscale-x4"] == "realesrgan-x4"
-    assert "tone" not in peers
 
 
 def test_the_hub_is_measured_only_until_what_the_table_shows_is_known(capsys: pytest.CaptureFixture[str]) -> None:

@@ -19,7 +19,8 @@ from engine.models.sketch import Sketch
 from engine.request import RequestError
 from engine.settings import Settings
 from engine.train import distances, generation
-from engine.weights import Network, generation_markdown
+from engine.weights import Network
+from engine.weights.markdown import generation_markdown
 
 
 def normal(n: int, d: int, seed: int = 0) -> torch.Tensor:

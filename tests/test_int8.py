@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from safetensors.torch import save_file
 
-from engine import weights
 from engine.int8 import pack, unpack
+from engine.weights.network import read_tensors
 
 
 def state() -> dict[str, torch.Tensor]:
@@ -52,6 +52,6 @@ def test_a_state_that_was_not_packed_passes_as_it_is() -> None:
 
 def test_a_file_is_read_as_the_weights_it_stands_for(tmp_path) -> None:
     save_file(pack(state()), tmp_path / "some.safetensors")
-    read = weights._read(tmp_path / "some.safetensors", ())
+    read = read_tensors(tmp_path / "some.safetensors", ())
     assert torch.equal(read["a.weight"], unpack(pack(state()))["a.weight"])
     assert "a.weight.scale" not in read

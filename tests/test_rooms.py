@@ -83,7 +83,7 @@ def test_models_know_tensors_and_nothing_else(file: Path) -> None:
 
 @pytest.mark.parametrize("file", code(), ids=name)
 def test_the_hub_is_known_in_one_place(file: Path) -> None:
-    assert ("huggingface_hub" in packages(file.read_text())) == (name(file) == "engine/weights.py")
+    assert ("huggingface_hub" in packages(file.read_text())) == (name(file) == "engine/weights/hub.py")
 
 
 @pytest.mark.parametrize("file", code("gradio_ui", "app.py"), ids=name)
@@ -105,7 +105,7 @@ def test_what_a_request_runs_through_trains_nothing(file: Path) -> None:
 
 @pytest.mark.parametrize(
     "statement",
-    ["import engine", "import engine.request, engine.image, engine.weights, engine.tiles", "import engine; engine.Studio()", "import engine.__main__"],
+    ["import engine", "import engine.request, engine.image, engine.weights.__main__, engine.tiles", "import engine; engine.Studio()", "import engine.__main__"],
 )
 def test_torch_and_the_page_come_late(statement: str) -> None:
     code = f"import sys; {statement}; assert not {{'torch', 'torchvision', 'gradio', 'huggingface_hub'}} & set(sys.modules), sorted(sys.modules)"

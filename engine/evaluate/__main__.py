@@ -16,7 +16,8 @@ from engine.evaluate.faststyle import by_method
 from engine.evaluate.measures import Row, Sources, load
 from engine.request import RequestError
 from engine.settings import ROOT, Settings
-from engine.weights import METHODS, TABLE, read_index, record
+from engine.weights import TABLE
+from engine.weights.index import METHODS, read_index, record
 
 configure()
 

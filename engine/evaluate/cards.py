@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from engine.evaluate.measures import Row, runner
 from engine.request import RequestError
 from engine.settings import ROOT
-from engine.weights import record
+from engine.weights.index import record
 
 if TYPE_CHECKING:
     from engine.weights import Network

@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from engine.evaluate.measures import Row, Sources, load
-from engine.tables import ENHANCE
-from engine.weights import TABLE, WeightsUnavailable, hub_peers
+from engine.weights import TABLE, WeightsUnavailable
+from engine.weights.enhance_table import ENHANCE
+from engine.weights.table import hub_peers
 
 if TYPE_CHECKING:
     from engine.weights import Network

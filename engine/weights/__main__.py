@@ -1,0 +1,46 @@
+"""`python -m engine.weights` keeps the table of weights honest.
+
+`pin NAME` asks the Hub for revision, size and hash of a row, `index` writes size and hash of the embedded files, `table`
+writes `weights/README.md` and `docs/measured.md`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from engine.request import RequestError
+from engine.weights.hub import pin, reason_of
+from engine.weights.index import FOLDER, write_index
+from engine.weights.markdown import write_tables
+from engine.weights.row import source
+from engine.weights.table import ROWS
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m engine.weights", description="Keep the table of weights honest.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("pin", help="print a row with what the Hub has now").add_argument("name")
+    commands.add_parser("index", help="write size and hash of the embedded files into weights/index.json, and the table")
+    commands.add_parser("table", help="write the tables in weights/README.md and docs/measured.md")
+    options = parser.parse_args(arguments)
+    rows = {row.name: row for row in ROWS}
+    if options.command == "pin":
+        if options.name not in rows or rows[options.name].embedded:
+            parser.error(f"the networks on the Hub are {', '.join(row.name for row in ROWS if not row.embedded)}")
+        try:
+            print(source(pin(rows[options.name])))
+        except Exception as error:
+            reason = reason_of(error)[0] or "the Hub did not answer"
+            print(error if isinstance(error, RequestError) else f"{options.name} could not be pinned because {reason}.", file=sys.stderr)
+            return 2
+        return 0
+    if options.command == "index":
+        write_index(FOLDER, ROWS)
+    write_tables()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

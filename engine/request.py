@@ -175,7 +175,8 @@ class EnhanceRequest(Request):
     steps: names from STEPS, in order, each at most once. strength: how much of `restore` is applied. mask: a
     picture file for `inpaint`, white where the photo is to be filled. network: "auto", "embedded", "hub", or names
     from the table of weights separated by commas, each used for the step it serves; fallback says what answers where such
-    a one cannot be had. crispness: from the faithful enlargement to the crisp one. adjust: the amounts of `tone` in the
+    a one cannot be had. noise: the level beyond which `restore`
+    takes nothing off, if it is known. crispness: from the faithful enlargement to the crisp one. adjust: the amounts of `tone` in the
     order of ADJUSTMENTS; what the network proposes for this photo where none are given. cut_out_background, shadow: what
     `cut-out` lays the product on; ground: the picture file for the background "picture", which fills the frame. product: a
     picture file for `cut-out`, white where the product is; found where none is given. prior_task: what `prior` does, fill
@@ -203,6 +204,7 @@ class EnhanceRequest(Request):
     crop: tuple[int, ...] = text("left, top, width, height in pixels of the part that is worked on; all of the photo where none is given", default=())
     ground: str | None = text("a picture file that cut-out lays the product on, for the background picture", default=None)
     crispness: float = number(0.0, 0.0, 1.0, "how the photo is enlarged: 0 is faithful to it, 1 is crisp and invents fine detail")
+    noise: float = number(0.0, 0.0, 75.0, "restore takes off no more than noise of this strength, as a standard deviation of 255 levels; 0: all that is found")
     fallback: str = choice("embedded", ("embedded", "none"), "what answers where a network asked for by name cannot be had: the embedded one, or none")
 
     def __post_init__(self) -> None:

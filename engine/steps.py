@@ -81,10 +81,13 @@ class How:
 
 
 def restored(photo: Picture, network: Network | None, how: How) -> Parts:
-    """photo + strength * (effect - photo); exactly the photo at 0."""
+    """photo + strength * (effect - photo); exactly the photo at 0. The effect is at most noise of the level that is given."""
     import torch
 
-    effect = yield from _through(photo, needed(network), how)
+    from engine.models.restore import at_most
+
+    clean, sigma = needed(network), how.request.noise / 255
+    effect = yield from _through(photo, clean, how, (lambda x: x - at_most(x - clean(x), sigma)) if sigma else None)
     return photo.with_pixels(torch.lerp(photo.pixels.to(effect.dtype), effect, how.request.strength, out=effect))
 
 
@@ -150,5 +153,6 @@ def needed(network: Network | None) -> Network:
     return network
 
 
-def _through(photo: Picture, network: Network, how: How) -> Generator[tuple[int, int], None, Tensor]:
-    return tiles.run(network, photo.pixels, network.weight.tiling, memory=how.settings.tile_memory, preview=how.preview.pixels)
+def _through(photo: Picture, network: Network, how: How, call: Callable[[Tensor], Tensor] | None = None) -> Generator[tuple[int, int], None, Tensor]:
+    """A photo through a network tile by tile; call: instead of the network itself."""
+    return tiles.run(call or network, photo.pixels, network.weight.tiling, memory=how.settings.tile_memory, preview=how.preview.pixels)

@@ -66,6 +66,7 @@ def tab(
             with gr.Accordion(said("chain_more"), open=False, elem_id="enhance-steps"):
                 steps = chain(first, "enhance-chain")
                 strength = parts.slider(EnhanceRequest, "strength", step=0.05)
+                noise = parts.slider(EnhanceRequest, "noise", step=1)
                 crispness = parts.slider(EnhanceRequest, "crispness", step=0.05)
                 prior_task = parts.dropdown(EnhanceRequest, "prior_task")
                 first_market = parts.default(EnhanceRequest, "marketplace")
@@ -91,6 +92,7 @@ def tab(
             with made.actions:
                 to_style = gr.Button(said("to_style"), scale=1, min_width=120, elem_id="enhance-to-style")
 
+    of_steps = [strength, noise, crispness, prior_task, market]  # what single steps are told
     sent = arrives(photo, {steps.switches: _GOALS["enlarge_x4"], goal: "enlarge_x4"})
 
     def asked(data: parts.Values, otherwise: Sequence[str] = ()) -> EnhanceRequest:
@@ -105,6 +107,7 @@ def tab(
             prior_task=data[prior_task],
             marketplace=data[market],
             crispness=data[crispness],
+            noise=data[noise],
             reference=parts.uploaded(data[reference], "reference"),
             **laid.asked(data),
         )
@@ -122,7 +125,7 @@ def tab(
         step, *networks = (data[component] for component in rival.inputs)
         yield from looked_at.compared(run, lambda data: asked(data, [step]), step, networks, data[steps.order], data)
 
-    inputs = [photo, mask, steps.switches, steps.order, strength, crispness, prior_task, market, network, reference, *amounts.inputs, *laid.inputs]
+    inputs = [photo, mask, steps.switches, steps.order, *of_steps, network, reference, *amounts.inputs, *laid.inputs]
     of_part = [*inputs, looked_at.spot, made.kept]
     started = start(made, work, inputs, walked.outputs, [go.click, *tried, sent])
     started += start(made, lambda data: looked_at.tried(run, asked, data), of_part, looked_at.outputs, [attempt.click, pointed(looked_at, photo)])
@@ -131,7 +134,7 @@ def tab(
 
     quick: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
     goal.input(lambda chosen: steps.put(_GOALS[chosen]), goal, [steps.switches, steps.order], **quick)
-    needing = [strength, crispness, prior_task, market, rule]
+    needing = [*of_steps, rule]
     steps.switches.change(lambda on, order: [_goal(steps.steps(on, order)), *_needed(on)], [steps.switches, steps.order], [goal, *needing], **quick)
     for component, shown in zip(needing, _needed(first), strict=True):
         component.visible = shown["visible"]
@@ -148,10 +151,10 @@ def tab(
         return f"Add {' and '.join(wanted)}." if wanted else ""
 
     def fill(request: EnhanceRequest) -> Sequence[Any]:
-        numbers = (request.strength, request.crispness, request.prior_task, request.marketplace, parts.offered(network, request.network))
-        return [*steps.put(request.steps), _goal(request.steps), *numbers, *amounts.put(request.adjust), *laid.put(request)]
+        own = (request.strength, request.noise, request.crispness, request.prior_task, request.marketplace, parts.offered(network, request.network))
+        return [*steps.put(request.steps), _goal(request.steps), *own, *amounts.put(request.adjust), *laid.put(request)]
 
-    filled = [steps.switches, steps.order, goal, strength, crispness, prior_task, market, network, *amounts.inputs, *laid.settings]
+    filled = [steps.switches, steps.order, goal, *of_steps, network, *amounts.inputs, *laid.settings]
     return Tab(Refill(made, fill, filled, lacking).on_drop(), photo, to_style, made.kept)
 
 
@@ -166,8 +169,8 @@ def _rule(market: str) -> str:
 
 
 def _needed(on: Sequence[str]) -> list[Any]:
-    """Which of the settings of single steps are in sight: strength, crispness, what the prior does, the marketplace and its rule."""
-    needed = ("restore" in on, any(step.startswith("upscale") for step in on), "prior" in on, "listing" in on, "listing" in on)
+    """Which of the settings of single steps are in sight: strength and noise, crispness, what the prior does, the marketplace and its rule."""
+    needed = ("restore" in on, "restore" in on, any(step.startswith("upscale") for step in on), "prior" in on, "listing" in on, "listing" in on)
     return [gr.update(visible=is_needed) for is_needed in needed]
 
 

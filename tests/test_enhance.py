@@ -65,6 +65,14 @@ def test_the_recipe_repeats_the_request_without_its_files(photo: str) -> None:
     assert result.notes.device == Device().name
 
 
+@pytest.mark.parametrize(("level", "taken"), [(0, 0.1), (10.2, 0.04), (40, 0.1)])
+def test_a_known_noise_level_limits_what_is_taken_off(tmp_path: Path, level: float, taken: float) -> None:
+    photo = tmp_path / "grey.png"
+    Image.new("RGB", (90, 70), "#808080").save(photo)
+    made = run(shelf(restore=lambda x: x - 0.1), str(photo), steps=("restore",), noise=level, network="embedded").pictures[0].pixels
+    assert torch.allclose(made, torch.tensor(128 / 255 - taken), atol=1e-4)
+
+
 @pytest.mark.parametrize("strength", [0.0, 0.25, 1.0])
 def test_strength_goes_from_the_photo_to_the_full_effect(photo: str, strength: float) -> None:
     before = image.load(photo).pixels

@@ -122,11 +122,11 @@ def test_a_mask_that_goes_switches_nothing_on_and_one_for_the_prior_no_other_ste
 
 
 def test_only_the_settings_of_steps_that_are_on_are_in_sight(hand: Hand) -> None:
-    settings = ("strength", "crispness", "prior-task", "marketplace", "rule")
-    assert [hand.visible[hand.find(f"enhance-{name}")] for name in settings] == [True, True, False, False, False]
+    settings = ("strength", "noise", "crispness", "prior-task", "marketplace", "rule")
+    assert [hand.visible[hand.find(f"enhance-{name}")] for name in settings] == [True, True, True, False, False, False]
     hand.set(enhance_chain=["prior", "listing"])
     hand.press("enhance-chain", "change")
-    assert [hand.visible[hand.find(f"enhance-{name}")] for name in settings] == [False, False, True, True, True]
+    assert [hand.visible[hand.find(f"enhance-{name}")] for name in settings] == [False, False, False, True, True, True]
 
 
 def test_a_marketplace_says_its_rule_and_that_rules_change(hand: Hand) -> None:

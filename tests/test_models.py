@@ -228,3 +228,13 @@ def test_the_directions_of_a_category_are_its_principal_components():
     assert not directions[:, 5:].any()
     torch.testing.assert_close(directions[0, 0], torch.tensor(3.0), atol=0.25, rtol=0)
     torch.testing.assert_close(directions[1, 1], torch.tensor(2.0), atol=0.25, rtol=0)
+
+
+def test_noise_beyond_the_known_level_is_left_where_it_is():
+    noise = torch.full((1, 3, 40, 80), 0.1)
+    noise[..., 40:] *= -0.2  # weak on the right
+    limited = restore.at_most(noise, 0.04)
+    assert torch.allclose(limited[..., :30], torch.tensor(0.04))
+    assert torch.equal(limited[..., 50:], noise[..., 50:])
+    assert torch.equal(restore.at_most(noise, 0.2), noise)
+    assert torch.equal(restore.at_most(torch.zeros(1, 3, 8, 8), 0.1), torch.zeros(1, 3, 8, 8))

@@ -12,6 +12,8 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+_AROUND_PX = 15  # side of the square that says how much noise there is at a pixel
+
 
 class Residual(nn.Module):
     """x + conv(relu(conv(x))), (N, width, H, W) in and out."""
@@ -53,6 +55,14 @@ class Restore(nn.Module):
         y = self.up2(self.from_eighth(eighth) + quarter)
         y = self.up1(self.from_quarter(y) + half)
         return x - F.pixel_shuffle(self.tail(y), 2) - F.pixel_shuffle(self.to_block(eighth), 8)
+
+
+def at_most(noise: Tensor, sigma: float) -> Tensor:
+    """What is taken off a picture, (N, 3, H, W), where there is more of it than noise of the standard deviation `sigma`
+    (in [0, 1]) has, made as little as that: the rest is taken for the picture's texture."""
+    side = min(_AROUND_PX, 2 * min(noise.shape[2:]) - 1)
+    power = F.avg_pool2d(noise.square().mean(1, keepdim=True), side, 1, side // 2, count_include_pad=False)
+    return noise * (sigma / power.sqrt().clamp_min(1e-6)).clamp_max(1)
 
 
 def from_state_dict(state: dict[str, Tensor]) -> Restore:

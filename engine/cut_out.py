@@ -48,12 +48,10 @@ def _matte(photo: Picture, network: Network | None, how: How) -> Tensor:
     pixels = photo.on_white()
     if how.request.product:
         matte = _given(pixels, photo, how)
-    elif (plain := product.off_plain(pixels, network)) is not None:
-        matte = product.settled(pixels, plain, network) if network else plain
-        if network and matte is plain:
+    elif (known := product.told(pixels, network)) is not None:
+        matte = known.mask
+        if network and known.all_that_differs:
             how.remarks.append("The background is plain, so the product is all that differs from it.")
-    elif network:
-        matte = product.learned(pixels, network)
     else:
         raise RequestError("The background is not plain enough to tell the product from it; draw where the product is.")
     return matte if photo.alpha is None else torch.minimum(matte, photo.alpha.float())

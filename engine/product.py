@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,9 +22,9 @@ LOOKED_AT_PX = 1024  # longer side at which the product is looked for
 CERTAIN = 0.5  # of the mask that is found: below it the background is not plain enough
 SURE = 0.85  # the same where a network could be asked instead
 _WHITE = 0.9  # least mean of the darkest channel of a background that counts as white
-# When a network is believed on a plain background: on a studio's even ground, which tells pale products as well, where the two
-# masks overlap nearly in all; on a floor or a cloth, where it holds half of what differs from it.
-_LEAST_OVERLAP, _LEAST_HELD = 0.9, 0.5
+# When a network is believed as it is: on a rough ground, a floor or a cloth, where it holds half of what differs from it; on an
+# even one, which tells pale products as well, where the two masks overlap nearly in all, and its edges are the smoother ones.
+_LEAST_HELD, _LEAST_OVERLAP = 0.5, 0.9
 _ROUGH = 0.003  # mean difference of a rough ground from its blurred self, of the copy that the network looks at
 
 
@@ -44,90 +45,101 @@ def finder(weights: Weights) -> Generator[Progress, None, Network | None]:
 
 
 def of(photo: Picture, network: Network | None = None) -> Tensor | None:
-    """The product's mask on a photo, (1, 1, H, W) in [0, 1]: what is opaque on a transparent one, else what its plain
-    background tells, else what `network` sees; None where none of them knows."""
+    """The product's mask on a photo, (1, 1, H, W) in [0, 1]: what is opaque on a transparent one, else what `told` tells of a
+    small copy; None where there is none."""
     alpha = photo.alpha
     if alpha is not None and bool((alpha > 0.5).any()) and not bool((alpha > 0.5).all()):
         return alpha.float()
-    pixels = photo.on_white()
-    mask = found(pixels, SURE if network else CERTAIN)
-    if network is None:
-        return mask
-    mask = learned(pixels, network) if mask is None else settled(pixels, mask, network)
-    return mask if bool((mask > 0.5).any()) else None
+    known = told(photo.on_white(), network, LOOKED_AT_PX)
+    return known.mask if known and bool((known.mask > 0.5).any()) else None
 
 
-def off_plain(pixels: Tensor, network: Network | None) -> Tensor | None:
-    """The mask (1, 1, H, W) of what differs from a plain background of a photo (1, 3, H, W), with the finest edges; None
-    where it is not plain enough, the less so where a network could be asked instead.
+@dataclass(frozen=True, eq=False)
+class Told:
+    """A product's mask (1, 1, H, W) in [0, 1], and whether it is all that differs from a plain background."""
 
-    Whether a network is believed all the same says `settled`. But a network of the Hub is here because somebody wants it,
-    so it is asked whatever the background.
+    mask: Tensor
+    all_that_differs: bool
+
+
+def told(pixels: Tensor, network: Network | None, most_px: int | None = None) -> Told | None:
+    """The product on a photo (1, 3, H, W) in [0, 1]: what a plain background and `network` tell together, on others what the
+    network sees; None where the background is not plain and there is no network.
+
+    A network of the Hub is here because somebody wants it, so it alone is asked. most_px: longer side of a copy that is
+    enough to find what differs; with None that has the finest edges.
     """
-    from engine.models import segment
-
-    if network and not network.weight.embedded:
-        return None
-    looked = segment.product_mask(pixels)
-    return looked.mask if looked.certainty >= (SURE if network else CERTAIN) else None
+    plain = None if network and not network.weight.embedded else found(pixels, SURE if network else CERTAIN, most_px)
+    if network is None:
+        return None if plain is None else Told(plain, True)
+    mask = learned(pixels, network) if plain is None else settled(pixels, plain, network)
+    return Told(mask, mask is plain)
 
 
 def settled(pixels: Tensor, plain: Tensor, network: Network) -> Tensor:
-    """Of a photo (1, 3, H, W) on a plain background, the mask (1, 1, H, W) that this tells, `plain`, or the one that a network sees.
+    """Of a photo (1, 3, H, W) on a plain background, the mask (1, 1, H, W) that this, `plain`, and a network tell together.
 
-    Folds, seams and shadows of a floor differ from its colour as well, and a product may have that colour in its middle:
-    off white the network's mask is the better one, unless it has lost a part of what stands out.
+    On white that is `plain` itself, as nothing but the product differs from it. Folds, seams and shadows of a floor differ from
+    its colour as well, and a product may have that colour in its middle, so elsewhere the network is believed, unless it has
+    lost a part of what stands out: then the two are reconciled. One that sees nothing has nothing to say.
     """
     import torch.nn.functional as F
 
-    from engine.models import segment
+    from engine.models import matte, segment
 
-    small = _small(pixels, network)
+    small = segment.shrunk(pixels, matte.WORK_PX)
     mask = segment.shrunk(plain, max(small.shape[2:]))
     ground = F.max_pool2d(mask, 9, 1, 4) < 0.05
     if not ground.any() or float(small.amin(1, keepdim=True)[ground].mean()) > _WHITE:
         return plain
-    seen = _seen(small, network)
+    look = _look(small, network)
+    seen = matte.agreed(small, look)
     both = float(((seen > 0.5) & (mask > 0.5)).sum())
     held, overlap = (both / max(1.0, float(area.sum())) for area in (mask > 0.5, (seen > 0.5) | (mask > 0.5)))
+    if held > _LEAST_HELD if _is_rough(small, ground) else overlap > _LEAST_OVERLAP:
+        return segment.to_full_size(pixels, small, seen)
+    dark = matte.exposed(small, ground)
+    both_say = matte.reconciled(dark, mask, (look, _look(dark, network)))
+    return segment.corrected(pixels, plain, small, both_say) if (both_say > 0.5).any() else plain
+
+
+def _is_rough(small: Tensor, ground: Tensor) -> bool:
+    """Whether the ground, bool (1, 1, h, w), of a copy (1, 3, h, w) has a grain."""
+    import torch.nn.functional as F
+
     blurred = F.avg_pool2d(F.pad(small, (2, 2, 2, 2), mode="replicate"), 5, 1)
-    rough = float((small - blurred).abs().mean(1, keepdim=True)[ground].mean()) > _ROUGH
-    return segment.to_full_size(pixels, small, seen) if (held > _LEAST_HELD if rough else overlap > _LEAST_OVERLAP) else plain
+    return float((small - blurred).abs().mean(1, keepdim=True)[ground].mean()) > _ROUGH
 
 
 def learned(pixels: Tensor, network: Network) -> Tensor:
     """The matte (1, 1, H, W) in [0, 1] that a network sees on a photo (1, 3, H, W), brought to the photo's own edges."""
-    from engine.models import segment
-
-    small = _small(pixels, network)
-    return segment.to_full_size(pixels, small, _seen(small, network))
-
-
-def _small(pixels: Tensor, network: Network) -> Tensor:
-    """The copy (1, 3, h, w) of a photo that a network looks at."""
     from engine.models import isnet, matte, segment
 
-    return segment.shrunk(pixels, isnet.SIDE_PX if isinstance(network.module, isnet.ISNet) else matte.WORK_PX)
-
-
-def _seen(small: Tensor, network: Network) -> Tensor:
-    """The matte (1, 1, h, w) in [0, 1] that a network sees on its copy."""
-    from engine.models import isnet, matte
-
     if isinstance(network.module, isnet.ISNet):
-        return network.apply(lambda x: isnet.matte_of(network.module, x), small)
-    return matte.agreed(small, network.apply(lambda x: matte.matte_of(network.module, x), small))
+        small = segment.shrunk(pixels, isnet.SIDE_PX)
+        seen = network.apply(lambda x: isnet.matte_of(network.module, x), small)
+    else:
+        small = segment.shrunk(pixels, matte.WORK_PX)
+        seen = matte.agreed(small, _look(small, network))
+    return segment.to_full_size(pixels, small, seen)
 
 
-def found(source: Tensor, least: float = CERTAIN) -> Tensor | None:
-    """The product's mask on a photo (1, 3, H, W) in [0, 1], of the same size; None where it is less than `least` certain that
-    the background is plain."""
+def _look(small: Tensor, network: Network) -> Tensor:
+    """What the network of Vitrine sees on a small copy (1, 3, h, w), before the colours have a say: (1, 1, h, w) in [0, 1]."""
+    from engine.models import matte
+
+    return network.apply(lambda x: matte.matte_of(network.module, x), small)
+
+
+def found(source: Tensor, least: float = CERTAIN, most_px: int | None = LOOKED_AT_PX) -> Tensor | None:
+    """The mask (1, 1, H, W) of what differs from a plain background of a photo (1, 3, H, W) in [0, 1]; None where it is less
+    than `least` certain that it is plain. most_px: longer side of the copy that is looked at; None: as it is."""
     import torch.nn.functional as F
 
     from engine.models import segment
 
     height, width = source.shape[2:]
-    shrink = min(1.0, LOOKED_AT_PX / max(height, width))
+    shrink = min(1.0, most_px / max(height, width)) if most_px else 1.0
     size = (max(1, round(height * shrink)), max(1, round(width * shrink)))
     looked = segment.product_mask(F.interpolate(source, size=size, mode="bilinear", antialias=True) if shrink < 1 else source)
     if looked.certainty < least or not (looked.mask > 0.5).any():

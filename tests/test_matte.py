@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch import Tensor
 
 from engine import product
 from engine.models import matte
@@ -113,28 +114,100 @@ def test_a_matte_that_knows_one_side_only_stays(level):
     assert torch.equal(matte.agreed(torch.rand(1, 3, 20, 30), found), found)
 
 
+def disc(side: int = 96, radius: float = 26) -> Tensor:
+    y, x = torch.meshgrid(torch.arange(side) - side / 2, torch.arange(side) - side / 2, indexing="ij")
+    return (y.square() + x.square() < radius**2).float()[None, None]
+
+
+def strip(rows: slice = slice(None), columns: slice = slice(None), side: int = 96) -> Tensor:
+    mask = torch.zeros(1, 1, side, side)
+    mask[..., rows, columns] = 1
+    return mask
+
+
+def painted(parts: list[tuple[Tensor, float]], ground: float = 0.46) -> Tensor:
+    picture = torch.full((1, 3, 96, 96), ground)
+    for mask, level in parts:
+        picture = torch.where(mask > 0, torch.tensor(level), picture)
+    return picture
+
+
+def seen(mask: Tensor, sure: float = 0.98) -> Tensor:
+    """As a network sees it: never certain, and soft."""
+    return torch.nn.functional.avg_pool2d((2 * sure - 1) * mask + 1 - sure, 5, 1, 2, count_include_pad=False)
+
+
+def shared(a: Tensor, b: Tensor) -> float:
+    return float(((a > 0.5) & (b > 0.5)).sum() / ((a > 0.5) | (b > 0.5)).sum())
+
+
+def test_a_seam_and_dirt_on_an_even_floor_are_no_product():
+    """Dirt has the product's own colour, a seam runs into the product."""
+    truth, seam, dirt = disc(), strip(slice(46, 49)), torch.maximum(strip(slice(80, 84), slice(80, 84)), strip(slice(8, 11), slice(30, 34)))
+    plain = torch.stack([truth, seam, dirt]).amax(0)
+    look = seen(truth)
+    found = matte.reconciled(painted([(seam, 0.25), (dirt, 0.1), (truth, 0.1)]), plain, (look, look))
+    assert shared(plain, truth) < 0.93
+    assert shared(found, truth) > 0.95
+    assert (found[dirt > 0] == 0).all()
+    assert found[..., 46:49, :14].max() < 0.1
+    assert found[..., 46:49, 82:].max() < 0.1
+
+
+def test_a_shadow_that_the_network_knows_is_no_product():
+    truth, shadow = disc(), disc(radius=33).roll(6, 2) * (1 - disc())
+    found = matte.reconciled(painted([(shadow, 0.36), (truth, 0.1)]), truth + shadow, (seen(truth), seen(truth)))
+    assert shared(found, truth) > 0.93
+
+
+def test_a_pale_part_that_is_seen_at_either_exposure_is_kept():
+    truth = disc()
+    lost = truth * strip(columns=slice(0, 40))
+    dark = painted([(truth, 0.1), (lost, 0.6)])
+    for looks in ((seen(truth - lost), seen(truth)), (seen(truth), seen(truth - lost))):
+        assert shared(matte.agreed(dark, looks[0] * looks[1]), truth) < 0.9
+        assert shared(matte.reconciled(dark, truth, looks), truth) > 0.95
+
+
+def test_a_clear_middle_comes_back_and_a_gap_that_one_look_bridges_does_not():
+    ring, whole = disc() * (1 - disc(radius=12)), disc()
+    picture = painted([(ring, 0.1)])
+    sure = seen(whole, 0.999)
+    assert shared(matte.reconciled(picture, ring, (sure, sure)), whole) > 0.95
+    assert shared(matte.reconciled(picture, ring, (seen(ring), sure)), ring) > 0.93
+
+
+def test_exposure_brings_a_pale_ground_to_a_middle_grey_and_keeps_what_is_brighter_brighter():
+    ground = disc() == 0
+    picture = painted([(disc(), 0.97)], 0.9) * torch.tensor([1.0, 0.95, 0.8]).view(1, 3, 1, 1)
+    dark = matte.exposed(picture, ground)
+    for channel in dark[0]:
+        assert channel[ground[0, 0]].unique().item() == pytest.approx(matte.MIDDLE_GREY, abs=0.01)
+        assert channel[~ground[0, 0]].min() > matte.MIDDLE_GREY + 0.05
+    night = painted([(disc(), 0.8)], 0.2)
+    assert torch.allclose(matte.exposed(night, ground), night)
+
+
 @pytest.mark.parametrize(
-    ("ground", "rough", "seen_columns", "believed"),
+    ("ground", "rough", "seen_columns", "source"),
     [
-        (0.7, 0.1, slice(20, 55), True),
-        (0.7, 0.1, slice(16, 70), True),
-        (0.7, 0.1, slice(20, 40), False),
-        (0.7, 0.0, slice(20, 55), False),
-        (0.7, 0.0, slice(20, 62), True),
-        (1.0, 0.0, slice(20, 62), False),
+        (0.7, 0.1, slice(20, 55), "seen"),
+        (0.7, 0.1, slice(16, 70), "seen"),
+        (0.7, 0.1, slice(20, 40), "reconciled"),
+        (0.7, 0.0, slice(20, 55), "reconciled"),
+        (0.7, 0.0, slice(20, 62), "seen"),
+        (1.0, 0.0, slice(20, 62), "plain"),
     ],
     ids=["on a floor", "more of it", "half of it lost", "a part lost on an even ground", "a fold left out on an even ground", "on white"],
 )
-def test_whether_a_network_is_believed_on_a_plain_ground(monkeypatch, ground, rough, seen_columns, believed):
-    def box(columns):
-        mask = torch.zeros(1, 1, 80, 80)
-        mask[..., 20:60, columns] = 1
-        return mask
-
+def test_whom_is_believed_on_a_plain_ground(monkeypatch, ground, rough, seen_columns, source):
     texture = rough * (torch.rand(1, 3, 80, 80, generator=torch.Generator().manual_seed(0)) - 0.5)
-    pixels = torch.where(box(slice(20, 60)) > 0, torch.tensor(0.2), ground + texture)
-    plain, seen = box(slice(20, 64)), box(seen_columns)  # the rule keeps a fold of the ground
-    monkeypatch.setattr(product, "_small", lambda *_: pixels)
-    monkeypatch.setattr(product, "_seen", lambda *_: seen)
+    pixels = torch.where(strip(slice(20, 60), slice(20, 60), 80) > 0, torch.tensor(0.2), ground + texture)
+    plain, network = (strip(slice(20, 60), columns, 80) for columns in (slice(20, 64), seen_columns))  # the rule keeps a fold of the ground
+    both = strip(slice(20, 60), slice(20, 61), 80)
+    monkeypatch.setattr(product, "_look", lambda *_: network)
+    monkeypatch.setattr(matte, "agreed", lambda small, look: look)
+    monkeypatch.setattr(matte, "reconciled", lambda *_: both)
     monkeypatch.setattr("engine.models.segment.to_full_size", lambda pixels, small, matte: matte)
-    assert product.settled(pixels, plain, None) is (seen if believed else plain)
+    monkeypatch.setattr("engine.models.segment.corrected", lambda pixels, mask, small, matte: matte)
+    assert product.settled(pixels, plain, None) is {"seen": network, "reconciled": both, "plain": plain}[source]

@@ -138,6 +138,19 @@ def test_at_full_size_the_edge_is_the_pictures_own() -> None:
     assert ((found > 0.5) != (true > 0.5)).sum() < 0.5 * outline_px
 
 
+def test_a_corrected_mask_is_the_other_one_where_that_differs_and_stays_as_fine_elsewhere() -> None:
+    picture = on(plain(WHITE), torch.maximum(disc(), disc(0.08, 0.12, 0.12)))
+    mask = product_mask(picture).mask
+    mask[..., 90, :60] = 1  # a hair that no small copy shows
+    small = segment.shrunk(picture, 100)
+    lower = segment.shrunk(mask, 100)
+    lower[..., :40, :] = 0  # half of the disc and all of the speck are denied
+    corrected = segment.corrected(picture, mask, small, lower)
+    assert float(mask[..., :70, :70].max()) == 1
+    assert float(corrected[..., :114, :].max()) < 0.5
+    assert torch.equal(corrected[..., 130:, :], mask[..., 130:, :])
+
+
 def test_strips_and_half_precision_change_nothing_to_speak_of(monkeypatch: pytest.MonkeyPatch) -> None:
     picture = on(gradient(), disc())
     whole = product_mask(picture).mask

@@ -11,16 +11,22 @@ guided filter instead of a graph cut. The full-size matte follows from the small
 from __future__ import annotations
 
 import itertools
+import math
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from engine.models.restore import Residual
-from engine.models.segment import shrunk
+from engine.models.segment import components, dilated, shrunk
 
 WORK_PX = 192  # longer side of the small copy; about what the recipe shows it
 MULTIPLE_PX = 32
+MIDDLE_GREY = 0.46  # in sRGB: what reflects 18 % of the light, for which cameras expose
+_BRIGHTEST = 0.95  # of a ground that is exposed: brighter ones would be pulled down with all their noise
+# Logarithms of odds. That something stands out says little, as shadows and seams do, too; that it has just the colour of an even
+# ground says much, as only clear and unlucky things have.
+_STANDS_OUT, _MATCHES = 1.0, 4.0
 _BINS = 10  # of a histogram, along each of red, green and blue
 _ROUNDS = 3
 _COLOUR_WEIGHT = 1.0
@@ -77,9 +83,51 @@ def agreed(small: Tensor, matte: Tensor) -> Tensor:
     """A matte (1, 1, h, w) in [0, 1] of (1, 3, h, w) after the colours of both sides had a say; as it is where it knows one side only."""
     if not 0.01 < float(matte.mean()) < 0.99:
         return matte
+    return _weighed(small, _mean_odds(matte, 0.02), matte)
+
+
+@torch.no_grad()
+def exposed(small: Tensor, ground: Tensor) -> Tensor:
+    """The copy (1, 3, h, w) as a camera would have taken it that was metered, and balanced, on its ground, bool (1, 1, h, w).
+
+    A curve per channel brings the ground to a middle grey: what is nearly as bright as a pale ground then stands out from it,
+    and is brighter than it, as on the grounds that the network knows. A ground that is darker stays as it is.
+    """
+    levels = torch.stack([channel[ground[0, 0]].median() for channel in small[0]]).clamp(MIDDLE_GREY, _BRIGHTEST)
+    return small.clamp(0, 1) ** (math.log(MIDDLE_GREY) / levels.log()).view(1, 3, 1, 1)
+
+
+@torch.no_grad()
+def reconciled(dark: Tensor, plain: Tensor, looks: tuple[Tensor, Tensor]) -> Tensor:
+    """The matte (1, 1, h, w) in [0, 1] of a product on an even ground, from two witnesses that err apart.
+
+    plain: what stands out from the ground's colour, (1, 1, h, w) in [0, 1]. It takes shadows, seams and dirt along, but
+    hardly ever loses a part. looks: what the network sees on the copy as it is and on `dark`, the `exposed` one. What stands
+    out need only be seen on one of them; what has the ground's colour has to be seen on both, and clearly.
+    """
+    odds = [_mean_odds(look, 0.002) for look in looks]
+    told = torch.lerp(torch.minimum(*odds) - _MATCHES, torch.maximum(*odds) + _STANDS_OUT, plain)
+    now = _weighed(dark, told, torch.sigmoid(told))
+    return now * _with(now > 0.5, torch.maximum(*looks) > 0.5)
+
+
+def _with(mask: Tensor, seen: Tensor) -> Tensor:
+    """Of the parts of a mask, bool (1, 1, h, w), those that hold something seen, with their rims: dirt of the product's colour is none."""
+    names = components(mask[0, 0])
+    holds = torch.zeros(int(names.max()) + 1, dtype=torch.bool)
+    holds[names[seen.flatten()]] = True
+    holds[0] = False
+    return dilated(holds[names].view_as(mask[0, 0]), 1)[None, None]
+
+
+def _mean_odds(matte: Tensor, least: float) -> Tensor:
+    """As logarithms, of a matte that is never surer than `least`; means of neighbours."""
+    return F.avg_pool2d(torch.logit(matte.clamp(least, 1 - least)), 7, 1, 3, count_include_pad=False)
+
+
+def _weighed(small: Tensor, told: Tensor, now: Tensor) -> Tensor:
+    """The matte (1, 1, h, w) of (1, 3, h, w) that is now taken for true, after the colours were weighed against odds that were told."""
     cells, shares = _bins(small)
-    told = F.avg_pool2d(torch.logit(matte.clamp(0.02, 0.98)), 7, 1, 3, count_include_pad=False)
-    now = matte
     for _ in range(_ROUNDS):
         odds = _colour_odds(cells, shares, now).clamp(-_ODDS_MOST, _ODDS_MOST)
         now = _smooth(small, torch.sigmoid(told + _COLOUR_WEIGHT * odds))

@@ -20,3 +20,8 @@
   if (document.body) start();
   else document.addEventListener("DOMContentLoaded", start);
 })();
+
+// A large button starts work, and its second click of a double click would start the same again: Gradio hears it before it knows of the first.
+document.addEventListener("click", (event) => {
+  if (event.detail > 1 && event.target.closest("button.lg")) event.stopImmediatePropagation();
+}, true);

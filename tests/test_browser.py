@@ -262,6 +262,18 @@ def test_stop_stops_and_the_device_is_free_again(page: Page, studio: StandIn) ->
     expect(page.locator("#generate-final .thumbnail-item")).to_have_count(9)
 
 
+def test_a_double_click_runs_once(page: Page, shoe: Path, studio: StandIn) -> None:
+    tab(page, "Enhance")
+    give(page, "enhance-photo", shoe)
+    ran = len(studio.requests)
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.post_data or "") if "/queue/join" in request.url else None)
+    page.locator("#enhance-run").dblclick()
+    finished(page, "enhance")
+    assert len(studio.requests) == ran + 1
+    assert len([body for body in asked if "shoe.jpg" in body]) == 1
+
+
 def test_whoever_waits_sees_the_place_in_the_queue(browser: Browser, url: str) -> None:
     with _visit(browser, url) as first, _visit(browser, url) as second:
         for page in (first, second):

@@ -12,7 +12,7 @@ import gradio as gr
 from engine.request import STEPS, EnhanceRequest, RequestError, Result
 from gradio_ui.chain import in_order
 from gradio_ui.compare import SIDES, heard_in_turn, note
-from gradio_ui.parts import Run, Sent, Updates, Values, network_named, status
+from gradio_ui.parts import Run, Sent, Updates, Values, is_here, network_named, status
 from gradio_ui.stage import Stage, picture_slider, slider_value
 from gradio_ui.words import ENGLISH, said
 
@@ -151,33 +151,32 @@ class Rivals:
 
 def rivals(models: Sequence[Mapping[str, Any]]) -> Rivals:
     """Lay out the choice: steps that networks serve, and these networks, or none."""
-    serving = {step: {m["name"]: network_named(m) for m in models if m.get("task") == step} for step in STEPS}
+    serving = {step: [m for m in models if m.get("task") == step] for step in STEPS}
     steps = [step for step in STEPS if serving[step]]
     gr.Markdown(said("rivals_about"), elem_classes="v-hint")
     step = gr.Dropdown([(said(name), name) for name in steps], value=steps[0], label=said("rival_step"), elem_id="enhance-rival-step")
-    with gr.Row():
-        a, b = (_network(side, serving[steps[0]], value) for side, value in zip(SIDES, _first([*serving[steps[0]]]), strict=True))
+    a, b = (
+        gr.Dropdown(_offered(serving[steps[0]]), value=value, label=side, elem_id=f"enhance-rival-{side.lower()}")
+        for side, value in zip(SIDES, _first(serving[steps[0]]), strict=True)
+    )
     go = gr.Button(said("run_rivals"), elem_id="enhance-rivals-run")
 
     def other(name: str) -> list[Any]:
-        return [gr.update(choices=_offered(serving.get(name, {})), value=value) for value in _first([*serving.get(name, {})])]
+        return [gr.update(choices=_offered(serving.get(name, [])), value=value) for value in _first(serving.get(name, []))]
 
     step.change(other, step, [a, b], queue=False, show_progress="hidden", api_visibility="private")
     return Rivals(step, (a, b), go)
 
 
-def _network(side: str, names: Mapping[str, str], value: str) -> gr.Dropdown:
-    return gr.Dropdown(_offered(names), value=value, label=side, min_width=120, elem_id=f"enhance-rival-{side.lower()}")
-
-
-def _offered(names: Mapping[str, str]) -> list[tuple[Any, str]]:
+def _offered(models: Sequence[Mapping[str, Any]]) -> list[tuple[Any, str]]:
     """The networks as they are named for people, and none."""
-    return [*((words, name) for name, words in names.items()), (said("without_step"), WITHOUT)]
+    return [*((network_named(m), m["name"]) for m in models), (said("without_step"), WITHOUT)]
 
 
-def _first(names: Sequence[str]) -> tuple[str, str]:
-    """The first two networks; the first with and without where there is one."""
-    return ((*names, WITHOUT, WITHOUT)[0], (*names, WITHOUT, WITHOUT)[1])
+def _first(models: Sequence[Mapping[str, Any]]) -> tuple[str, str]:
+    """The first two networks that answer without a connection; the first with and without where there is one."""
+    here = [m["name"] for m in models if is_here(m)]
+    return ((*here, WITHOUT, WITHOUT)[0], (*here, WITHOUT, WITHOUT)[1])
 
 
 def with_network(request: EnhanceRequest, step: str, network: str, order: Sequence[str]) -> EnhanceRequest | None:

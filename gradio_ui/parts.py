@@ -198,7 +198,13 @@ def network_choice(verb: str, models: Sequence[Mapping[str, Any]], tasks: Sequen
 
 def network_named(model: Mapping[str, Any]) -> str:
     """A network's name as a choice: bare, one that is called as a word of this page would be translated."""
-    return f"{model['name']} ({'built in' if model.get('source') == 'embedded' else 'Hub'})"
+    source = "built in" if model.get("source") == "embedded" else "Hub" if is_here(model) else "Hub, not fetched yet"
+    return f"{model['name']} ({source})"
+
+
+def is_here(model: Mapping[str, Any]) -> bool:
+    """Whether a network answers without a connection."""
+    return model.get("where") not in ("Hub", "missing")
 
 
 def offered(choice: gr.Dropdown, name: str) -> str:

@@ -12,7 +12,7 @@ from PIL import Image
 from standin import StandIn
 
 from engine.request import EnhanceRequest
-from gradio_ui.part import PART_PX, WITHOUT, around, with_network
+from gradio_ui.part import PART_PX, WITHOUT, around, rivals, with_network
 
 LARGE = (900, 700)
 
@@ -164,10 +164,19 @@ def test_one_enlargement_takes_the_place_of_another() -> None:
     )
 
 
-def test_a_step_offers_its_own_networks(hand: Hand) -> None:
-    offered = [value for _, value in hand.find("enhance-rival-a").choices]
-    assert offered == ["restore", "scunet", WITHOUT]
-    assert [hand.values[hand.find(f"enhance-rival-{side}")] for side in "ab"] == ["restore", "scunet"]
+def test_a_step_offers_its_own_networks_and_begins_with_those_that_answer_without_a_connection(hand: Hand) -> None:
+    assert [(str(name), value) for name, value in hand.find("enhance-rival-a").choices[:2]] == [
+        ("restore (built in)", "restore"),
+        ("scunet (Hub, not fetched yet)", "scunet"),
+    ]
+    assert [hand.values[hand.find(f"enhance-rival-{side}")] for side in "ab"] == ["restore", WITHOUT]
+
+
+@pytest.mark.parametrize(("where", "first"), [("cache", ("a", "b")), ("memory", ("a", "b")), ("Hub", ("a", WITHOUT)), ("missing", ("a", WITHOUT))])
+def test_two_networks_that_are_here_are_compared_first(where: str, first: tuple[str, str]) -> None:
+    with gr.Blocks():
+        made = rivals([{"name": "a", "task": "restore", "where": "weights/"}, {"name": "b", "task": "restore", "where": where}])
+    assert tuple(network.value for network in made.networks) == first
 
 
 def test_both_pictures_of_a_slider_are_of_one_size(hand: Hand, photo: Any) -> None:

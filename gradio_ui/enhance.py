@@ -101,7 +101,7 @@ def tab(
             parts.uploaded(data[photo], "photo") or "",
             steps.steps(data[steps.switches], data[steps.order]) or tuple(otherwise),
             data[strength],
-            data[network],
+            parts.offered(network, data[network]),  # once a browser sent the word that it shows
             parts.uploaded(data[mask], "mask"),
             adjust=amounts.amounts(data),
             prior_task=data[prior_task],

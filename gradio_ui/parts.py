@@ -25,6 +25,7 @@ log = logging.getLogger("vitrine")
 EXAMPLES = Path(__file__).parent / "examples"
 DEVICE_QUEUE: dict[str, Any] = {"concurrency_id": "device", "concurrency_limit": 1}  # every heavy event waits in this one
 PACE_S = 0.15  # a page that is told more often than this only draws, and the network waits
+_HIDDEN_BY_BROWSERS = ("HEIC", "TIFF")  # formats that most browsers show as a broken picture
 _RGB = re.compile(r"rgba?\(([\d.]+), *([\d.]+), *([\d.]+)")
 UNEXPECTED = "Something went wrong here that is not your fault; the server's log says what. Please try again."
 
@@ -35,8 +36,8 @@ Updates: TypeAlias = dict[Any, Any]  # component -> its new value; the others st
 
 
 def photo_input(word: str, *, height: int, elem_id: str) -> gr.Image:
-    """A place for a photo: dropped, pasted or taken."""
-    return gr.Image(
+    """A place for a photo: dropped, pasted or taken. What is dropped is looked at as soon as it is there."""
+    place = gr.Image(
         label=said(word),
         type="filepath",
         image_mode=None,
@@ -46,6 +47,28 @@ def photo_input(word: str, *, height: int, elem_id: str) -> gr.Image:
         height=height,
         elem_id=elem_id,
     )
+    place.upload(received, place, place, preprocess=False, concurrency_limit=None, show_progress="hidden", api_visibility="private")
+    return place
+
+
+def received(sent: Any) -> Any:
+    """What stands in the place of a file that has arrived: the file, a copy that browsers can show, or nothing with the reason."""
+    from engine import image
+    from engine.settings import Settings
+
+    try:
+        file, settings = uploaded(sent, "photo"), Settings.from_environment()
+        if not file or image.check(file, settings).format not in _HIDDEN_BY_BROWSERS:
+            return gr.skip()
+        picture = image.load(file, settings)
+        copy = Path(file).with_suffix(".png")
+        picture.pil().save(copy, compress_level=1, exif=picture.exif or b"")
+        return str(copy)
+    except RequestError as error:
+        gr.Warning(html.escape(str(error), quote=False), title="Vitrine")
+        return None
+    except Exception as error:
+        raise spoken(error) from None
 
 
 def reset_with(photo: gr.Image, values: Mapping[Any, Any]) -> None:
@@ -208,7 +231,7 @@ def is_here(model: Mapping[str, Any]) -> bool:
 
 
 def offered(choice: gr.Dropdown, name: str) -> str:
-    """The network of a recipe where this machine has it to choose, else automatic."""
+    """The network that a recipe or a browser names, where it is one to choose, else automatic."""
     return name if name in (value for _, value in choice.choices) else "auto"
 
 

@@ -290,12 +290,20 @@ def test_a_mistake_is_a_sentence_that_stays(page: Page, tmp_path: Path) -> None:
     expect(line(page, "stylize")).to_have_class(FAILED)
     expect(line(page, "stylize")).to_have_text("Add a photo first.")
     expect(page.locator(".toast-wrap")).to_contain_text("Add a photo first.")
-    text = tmp_path / "text.jpg"
+
+
+def test_a_file_that_is_no_photo_is_refused_as_it_arrives_and_one_that_no_browser_shows_is_shown(page: Page, tmp_path: Path) -> None:
+    tab(page, "Enhance")
+    place = page.locator("#enhance-photo")
+    text, photo = tmp_path / "text.jpg", tmp_path / "photo.tiff"
     text.write_text("not a picture")
-    page.locator("#stylize-photo input[type=file]").first.set_input_files(text)
-    expect(page.locator("#stylize-photo img").first).to_be_attached()
-    page.locator("#stylize-run").click()
-    expect(line(page, "stylize")).to_contain_text("text.jpg is a text; Vitrine opens JPEG")
+    Image.new("RGB", (60, 40), "red").save(photo)
+    place.locator("input[type=file]").first.set_input_files(text)
+    expect(page.locator(".toast-wrap")).to_contain_text("text.jpg is a text; Vitrine opens JPEG")
+    expect(place.locator("img")).to_have_count(0)
+    place.locator("input[type=file]").first.set_input_files(photo)
+    expect(place.locator("img[src$='photo.png']")).to_be_visible()
+    assert place.locator("img").evaluate("picture => [picture.naturalWidth, picture.naturalHeight]") == [60, 40]
 
 
 def test_a_recipe_fills_the_tab_again(page: Page, shoe: Path, tmp_path: Path) -> None:

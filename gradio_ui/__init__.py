@@ -21,12 +21,25 @@ NAME = '<div class="v-name"><div class="v-mark" aria-hidden="true"><i></i></div>
 SWITCH = '<button id="v-theme" type="button" aria-label="Light or dark" title="Light or dark"></button>'
 
 
+class Page(gr.Blocks):
+    """Gradio's page, but for what it says to a call with too few values: a list of its own objects and all that was sent."""
+
+    def validate_inputs(self, block_fn: Any, inputs: list[Any]) -> None:
+        """Gradio's own check of how many values a call has."""
+        if len(inputs) < len(block_fn.inputs):
+            raise gr.Error(
+                f"This call has {len(inputs)} of {len(block_fn.inputs)} values; /call/v2/ takes them by name, and knows the defaults.",
+                title="Vitrine",
+                print_exception=False,
+            )
+
+
 def build(studio: Studio, run: parts.Run | None = None) -> gr.Blocks:
     """The page over a studio. `run` stands in for `studio.run` where a request must run elsewhere (ZeroGPU)."""
     run = run or studio.run
     presets, models = studio.presets(), studio.models()
     gr.set_static_paths([parts.EXAMPLES, *style.static_paths(presets)])
-    with gr.Blocks(title="Vitrine", analytics_enabled=False, delete_cache=(600, 3600)) as demo:
+    with Page(title="Vitrine", analytics_enabled=False, delete_cache=(600, 3600)) as demo:
         with gr.Column(elem_classes="v-page"):
             with gr.Row(elem_classes="v-header"):
                 gr.HTML(NAME)

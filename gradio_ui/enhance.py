@@ -29,6 +29,7 @@ _GOALS = {
     "cut_out": ["cut-out"],
     "list_it": ["listing"],
 }
+_OWN = "own_steps"  # the goal that stands for any other chain
 
 
 class Tab(NamedTuple):
@@ -59,11 +60,11 @@ def tab(
             photo = parts.photo_input("photo", height=200, elem_id="enhance-photo")
             tried = parts.examples(parts.example_photos(spoiled=True), photo)
             auto = proposal()
-            goal = gr.Radio([(said(g), g) for g in _GOALS], value=_goal(first), label=said("goal"), elem_id="enhance-goal")
+            goal = gr.Radio([(said(g), g) for g in (*_GOALS, _OWN)], value=_goal(first), label=said("goal"), elem_id="enhance-goal")
             go, stop = parts.buttons("enhance")
             attempt = gr.Button(said("try_part"), elem_id="enhance-try")
             gr.Markdown(said("try_about"), elem_classes="v-hint")
-            with gr.Accordion(said("chain_more"), open=False, elem_id="enhance-steps"):
+            with gr.Accordion(said("chain_more"), open=False, elem_id="enhance-steps") as below:
                 steps = chain(first, "enhance-chain")
                 strength = parts.slider(EnhanceRequest, "strength", step=0.05)
                 noise = parts.slider(EnhanceRequest, "noise", step=1)
@@ -133,7 +134,11 @@ def tab(
     stop_with(made, stop, started)
 
     quick: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
-    goal.input(lambda chosen: steps.put(_GOALS[chosen]), goal, [steps.switches, steps.order], **quick)
+
+    def aimed(chosen: str) -> list[Any]:
+        return [gr.skip(), gr.skip(), gr.update(open=True)] if chosen == _OWN else [*steps.put(_GOALS[chosen]), gr.skip()]
+
+    goal.input(aimed, goal, [steps.switches, steps.order, below], **quick)
     needing = [*of_steps, rule]
     steps.switches.change(lambda on, order: [_goal(steps.steps(on, order)), *_needed(on)], [steps.switches, steps.order], [goal, *needing], **quick)
     for component, shown in zip(needing, _needed(first), strict=True):
@@ -179,6 +184,6 @@ def _proposed(report: Mapping[str, Any], steps: Chain) -> list[Any]:
     return [*steps.put([step["name"] for step in report["steps"]]), report["strength"]]
 
 
-def _goal(steps: Sequence[str]) -> str | None:
-    """The button that stands for a chain of steps, if one does."""
-    return next((name for name, chosen in _GOALS.items() if chosen == list(steps)), None)
+def _goal(steps: Sequence[str]) -> str:
+    """The button that stands for a chain of steps."""
+    return next((name for name, chosen in _GOALS.items() if chosen == list(steps)), _OWN)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from gradio.route_utils import FnIndexInferError
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -60,6 +61,8 @@ class Guard:
             if "/call/v2/" not in scope["path"]:
                 raise
             await _refuse(422, str(error).split(". ")[0] + ".", scope, receive, send)
+        except FnIndexInferError:  # the same for an endpoint
+            await _refuse(404, "There is no such endpoint; the page's API view lists them.", scope, receive, send)
 
 
 def _fetches(path: str) -> bool:

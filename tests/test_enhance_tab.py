@@ -62,6 +62,12 @@ def test_a_goal_sets_the_steps_and_steps_say_which_goal_they_are(hand: Hand, stu
     hand.set(enhance_chain=["restore"])
     hand.press("enhance-chain", "change")
     assert hand.values[hand.find("enhance-goal")] == "clean"
+    hand.set(enhance_chain=["restore", "tone"])
+    hand.press("enhance-chain", "change")
+    assert hand.values[hand.find("enhance-goal")] == "own_steps", "a proposed chain is no goal without a name"
+    (updates,) = hand.press("enhance-goal", "input")
+    assert updates[2]["open"], "the steps are shown to whoever asks for them"
+    assert asked(hand, studio).steps == ("restore", "tone")
 
 
 def test_sliders_start_at_the_proposal_once_the_photo_was_looked_at(hand: Hand, studio: StandIn, shoe: Any) -> None:

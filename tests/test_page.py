@@ -278,6 +278,20 @@ def test_an_unknown_parameter_is_named(url: str) -> None:
     assert (status, answer["error"]) == ("422", "Parameter `kategory` is not a valid key-word argument.")
 
 
+def test_an_endpoint_that_is_not_there_is_one_sentence(url: str) -> None:
+    answer = httpx.post(f"{url}/gradio_api/call/sparkle", json={"data": []}, timeout=PATIENT_S)
+    assert (answer.status_code, answer.json()["error"]) == (404, "There is no such endpoint; the page's API view lists them.")
+
+
+def test_a_call_with_too_few_values_is_one_sentence(url: str) -> None:
+    event = httpx.post(f"{url}/gradio_api/call/enhance", json={"data": ["secret"]}, timeout=PATIENT_S).json()["event_id"]
+    told = httpx.get(f"{url}/gradio_api/call/enhance/{event}", timeout=PATIENT_S).text
+    assert "This call has 1 of " in told
+    assert "/call/v2/ takes them by name" in told
+    assert "gradio.components" not in told
+    assert "secret" not in told
+
+
 def test_one_request_works_at_a_time(url: str, studio: StandIn) -> None:
     studio.most_running = 0
     threads = [threading.Thread(target=called, args=(url, verb, {})) for verb in ("generate", "generate", "generate")]

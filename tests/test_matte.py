@@ -169,6 +169,14 @@ def test_a_pale_part_that_is_seen_at_either_exposure_is_kept():
         assert shared(matte.reconciled(dark, truth, looks), truth) > 0.95
 
 
+def test_a_pale_middle_that_no_look_sees_is_kept_and_a_bay_is_not():
+    truth, middle, bay = disc(), disc(radius=10), disc() * strip(slice(44, 52), slice(70, 96))
+    look = seen(truth - middle - bay, 0.998)
+    found = matte.reconciled(painted([(truth, 0.1), (middle + bay, 0.46)]), truth, (look, look))
+    assert (found[middle > 0] > 0.5).all()
+    assert found[..., 46:50, 70:].max() < 0.5
+
+
 def test_a_clear_middle_comes_back_and_a_gap_that_one_look_bridges_does_not():
     ring, whole = disc() * (1 - disc(radius=12)), disc()
     picture = painted([(ring, 0.1)])

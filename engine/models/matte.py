@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from engine.models.restore import Residual
-from engine.models.segment import components, dilated, shrunk
+from engine.models.segment import components, dilated, eroded, flooded, shrunk
 
 WORK_PX = 192  # longer side of the small copy; about what the recipe shows it
 MULTIPLE_PX = 32
@@ -27,6 +27,7 @@ _BRIGHTEST = 0.95  # of a ground that is exposed: brighter ones would be pulled 
 # Logarithms of odds. That something stands out says little, as shadows and seams do, too; that it has just the colour of an even
 # ground says much, as only clear and unlucky things have.
 _STANDS_OUT, _MATCHES = 1.0, 4.0
+_CLEARLY = 0.9  # seen: every product is somewhere, what lies beside it is not
 _BINS = 10  # of a histogram, along each of red, green and blue
 _ROUNDS = 3
 _COLOUR_WEIGHT = 1.0
@@ -108,16 +109,25 @@ def reconciled(dark: Tensor, plain: Tensor, looks: tuple[Tensor, Tensor]) -> Ten
     odds = [_mean_odds(look, 0.002) for look in looks]
     told = torch.lerp(torch.minimum(*odds) - _MATCHES, torch.maximum(*odds) + _STANDS_OUT, plain)
     now = _weighed(dark, told, torch.sigmoid(told))
-    return now * _with(now > 0.5, torch.maximum(*looks) > 0.5)
+    now = now * _body(now[0, 0] > 0.5, torch.maximum(*looks)[0, 0])
+    return torch.maximum(now, _enclosed(now > 0.5, plain > 0.5).float())
 
 
-def _with(mask: Tensor, seen: Tensor) -> Tensor:
-    """Of the parts of a mask, bool (1, 1, h, w), those that hold something seen, with their rims: dirt of the product's colour is none."""
-    names = components(mask[0, 0])
+def _enclosed(mask: Tensor, plain: Tensor) -> Tensor:
+    """What of `plain` is not in a mask, both bool (1, 1, h, w), but cannot be reached from the ground around it: a pale middle of the product."""
+    outside = ~mask[0, 0]
+    return (outside & ~flooded(~plain[0, 0], outside))[None, None]
+
+
+def _body(mask: Tensor, look: Tensor) -> Tensor:
+    """A mask, bool (h, w), and its rim, less what the network, by its look (h, w), would not have: seams, which are thin, and
+    parts of which it sees nothing clearly, as dirt."""
+    mask = mask & (dilated(eroded(mask, 1), 1) | (look > 0.5))
+    names = components(mask)
     holds = torch.zeros(int(names.max()) + 1, dtype=torch.bool)
-    holds[names[seen.flatten()]] = True
+    holds[names[(look > _CLEARLY).flatten()]] = True
     holds[0] = False
-    return dilated(holds[names].view_as(mask[0, 0]), 1)[None, None]
+    return dilated(holds[names].view_as(mask), 1)[None, None]
 
 
 def _mean_odds(matte: Tensor, least: float) -> Tensor:

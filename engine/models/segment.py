@@ -146,13 +146,13 @@ def _background(lab: Tensor) -> tuple[Tensor, Tensor]:
             break
         known = closer
     for order in (2, 3):
-        region = _flood(frame, distance < tolerance)
+        region = flooded(frame, distance < tolerance)
         if not region.any():
             return surface, region
         surface = _polynomial(lab, region, order)
         distance = _length(lab - surface)
         tolerance = (3 * distance[region].median()).clamp(3, 8)
-    region = eroded(_flood(frame, distance < tolerance), 1)  # without the product's blurred outline
+    region = eroded(flooded(frame, distance < tolerance), 1)  # without the product's blurred outline
     return _bent(lab, surface, region), region
 
 
@@ -198,7 +198,7 @@ def _divided(look: _Look, scale: float) -> tuple[Tensor, Tensor]:
     ground = (look.distance < _tolerance(look)) | _ripples(look, scale)
     either = ground | (look.shadow & look.smooth)
     # Shadows are entered only where they are five pixels wide: the outline of a grey product has gaps, but small ones.
-    outside = _flood(_frame(look.lab, 1) & ground, ground | eroded(either, 2))
+    outside = flooded(_frame(look.lab, 1) & ground, ground | eroded(either, 2))
     outside = outside | (dilated(outside, 2) & either)
     product = ~(outside | _holes(look, outside, either, scale))
     reach = min(3, max(1, round(3 * scale)))
@@ -351,7 +351,7 @@ def _gradient(lab: Tensor) -> Tensor:
     return (across.square() + down.square()).sum(0).sqrt() / 2
 
 
-def _flood(seeds: Tensor, passable: Tensor) -> Tensor:
+def flooded(seeds: Tensor, passable: Tensor) -> Tensor:
     """What rows and columns of passable pixels lead to from the seeds (4-connected), bool (h, w)."""
     reached = seeds & passable
     sides = (passable, passable.flip(1), passable.T, passable.T.flip(1))

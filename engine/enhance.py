@@ -81,7 +81,7 @@ def enhance(request: EnhanceRequest, weights: Weights, device: Device, settings:
     for step, task in tasks.items():
         answer = yield from _answer(step, candidates[task], weights, request)
         chain.append((yield from _tempered(answer, weights, request)))
-    yield from device.exclusively(_Work(request, tuple(chain), device, settings).events())
+    yield from device.exclusively(_Work(request, tuple(chain), device, settings, lambda: finished(product.finder(weights))).events())
 
 
 @dataclass(frozen=True)
@@ -179,8 +179,8 @@ def _check_mask(photo: Header, mask: Header) -> None:
 class _Work:
     """The part of a request that holds the device."""
 
-    def __init__(self, request: EnhanceRequest, chain: tuple[_Answer, ...], device: Device, settings: Settings) -> None:
-        self.request, self.chain, self.device, self.settings = request, chain, device, settings
+    def __init__(self, request: EnhanceRequest, chain: tuple[_Answer, ...], device: Device, settings: Settings, finder: Callable[[], Network | None]) -> None:
+        self.request, self.chain, self.device, self.settings, self.finder = request, chain, device, settings, finder
         self.fallbacks = [sentence for answer in chain for sentence in answer.fallbacks]
         self.remarks: list[str] = []
         self.part: Part | None = None
@@ -230,7 +230,7 @@ class _Work:
         if mask is None and _step_fills(answer.step, self.request):
             self.remarks.append("There is nothing to fill in this part.")
             return photo
-        how = How(self.request, self.settings, Preview(photo.pixels, step.scale), mask, self.remarks, self.part, answer.crisp)
+        how = How(self.request, self.settings, Preview(photo.pixels, step.scale), mask, self.remarks, self.part, answer.crisp, self.finder)
         work = self._careful(answer, photo, how)
         total, doing = 100 * len(self.chain), f"{step.doing} with {answer.name}"
         yield Progress(100 * k, total, doing)

@@ -6,7 +6,7 @@ The marketplaces stand in `marketplaces.json`, each with its rule in words and t
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -72,9 +72,10 @@ def sized(width: int, height: int, request: EnhanceRequest) -> tuple[int, int]:
 
 
 def placed(photo: Picture, network: Network | None, how: How) -> Parts:
-    """The step of a chain; it needs no network."""
+    """The step of a chain. It asks the network that finds products, but not for one that was cut out before."""
     yield 0, 1
-    made = listed(photo, marketplace(how.request.marketplace))
+    cut_out_before = "cut-out" in how.request.steps
+    made = listed(photo, marketplace(how.request.marketplace), _no_network if cut_out_before else how.finder)
     how.remarks += made.remarks
     return made.picture
 
@@ -87,12 +88,17 @@ class Listed:
     remarks: tuple[str, ...]
 
 
-def listed(photo: Picture, market: Marketplace) -> Listed:
-    """The product of a photo as the marketplace asks. It is what is opaque, or else what stands out from a plain background.
+def _no_network() -> None:
+    return None
+
+
+def listed(photo: Picture, market: Marketplace, finder: Callable[[], Network | None] = _no_network) -> Listed:
+    """The product of a photo as the marketplace asks. It is what is opaque, or else what stands out from a plain background
+    and what the network of `finder` sees, which is asked for only then.
 
     The picture has no alpha, and no file of it becomes larger than the marketplace allows. RequestError when no product is found.
     """
-    cut = _cut_out(photo, market)
+    cut = _cut_out(photo, market, finder)
     remarks = ["The product is cut off by the photo's edge."] if cut.touches_edge else []
     picture = cut.picture
     if degrees := _tilt(picture):
@@ -114,10 +120,16 @@ class _Cut:
     touches_edge: bool
 
 
-def _cut_out(photo: Picture, market: Marketplace) -> _Cut:
+def _mask(photo: Picture, network: Network | None) -> Tensor | None:
+    """Of a small copy: an outline that is as fine as the photo's comes later, from its colours."""
+    mask = product.of(photo.fitted(min(product.LOOKED_AT_PX, max(photo.width, photo.height))), network)
+    return None if mask is None else product.to_size(mask, photo)
+
+
+def _cut_out(photo: Picture, market: Marketplace, finder: Callable[[], Network | None]) -> _Cut:
     from engine.models.cutout import decontaminated, tightened
 
-    alpha = photo.alpha if photo.alpha is not None else product.found(photo.pixels)
+    alpha = photo.alpha if photo.alpha is not None else _mask(photo, finder())
     box = None if alpha is None else _box(alpha)
     if alpha is None or box is None:
         raise RequestError("No product stands out from the background of this photo: cut it out first, or photograph it on a plain ground.")

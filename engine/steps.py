@@ -56,7 +56,8 @@ class How:
     """What a step is given beside the picture and its network. mask: what is to be filled, (1, 1, H, W) at the photo's size.
 
     remarks: sentences for the result's note, which steps add to. part: where the picture lies, when it is not the whole
-    photo. crisp: the network of the crisp temper, for a step that enlarges, where it is asked for.
+    photo. crisp: the network of the crisp temper, for a step that enlarges, where it is asked for. finder: loads the network
+    that finds a product on any background; None where none comes with Vitrine.
     """
 
     request: EnhanceRequest
@@ -66,6 +67,7 @@ class How:
     remarks: list[str] = field(default_factory=list)
     part: Part | None = None
     crisp: Network | None = None
+    finder: Callable[[], Network | None] = lambda: None
 
     def whole(self, picture: Picture) -> Picture:
         """What the picture has to be judged by: the whole photo."""

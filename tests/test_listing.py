@@ -172,6 +172,38 @@ def test_a_chain_ends_in_a_listing_picture_and_says_what_was_done(file: Path) ->
     assert result.notes.fallbacks == ()
 
 
+def redness(x: Tensor) -> Tensor:
+    """As a network that finds what is red."""
+    return 20 * (x[:, :1] - x[:, 1:2] - 0.3)
+
+
+def test_on_a_ground_that_is_not_plain_the_network_finds_the_product(tmp_path: Path) -> None:
+    box = photo(box=(140, 90))
+    tiles = torch.nn.functional.interpolate(torch.rand(1, 1, 15, 20, generator=torch.Generator().manual_seed(0)), scale_factor=16)
+    red = box.pixels[:, :1] - box.pixels[:, 1:2] > 0.3
+    file = Picture(torch.where(red, box.pixels, tiles.expand(-1, 3, -1, -1))).save(tmp_path / "box.png")
+    with pytest.raises(RequestError, match=r"^No product stands out [^.]*\.$"):
+        run(file, steps=("listing",))
+    made = finish(enhance(EnhanceRequest(str(file), steps=("listing",)), shelf(cut_out=redness), Device(), Settings()))
+    picture = made.pictures[0]
+    top, bottom, left, right = product_box(picture.pixels)
+    assert (right - left) / picture.width == pytest.approx(marketplace("general").fill, abs=0.02)
+    assert (right - left) / (bottom - top) == pytest.approx(140 / 90, rel=0.04)
+    assert made.notes.networks == ("listing",)
+
+
+@pytest.mark.parametrize(
+    ("steps", "alpha", "asked"), [(("listing",), True, []), (("listing",), False, ["cut-out"]), (("cut-out", "listing"), False, ["cut-out"])]
+)
+def test_the_network_is_loaded_only_where_nothing_was_cut_out(tmp_path: Path, steps: tuple[str, ...], alpha: bool, asked: list[str]) -> None:
+    box = photo()
+    cut = (box.pixels[:, :1] - box.pixels[:, 1:2] > 0.3).float()
+    file = Picture(box.pixels, cut if alpha else None).save(tmp_path / "box.png")
+    networks = shelf(cut_out=redness)
+    finish(enhance(EnhanceRequest(str(file), steps=steps), networks, Device(), Settings()))
+    assert networks.asked == asked
+
+
 def test_what_cannot_be_listed_is_told_before_any_work(file: Path, tmp_path: Path) -> None:
     with pytest.raises(RequestError, match="There is no marketplace 'bazaar'"):
         run(file, steps=("listing",), marketplace="bazaar")

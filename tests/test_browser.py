@@ -5,6 +5,7 @@ Needs a Chromium: the one that CHROMIUM names, or one on the PATH. Without one t
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -22,6 +23,7 @@ from serving import free_port, served
 from standin import StandIn
 
 from engine import image
+from engine.request import EnhanceRequest
 from engine.settings import ROOT
 
 playwright_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -201,6 +203,23 @@ def test_steps_are_proposed_tried_where_the_photo_is_clicked_run_and_gone_back_t
     expect(page.locator("#enhance-recipe textarea")).not_to_have_value(re.compile("tone"))
     page.locator("#enhance-to-style").click()
     expect(page.locator("#stylize-photo img").first).to_be_visible()
+
+
+def test_amounts_of_a_recipe_that_came_before_the_photo_are_for_it_and_go_with_it(page: Page, shoe: Path, studio: StandIn, tmp_path: Path) -> None:
+    recipe = tmp_path / "recipe.json"
+    recipe.write_text(json.dumps(EnhanceRequest("p", ("tone",), adjust=(0.5, 0, 0, 0, 0, 0)).recipe()))
+    tab(page, "Enhance")
+    page.get_by_role("button", name="Recipe").and_(page.locator(":visible")).click()
+    page.locator("#enhance-recipe-file input[type=file]").set_input_files(recipe)
+    expect(line(page, "enhance")).to_contain_text("The recipe's settings are in place.")
+    give(page, "enhance-photo", shoe)
+    page.wait_for_timeout(500)
+    page.locator("#enhance-run").click()
+    expect(line(page, "enhance")).to_contain_text("stand-in on CPU")
+    assert studio.requests[-1].adjust[0] == 0.5
+    unfold(page, "Light and colour")
+    page.locator("#enhance-photo").get_by_label("Remove Image").click()
+    expect(page.locator("#enhance-own-amounts input")).not_to_be_checked()
 
 
 def test_what_is_proposed_in_the_instant_a_photo_arrives_stays(page: Page, studio: StandIn, shoe: Path) -> None:

@@ -79,8 +79,6 @@ def test_sliders_start_at_the_proposal_once_the_photo_was_looked_at(hand: Hand, 
     request = asked(hand, studio)
     assert request.adjust == (0.5, 0.1, 0.0, 0.0, 0.2, 0.0)
     assert request.steps == ("restore", "tone")
-    hand.press("enhance-photo", "change")
-    assert asked(hand, studio).adjust == ()
 
 
 def test_a_slider_that_is_moved_counts(hand: Hand, studio: StandIn, shoe: Any) -> None:

@@ -94,14 +94,25 @@ def restored(photo: Picture, network: Network | None, how: How) -> Parts:
 
 
 def sharpened(photo: Picture, network: Network | None, how: How) -> Parts:
-    """Without motion blur; by unsharp masking where there is no network."""
+    """Without blur; by unsharp masking where there is no network."""
     if network:
-        return photo.with_pixels((yield from _through(photo, network, how)))
+        return photo.with_pixels((yield from _through(photo, network, how, _told_the_blur(network, photo, how))))
     from engine.models import sharpen
 
     tiling = Tiling(overlap_px=2 * sharpen.reach_px(), bytes_per_px=100, most_px=512)
     sharp = yield from tiles.run(sharpen.unsharp, photo.pixels, tiling, memory=how.settings.tile_memory, preview=how.preview.pixels)
     return photo.with_pixels(sharp)
+
+
+def _told_the_blur(network: Network, photo: Picture, how: How) -> Callable[[Tensor], Tensor]:
+    """The network, told what blur the whole photo has, if it would otherwise estimate one for each tile."""
+    from engine.models.deblur import Deblur, windows
+
+    if not isinstance(network.module, Deblur):
+        return network
+    blurred = photo.pixels if how.part is None or photo.width != how.part.width else how.part.whole.pixels
+    blur = network.apply(network.module.blur_of, windows(blurred).float())
+    return lambda x: network(x, blur)
 
 
 def enlarged(scale: int) -> Callable[[Picture, Network | None, How], Parts]:

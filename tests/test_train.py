@@ -15,6 +15,7 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from engine.models import generator
+from engine.models.deblur import Estimator
 from engine.models.features import Features
 from engine.models.generator import Autoencoder
 from engine.models.restore import Restore
@@ -27,6 +28,7 @@ from engine.train.deblur import DeblurRecipe
 from engine.train.faststyle import FastStyleRecipe
 from engine.train.features import FeaturesRecipe, WhitenedConv
 from engine.train.inpaint import InpaintRecipe
+from engine.train.kernel import KernelRecipe
 from engine.train.matte import CutOuts, MatteRecipe
 from engine.train.packshots import SQUASHED, Packshots, frame, recolour
 from engine.train.restore import RestoreRecipe
@@ -95,7 +97,8 @@ RECIPES = {
     "upscale-x4": lambda p: UpscaleRecipe(p, scale=4, **small({})),
     "upscale-x4-crisp": lambda p: CrispRecipe(Features(), p, None, **small({})),
     "faststyle": lambda p: FastStyleRecipe(Features(), lambda photo, _: photo.flip(2), p, p, style_px=32, taught=0.7, adversarial=0.5, closer=0, **small({})),
-    "deblur": lambda p: DeblurRecipe(p, steps=6, batch=4, crop_px=32, network=Restore((8, 8, 8))),
+    "deblur": lambda p: DeblurRecipe(Estimator(8, 8, 8), p, steps=6, batch=2, crop_px=32, seen_px=40, network=Restore((8, 8, 8), pictures=3)),
+    "kernel": lambda p: KernelRecipe(p, steps=6, batch=2, crop_px=40),
     "tone": lambda p: ToneRecipe(p, steps=6, batch=4),
     "matte": lambda p: MatteRecipe(squares(), squares(), p, steps=6, batch=3, size_px=32),
     "inpaint": lambda p: InpaintRecipe(Features(), p, steps=6, batch=2, crop_px=32),

@@ -28,12 +28,15 @@ class Residual(nn.Module):
 
 
 class Restore(nn.Module):
-    """(N, 3, H, W) in [0, 1] -> the clean picture, same shape; H and W are multiples of 8. Not clamped."""
+    """(N, 3, H, W) in [0, 1] -> the clean picture, same shape; H and W are multiples of 8. Not clamped.
 
-    def __init__(self, widths: tuple[int, int, int] = (48, 72, 112), blocks: tuple[int, int, int, int, int] = (1, 2, 3, 1, 1)) -> None:
+    `pictures` of it may be given, (N, 3 pictures, H, W): the first is the one to be cleaned.
+    """
+
+    def __init__(self, widths: tuple[int, int, int] = (48, 72, 112), blocks: tuple[int, int, int, int, int] = (1, 2, 3, 1, 1), pictures: int = 1) -> None:
         super().__init__()
         half, quarter, eighth = widths
-        self.head = nn.Conv2d(12, half, 3, padding=1)
+        self.head = nn.Conv2d(12 * pictures, half, 3, padding=1)
         self.down1 = _chain(half, blocks[0])
         self.to_quarter = nn.Conv2d(half, quarter, 2, stride=2)
         self.down2 = _chain(quarter, blocks[1])
@@ -50,6 +53,7 @@ class Restore(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         half = self.down1(self.head(F.pixel_unshuffle(x, 2)))  # (N, 48, H/2, W/2)
+        x = x[:, :3]
         quarter = self.down2(self.to_quarter(half))
         eighth = self.middle(self.to_eighth(quarter) + self.from_block(F.pixel_unshuffle(x, 8)))
         y = self.up2(self.from_eighth(eighth) + quarter)
@@ -69,7 +73,7 @@ def from_state_dict(state: dict[str, Tensor]) -> Restore:
     """The network whose weights these are; widths and depths are read from the keys and shapes. Strict."""
     widths = tuple(state[f"{name}.weight"].shape[0] for name in ("head", "to_quarter", "to_eighth"))
     blocks = tuple(sum(k.startswith(f"{name}.") and k.endswith("first.weight") for k in state) for name in ("down1", "down2", "middle", "up2", "up1"))
-    network = Restore(widths, blocks)  # type: ignore[arg-type]
+    network = Restore(widths, blocks, state["head.weight"].shape[1] // 12)  # type: ignore[arg-type]
     network.load_state_dict(state)
     return network
 

@@ -55,15 +55,26 @@ def _restore(args: argparse.Namespace, settings: dict[str, Any]) -> Recipe:
     return RestoreRecipe(_photos(args), seed=args.seed, **settings)
 
 
+def _kernel(args: argparse.Namespace, settings: dict[str, Any]) -> Recipe:
+    from engine.train.kernel import KernelRecipe
+
+    return KernelRecipe(_photos(args), seed=args.seed, **settings)
+
+
 def _deblur(args: argparse.Namespace, settings: dict[str, Any]) -> Recipe:
     import torch
 
+    from engine.models.deblur import Estimator
     from engine.train.deblur import DeblurRecipe, begin
 
+    if not (kernel := args.runs / "kernel" / "checkpoint.pt").exists():
+        raise RequestError("The recipe of deblur needs an estimator of blur: run `python -m engine.train deblur --preset kernel` first.")
+    estimator = Estimator()
+    estimator.load_state_dict(torch.load(kernel, weights_only=True)["state"]["average"])
     start = None
     if (beside := args.runs / "restore" / "checkpoint.pt").exists():
         start = torch.load(beside, weights_only=True)["state"]["average"]
-    return DeblurRecipe(_photos(args), network=begin(start), seed=args.seed, **settings)
+    return DeblurRecipe(estimator, _photos(args), network=begin(start), seed=args.seed, **settings)
 
 
 def _tone(args: argparse.Namespace, settings: dict[str, Any]) -> Recipe:
@@ -221,7 +232,10 @@ def _adversarial(args: argparse.Namespace, settings: dict[str, Any]) -> Recipe:
 PRESETS: dict[str, dict[str, Preset]] = {
     "features": {"default": Preset(_features, {"steps": 2600}, "0.34 % error in conv5")},
     "restore": {"default": Preset(_restore, {"steps": 26000}, "BSD68 sigma 25: 30.50 dB")},
-    "deblur": {"default": Preset(_deblur, {"steps": 9000, "crop_px": 80}, "")},
+    "deblur": {
+        "repair": Preset(_deblur, {"steps": 9000}, ""),
+        "kernel": Preset(_kernel, {"steps": 5000}, ""),
+    },
     "tone": {"default": Preset(_tone, {"steps": 4000}, "")},
     "matte": {"default": Preset(_matte, {"steps": 11000}, "mean IoU 0.90 on composites and on photos")},
     "inpaint": {"default": Preset(_inpaint, {"steps": 8800}, "2.8 dB over the smooth fill")},

@@ -1,8 +1,10 @@
-"""Recipe of `deblur`: the recipe of `restore` with blur in the place of noise.
+"""Recipe of `deblur`: of crops from which Wiener's filter has taken the blur that was estimated, the noise and ringing
+that it left are to be taken off.
 
 Photos out of focus or shaken, with a little noise and sometimes a phone's JPEG over it (the synthetic part of
-Real-ESRGAN's degradations, Wang et al. 2021, and of Kupyn et al. 2018 for motion). The network is that of `restore`
-with twice the depth at an eighth of the size, where a kernel of 21 px is three cells long.
+Real-ESRGAN's degradations, Wang et al. 2021, and of Kupyn et al. 2018 for motion). Kernels come from the estimator as it is
+in use, with its errors; one in ten comes from another picture, as where a photo is not blurred alike all over.
+The network is that of `restore`, which knows noise already, and is given the crop under two filters and as it is.
 """
 
 from __future__ import annotations
@@ -10,30 +12,67 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from torch import Tensor, nn
+import torch
+from torch import Tensor
 
-from engine.models.restore import Residual, Restore
-from engine.train import data, degrade
+from engine.models.deblur import Deblur, Estimator, undone, windows
+from engine.models.restore import Restore
+from engine.train import data
+from engine.train.kernel import EDGE_PX, pairs
 from engine.train.restore import RestoreRecipe
+
+PICTURES = 3  # that the network is given
 
 
 class DeblurRecipe(RestoreRecipe):
-    name = "deblur"
-    margin_px = degrade.BLUR_PX - 1
+    """pictures: sharp photos; estimator: of their blur, as `KernelRecipe` has trained it; seen_px: side of what it is shown."""
 
+    name = "deblur"
+
+    def __init__(
+        self,
+        estimator: Estimator,
+        pictures: data.Pictures,
+        *,
+        steps: int,
+        batch: int = 12,
+        crop_px: int = 96,
+        seen_px: int = 144,
+        peak: float = 2e-3,
+        network: Restore | None = None,
+        seed: int = 0,
+    ) -> None:
+        self.seen_px, self.margin_px = seen_px, seen_px + 2 * EDGE_PX - crop_px
+        super().__init__(pictures, steps=steps, batch=batch, crop_px=crop_px, peak=peak, network=network or begin(None), seed=seed)
+        self.estimator = estimator.eval().requires_grad_(False).to(memory_format=torch.channels_last)
+        self.modules["estimator"] = self.estimator
+
+    @torch.no_grad()
     def _pair(self, indices: Sequence[int], count: int, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
-        sharp = data.random_crops(self.pictures, indices, count, self.crop_px + self.margin_px, rng)
-        edge = self.margin_px // 2
-        return degrade.random_blur(sharp, rng), sharp[:, :, edge:-edge, edge:-edge].contiguous()
+        blurred, sharp, _ = pairs(self.pictures, indices, count, self.seen_px, rng)
+        kernels, noise = self.estimator(windows(blurred))
+        wrong = torch.from_numpy(rng.uniform(size=count) < 0.1)
+        kernels, noise = (torch.where(wrong.view(-1, *[1] * (told.dim() - 1)), told.roll(1, 0), told) for told in (kernels, noise))
+        given = undone(blurred, kernels, noise)
+        top, left = (int(k) for k in rng.integers(0, self.seen_px - self.crop_px + 1, 2))
+        part = (..., slice(top, top + self.crop_px), slice(left, left + self.crop_px))
+        return given[part].contiguous(), sharp[part].contiguous()
+
+    def sample(self) -> Tensor:
+        """Held-out crops blurred, as the network gives them back, and as they were."""
+        given, sharp = self._pair(self.held_out, 8, np.random.default_rng(0))
+        with torch.no_grad():
+            return torch.cat([given[:, -3:], self.average.module(given), sharp])
+
+    def export(self) -> dict[str, Tensor]:
+        return Deblur(self.estimator, self.average.module).state_dict()
 
 
 def begin(state: dict[str, Tensor] | None) -> Restore:
-    """The network before training: what `restore` has learned, if given, and deeper levels that add nothing yet."""
-    network = Restore(blocks=(1, 2, 6, 1, 1))
+    """The network before training: what `restore` has learned, if given, which looks at the first picture alone."""
+    network = Restore(pictures=PICTURES)
     if state is not None:
-        network.load_state_dict(state, strict=False)
-        for block in list(network.middle)[3:]:
-            assert isinstance(block, Residual)
-            nn.init.zeros_(block.second.weight)
-            nn.init.zeros_(block.second.bias)  # type: ignore[arg-type]
+        head = torch.zeros_like(network.head.weight)
+        head[:, : state["head.weight"].shape[1]] = state["head.weight"]
+        network.load_state_dict({**state, "head.weight": head})
     return network

@@ -50,11 +50,10 @@ class RestoreRecipe(Recipe):
         for optimizer in self.optimizers.values():
             learning_rate(optimizer, self.peak, step, self.steps, hold=0.9)
         rng = self.rng(step)
-        disturbed, clean = self._pair(self.indices, self.batch, rng)
-        disturbed = disturbed.to(memory_format=torch.channels_last)
-        difference = self.network(disturbed) - clean
+        given, clean = self._pair(self.indices, self.batch, rng)
+        difference = self.network(given.to(memory_format=torch.channels_last)) - clean
         # Heavy noise would drown JPEG's faint traces; weighing by all of the disturbance would overdo it for clean pictures.
-        size = 0.01 + (disturbed - clean).abs().mean((1, 2, 3))
+        size = 0.01 + (given[:, -3:] - clean).abs().mean((1, 2, 3))
         if step < 0.9 * self.steps:
             error, weight = (difference.square() + 1e-6).sqrt().mean((1, 2, 3)), size.pow(-0.5)
         else:
@@ -69,7 +68,10 @@ class RestoreRecipe(Recipe):
         return {"loss": float(loss.detach()), "psnr": float(-10 * difference.detach().square().mean().log10())}
 
     def _pair(self, indices: Sequence[int], count: int, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
-        """`count` crops (N, 3, crop_px, crop_px) of the pictures `indices`, disturbed, and as they were."""
+        """`count` crops (N, 3, crop_px, crop_px) of the pictures `indices`, disturbed, and as they were.
+
+        What else the network is given stands before the disturbed picture, in further channels.
+        """
         clean = data.random_crops(self.pictures, indices, count, self.crop_px, rng)
         return degrade.random_disturbance(clean, rng), clean
 

@@ -1,0 +1,198 @@
+"""Blind removal of blur: how the camera moved or missed its focus is estimated first, then undone, then repaired.
+
+1. A kernel is estimated for the whole photo. Where a picture is blurred its spectrum is the sharp one's times the
+   kernel's, so the autocorrelation of its whitened pixels is about that of the kernel alone (Goldstein & Fattal 2012),
+   and its cepstrum shows how far it was moved (Rom 1975); what neither knows, such as which end of a path is the
+   brighter, a small convolutional network sees in the pixels.
+2. Wiener's filter undoes that kernel, under the prior that natural pictures have a spectrum that falls with the
+   square of the frequency (Gupta et al. 2010): all frequencies of a photo at once, however long the kernel.
+3. The network of `restore` takes from it the noise and the ringing that this costs, with the blurred photo beside it
+   (Deep Wiener deconvolution, Dong et al. 2020, who are told the kernel).
+
+Convolutions alone would need to see as far as the kernel is long, and to learn each kernel's inverse.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from engine.models import restore
+from engine.models.restore import Residual, Restore
+
+KERNEL_PX = 25  # side of a kernel
+WINDOW_PX = 96  # side of the parts of a photo that a kernel is estimated from
+_HOP_PX = 48
+_MOST_WINDOWS = 24
+_LAG_PX = KERNEL_PX - 1  # how far the autocorrelation of a kernel reaches
+_EDGE_PX = 2 * KERNEL_PX  # over which the opposite edges of a photo are faded into each other
+_MAPS = 4  # statistics of a window, see `_statistics`
+_DRAWN = 4  # maps that the pixels of a window contribute
+
+
+class Estimator(nn.Module):
+    """(N, M, 3, WINDOW_PX, WINDOW_PX) in [0, 1], M windows of each of N photos -> kernels (N, KERNEL_PX, KERNEL_PX), each
+    of sum 1, in the order of a convolution's shifts (flipped for conv2d), and the log of the noise (N,) for `wiener`."""
+
+    def __init__(self, width: int = 32, maps: int = 48, basis: int = 64) -> None:
+        super().__init__()
+        self.pixels = nn.Sequential(
+            nn.Conv2d(4, width, 3, padding=1),
+            nn.ReLU(),
+            nn.Conv2d(width, width, 3, 2, 1),
+            nn.ReLU(),
+            Residual(width),
+            nn.Conv2d(width, 2 * width, 3, 2, 1),
+            nn.ReLU(),
+            Residual(2 * width),
+            Residual(2 * width),
+        )
+        self.weigh = nn.Linear(4 * width, 1)
+        self.draw = nn.Linear(4 * width, basis)
+        self.basis = nn.Parameter(0.02 * torch.randn(basis, _DRAWN * KERNEL_PX**2))
+        self.first = nn.Conv2d(5 * _MAPS + _DRAWN, maps, 3, padding=1)
+        self.middle = nn.Sequential(*(Residual(maps) for _ in range(4)))
+        self.last = nn.Conv2d(maps, 1, 3, padding=1)
+        self.noise = nn.Linear(4 * width + maps, 1)
+        nn.init.constant_(self.noise.bias, -4.0)
+
+    def forward(self, windows: Tensor) -> tuple[Tensor, Tensor]:
+        n, m = windows.shape[:2]
+        flat = windows.flatten(0, 1)
+        seen = self.pixels(F.pixel_unshuffle(_standard(flat.mean(1, keepdim=True)), 2))
+        told = torch.cat([seen.mean((2, 3)), seen.amax((2, 3))], 1).view(n, m, -1)
+        share = torch.softmax(self.weigh(told), 1)  # (N, M, 1): flat windows tell nothing
+        told = (share * told).sum(1)
+        maps = (share[..., None, None] * _statistics(flat).view(n, m, _MAPS, 2 * _LAG_PX + 1, 2 * _LAG_PX + 1)).sum(1)
+        drawn = (self.draw(told) @ self.basis).view(n, _DRAWN, KERNEL_PX, KERNEL_PX)
+        # A kernel reaches half as far as its autocorrelation: lag 2 p lies at p, and lag p beside it.
+        halves = F.pixel_unshuffle(F.pad(maps, (0, 1, 0, 1)), 2)
+        half = _LAG_PX // 2
+        x = self.first(torch.cat([halves, maps[..., half:-half, half:-half], drawn], 1))
+        x = self.middle(x)
+        kernels = torch.softmax(self.last(F.relu(x)).flatten(1), 1).view(n, KERNEL_PX, KERNEL_PX)
+        noise = self.noise(torch.cat([told, x.mean((2, 3))], 1))[:, 0]
+        return kernels, noise
+
+
+class Deblur(nn.Module):
+    """(N, 3, H, W) in [0, 1] -> the sharp photos, same shape; H and W are multiples of 8. Not clamped."""
+
+    def __init__(self, estimator: Estimator | None = None, repair: Restore | None = None) -> None:
+        super().__init__()
+        self.estimator = estimator or Estimator()
+        self.repair = repair or Restore(pictures=3)
+
+    def forward(self, x: Tensor, blur: Tensor | None = None) -> Tensor:
+        """blur: what `blur_of` says of the windows of the photos that x is a part of; those of x itself if not given."""
+        blur = self.blur_of(windows(x)) if blur is None else blur
+        return self.repair(undone(x, blur[:, 1:].unflatten(1, (KERNEL_PX, KERNEL_PX)), blur[:, 0]))
+
+    def blur_of(self, parts: Tensor) -> Tensor:
+        """What the `Estimator` says of (N, M, 3, WINDOW_PX, WINDOW_PX) in one row for each photo: the noise, then the kernel."""
+        kernels, noise = self.estimator(parts)
+        return torch.cat([noise[:, None], kernels.flatten(1)], 1)
+
+
+def undone(x: Tensor, kernels: Tensor, noise: Tensor) -> Tensor:
+    """(N, 9, H, W): x under Wiener's filter, under a more cautious one, and as it is."""
+    both = wiener(x, kernels, torch.stack([noise, noise + 2.5], 1))
+    return torch.cat([both.flatten(1, 2).to(x.dtype), x], 1)
+
+
+def wiener(x: Tensor, kernels: Tensor, noise: Tensor) -> Tensor:
+    """Pictures (N, 3, H, W) without the blur of kernels (N, K, K) -> (N, L, 3, H, W), float32, for L levels of noise (N, L).
+
+    noise: the log of how much the square of the gradient counts beside the square of the error.
+    """
+    height, width = x.shape[2:]
+    wrapped = _wrapped(_wrapped(x.float(), 3), 2)
+    size = wrapped.shape[2:]
+    response = _response(kernels.float(), size)
+    rough = _roughness(size, x.device)
+    filters = response.conj()[:, None] / (response.abs().square()[:, None] + noise.float().exp()[..., None, None] * rough + 1e-6)
+    spectrum = torch.fft.rfft2(wrapped)
+    return torch.fft.irfft2(spectrum[:, None] * filters[:, :, None], s=size)[..., :height, :width]
+
+
+def windows(x: Tensor) -> Tensor:
+    """(N, M, 3, WINDOW_PX, WINDOW_PX): overlapping parts of photos (N, 3, H, W), those with the most edges where there are many."""
+    height, width = x.shape[2:]
+    x = F.pad(x, (0, max(0, WINDOW_PX - width), 0, max(0, WINDOW_PX - height)), mode="replicate")
+    top, left = ((side - WINDOW_PX) % _HOP_PX // 2 for side in x.shape[2:])
+    x = x[..., top:, left:]
+    green = x[:, 1:2]  # the channel of the least noise
+    edges = green.diff(dim=-1)[..., 1:, :].abs() + green.diff(dim=-2)[..., 1:].abs()
+    busy = F.avg_pool2d(F.pad(edges, (0, 1, 0, 1)), WINDOW_PX, _HOP_PX)
+    chosen = busy.flatten(1).topk(min(_MOST_WINDOWS, busy[0].numel()), 1).indices.sort(1).values
+    rows, columns = (_HOP_PX * (chosen // busy.shape[3])).tolist(), (_HOP_PX * (chosen % busy.shape[3])).tolist()
+    parts = [x[i, :, y : y + WINDOW_PX, z : z + WINDOW_PX] for i in range(len(x)) for y, z in zip(rows[i], columns[i], strict=True)]
+    return torch.stack(parts).unflatten(0, (len(x), -1))
+
+
+def _statistics(x: Tensor) -> Tensor:
+    """(M, 3, W, W) -> (M, 4, 2 L + 1, 2 L + 1), L = _LAG_PX, of each lag: the autocorrelations of the differences across,
+    down and of both again (whiter still), and the cepstrum."""
+    luma = x.float().mean(1)
+    luma = luma - luma.mean((1, 2), keepdim=True)
+    taper = torch.hann_window(x.shape[-1], device=x.device)
+    luma = luma * taper * taper[:, None]
+    power = torch.fft.rfft2(luma).abs().square()
+    across, down = _steps(luma.shape[-2:], x.device)
+    planes = torch.stack([power * across, power * down, power * (across + down).square()], 1)
+    planes = planes / (planes.mean((2, 3), keepdim=True) + 1e-6)
+    logs = (power / (power.mean((1, 2), keepdim=True) + 1e-6) + 1e-7).log()
+    lags = torch.fft.irfft2(torch.cat([planes, 0.2 * (logs - logs.mean((1, 2), keepdim=True))[:, None]], 1), s=luma.shape[-2:])
+    lags = lags.roll((_LAG_PX, _LAG_PX), (2, 3))[..., : 2 * _LAG_PX + 1, : 2 * _LAG_PX + 1]
+    return 30 * lags.to(x.dtype)
+
+
+def _standard(x: Tensor) -> Tensor:
+    """Each picture without its mean, its contrast one."""
+    x = x - x.mean((1, 2, 3), keepdim=True)
+    return x / (x.square().mean((1, 2, 3), keepdim=True).sqrt() + 0.02)
+
+
+def _steps(size: tuple[int, int] | torch.Size, device: torch.device) -> tuple[Tensor, Tensor]:
+    """|1 - exp(i w)|^2 along x and along y, of every frequency of rfft2."""
+    down = 2 - 2 * torch.cos(2 * torch.pi * torch.fft.fftfreq(size[0], device=device))[:, None]
+    across = 2 - 2 * torch.cos(2 * torch.pi * torch.fft.rfftfreq(size[1], device=device))[None]
+    return across, down
+
+
+def _roughness(size: torch.Size, device: torch.device) -> Tensor:
+    across, down = _steps(size, device)
+    return across + down
+
+
+def _response(kernels: Tensor, size: torch.Size) -> Tensor:
+    """Spectra (N, H, W / 2 + 1) of kernels (N, K, K) whose middle lies at the picture's corner."""
+    around = kernels.new_zeros(len(kernels), *size)
+    around[:, : kernels.shape[1], : kernels.shape[2]] = kernels
+    middle = kernels.shape[-1] // 2
+    return torch.fft.rfft2(around.roll((-middle, -middle), (1, 2)))
+
+
+def _wrapped(x: Tensor, dim: int) -> Tensor:
+    """x longer by _EDGE_PX along dim: behind its end its mirror image fades into the one before its start, since a
+    Fourier transform takes the two for neighbours."""
+    count = min(_EDGE_PX, x.shape[dim])
+    fade = (torch.arange(_EDGE_PX, device=x.device) + 0.5) / _EDGE_PX
+    fade = fade.view([-1 if k == dim else 1 for k in range(x.dim())])
+    behind = _repeated(x.narrow(dim, x.shape[dim] - count, count).flip(dim), dim)
+    before = _repeated(x.narrow(dim, 0, count), dim).flip(dim)
+    return torch.cat([x, torch.lerp(behind, before, fade)], dim)
+
+
+def _repeated(x: Tensor, dim: int) -> Tensor:
+    """x with its last value again and again, until it is _EDGE_PX long."""
+    short = _EDGE_PX - x.shape[dim]
+    return x if short <= 0 else torch.cat([x, x.narrow(dim, x.shape[dim] - 1, 1).expand([short if k == dim else -1 for k in range(x.dim())])], dim)
+
+
+def from_state_dict(state: dict[str, Tensor]) -> Deblur:
+    """The network whose weights these are; the sizes of its second half are read from them. Strict."""
+    network = Deblur(repair=restore.from_state_dict({key.removeprefix("repair."): value for key, value in state.items() if key.startswith("repair.")}))
+    network.load_state_dict(state)
+    return network

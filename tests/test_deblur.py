@@ -1,0 +1,120 @@
+"""Blur is estimated from a photo and undone: what each part must do whatever has been learned."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from engine.models import deblur
+from engine.models.deblur import KERNEL_PX, WINDOW_PX, Deblur, Estimator, wiener, windows
+from engine.models.restore import Restore
+
+
+def noise(side: int, seed: int = 0) -> Tensor:
+    """A picture without structure, (1, 3, side, side)."""
+    return torch.rand(1, 3, side, side, generator=torch.Generator().manual_seed(seed))
+
+
+def kernel(*places: tuple[int, int]) -> Tensor:
+    """(1, K, K): equal shares at (row, column) from the middle."""
+    made = torch.zeros(1, KERNEL_PX, KERNEL_PX)
+    for row, column in places:
+        made[0, KERNEL_PX // 2 + row, KERNEL_PX // 2 + column] = 1 / len(places)
+    return made
+
+
+def small() -> Deblur:
+    torch.manual_seed(0)
+    made = Deblur(Estimator(8, 8, 8), Restore((8, 8, 8), pictures=3)).eval().requires_grad_(False)
+    torch.nn.init.normal_(made.repair.to_block.weight, std=0.01)
+    return made
+
+
+LITTLE = torch.full((1, 1), -12.0)
+
+
+def test_without_blur_and_noise_wieners_filter_changes_nothing() -> None:
+    x = noise(64)
+    assert torch.allclose(wiener(x, kernel((0, 0)), LITTLE)[:, 0], x, atol=1e-3)
+
+
+def test_a_kernel_that_only_moves_is_moved_back() -> None:
+    x = noise(96)
+    moved = x.roll((2, -3), (2, 3))
+    back = wiener(moved, kernel((2, -3)), LITTLE)[:, 0]
+    inside = (..., slice(30, -30), slice(30, -30))
+    assert torch.allclose(back[inside], x[inside], atol=0.02)
+
+
+def test_wieners_filter_undoes_the_blur_that_it_is_told() -> None:
+    x = noise(160)
+    blurred = 0.2 * x.roll((1, 0), (2, 3)) + 0.6 * x + 0.2 * x.roll((0, 2), (2, 3))  # no frequency is lost
+    told = 0.6 * kernel((0, 0)) + 0.4 * kernel((1, 0), (0, 2))
+    inside = (..., slice(40, -40), slice(40, -40))
+    before, after = ((y - x)[inside].square().mean() for y in (blurred, wiener(blurred, told, LITTLE)[:, 0]))
+    assert after < before / 300
+
+
+def test_more_noise_makes_the_filter_more_cautious() -> None:
+    x = noise(64)
+    bold, timid = wiener(x, kernel((0, -2), (0, 2)), torch.tensor([[-8.0, 2.0]]))[0]
+    assert bold.var() > 2 * timid.var()
+    assert float(timid.mean()) == pytest.approx(float(x.mean()), abs=1e-3)
+
+
+def test_a_few_windows_cover_a_small_photo_and_the_busy_ones_stand_for_a_large_one() -> None:
+    assert windows(noise(40)).shape == (1, 1, 3, WINDOW_PX, WINDOW_PX)
+    assert windows(noise(144)).shape == (1, 4, 3, WINDOW_PX, WINDOW_PX)
+    large = torch.full((1, 3, 900, 700), 0.5)
+    large[..., 500:, 400:] = noise(400)[..., :300]
+    found = windows(large)
+    assert found.shape[:2] == (1, deblur._MOST_WINDOWS)
+    assert float(found.std((2, 3, 4)).amin()) > 0.1
+
+
+def test_the_autocorrelation_shows_how_far_a_photo_was_moved() -> None:
+    """A double exposure, 5 px across and 3 down: its autocorrelation has a second peak there."""
+    x = noise(WINDOW_PX + 8)
+    twice = (x[..., 3:, 5:] + x[..., :-3, :-5])[..., :WINDOW_PX, :WINDOW_PX] / 2
+    whitest = deblur._statistics(twice)[0, 2].clone()
+    middle = deblur._LAG_PX
+    whitest[middle - 2 : middle + 3, middle - 2 : middle + 3] = 0
+    row, column = divmod(int(whitest.argmax()), whitest.shape[1])
+    assert (abs(row - middle), abs(column - middle)) == (3, 5)
+    assert (row - middle) * (column - middle) > 0
+
+
+@pytest.mark.parametrize("photo", [torch.full((1, 3, 200, 120), 1.0), torch.zeros(1, 3, 16, 16), noise(120)], ids=["white", "black", "noise"])
+def test_an_estimate_is_a_kernel_whatever_the_photo(photo: Tensor) -> None:
+    with torch.no_grad():
+        kernels, level = Estimator(8, 8, 8)(windows(photo))
+    assert kernels.shape == (1, KERNEL_PX, KERNEL_PX)
+    assert bool((kernels >= 0).all())
+    assert float(kernels.sum()) == pytest.approx(1, abs=1e-5)
+    assert bool(level.isfinite().all())
+
+
+def test_the_estimate_of_a_photo_holds_for_its_parts() -> None:
+    network, photo = small(), noise(160)
+    blur = network.blur_of(windows(photo))
+    assert torch.equal(network(photo, blur), network(photo))
+    part = photo[..., 32:64, 48:96]
+    assert network(part, blur).shape == part.shape
+    assert not torch.equal(network(part, blur), network(part))
+
+
+def test_a_batch_is_as_each_alone() -> None:
+    network, both = small(), torch.cat([noise(144, 1), noise(144, 2).square()])
+    assert torch.allclose(network(both), torch.cat([network(x[None]) for x in both]), atol=1e-5)
+
+
+def test_the_network_is_built_from_its_file() -> None:
+    torch.manual_seed(0)
+    network = Deblur(repair=Restore((8, 8, 16), (1, 1, 2, 1, 1), 3)).eval()
+    again = deblur.from_state_dict(network.state_dict()).eval()
+    x = noise(96)
+    with torch.no_grad():
+        assert torch.equal(network(x), again(x))
+    with pytest.raises(RuntimeError, match="Missing key"):
+        deblur.from_state_dict({k: v for k, v in network.state_dict().items() if k != "estimator.last.weight"})

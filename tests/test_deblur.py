@@ -4,11 +4,20 @@ from __future__ import annotations
 
 import pytest
 import torch
+from shelf import row
 from torch import Tensor
 
+from engine.image import Picture
 from engine.models import deblur
 from engine.models.deblur import KERNEL_PX, WINDOW_PX, Deblur, Estimator, wiener, windows
 from engine.models.restore import Restore
+from engine.preview import Preview
+from engine.request import EnhanceRequest
+from engine.settings import Settings
+from engine.steps import How, Part, sharpened
+from engine.tiles import Tiling
+from engine.weights import Network
+from engine.work import finished
 
 
 def noise(side: int, seed: int = 0) -> Tensor:
@@ -17,10 +26,10 @@ def noise(side: int, seed: int = 0) -> Tensor:
 
 
 def kernel(*places: tuple[int, int]) -> Tensor:
-    """(1, K, K): equal shares at (row, column) from the middle."""
+    """(1, K, K): equal shares at (down, right) from the middle."""
     made = torch.zeros(1, KERNEL_PX, KERNEL_PX)
-    for row, column in places:
-        made[0, KERNEL_PX // 2 + row, KERNEL_PX // 2 + column] = 1 / len(places)
+    for down, right in places:
+        made[0, KERNEL_PX // 2 + down, KERNEL_PX // 2 + right] = 1 / len(places)
     return made
 
 
@@ -118,3 +127,35 @@ def test_the_network_is_built_from_its_file() -> None:
         assert torch.equal(network(x), again(x))
     with pytest.raises(RuntimeError, match="Missing key"):
         deblur.from_state_dict({k: v for k, v in network.state_dict().items() if k != "estimator.last.weight"})
+
+
+def _sharpened(photo: Picture, part: Part | None = None) -> list[Tensor]:
+    """What blur the network is told for each tile of a photo."""
+    module, told = small(), []
+    spied = module.forward
+    module.forward = lambda x, blur=None: (told.append(blur), spied(x, blur))[1]  # type: ignore[method-assign, func-returns-value, misc]
+    tiling = Tiling(overlap_px=8, multiple_px=8, blend=True, most_px=64)
+    how = How(EnhanceRequest("photo.png", steps=("deblur",)), Settings(), Preview(photo.pixels), part=part)
+    finished(sharpened(photo, Network(row("deblur", "deblur", tiling=tiling), module), how))
+    return told
+
+
+def test_every_tile_is_told_the_blur_of_the_whole_photo() -> None:
+    photo = Picture(noise(150))
+    told = _sharpened(photo)
+    assert len(told) > 4
+    assert all(torch.equal(blur, small().blur_of(windows(photo.pixels))) for blur in told)
+
+
+def test_a_part_of_a_photo_is_told_the_blur_of_the_whole_unless_it_was_enlarged() -> None:
+    whole = Picture(noise(150))
+    blur = small().blur_of(windows(whole.pixels))
+    part = Picture(whole.pixels[..., 10:74, 20:84])
+    assert all(torch.equal(told, blur) for told in _sharpened(part, Part(whole, 20, 10, 64, 64)))
+    large = part.resized(128, 128)
+    assert not any(torch.equal(told, blur) for told in _sharpened(large, Part(whole, 20, 10, 64, 64)))
+
+
+@pytest.mark.parametrize("side", [1, 9, 30])
+def test_photos_smaller_than_a_kernel_are_taken(side: int) -> None:
+    assert all(torch.isfinite(blur).all() for blur in _sharpened(Picture(noise(side))))

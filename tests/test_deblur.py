@@ -86,7 +86,7 @@ def test_the_autocorrelation_shows_how_far_a_photo_was_moved() -> None:
     """A double exposure, 5 px across and 3 down: its autocorrelation has a second peak there."""
     x = noise(WINDOW_PX + 8)
     twice = (x[..., 3:, 5:] + x[..., :-3, :-5])[..., :WINDOW_PX, :WINDOW_PX] / 2
-    whitest = deblur._statistics(twice)[0, 2].clone()
+    whitest = deblur._statistics(twice.mean(1, keepdim=True) - 0.5)[0, 2].clone()
     middle = deblur._LAG_PX
     whitest[middle - 2 : middle + 3, middle - 2 : middle + 3] = 0
     row, column = divmod(int(whitest.argmax()), whitest.shape[1])

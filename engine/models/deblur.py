@@ -29,11 +29,17 @@ _LAG_PX = KERNEL_PX - 1  # how far the autocorrelation of a kernel reaches
 _EDGE_PX = 2 * KERNEL_PX  # over which the opposite edges of a photo are faded into each other
 _MAPS = 4  # statistics of a window, see `_statistics`
 _DRAWN = 4  # maps that the pixels of a window contribute
+_TRIED = 2  # kernels that are tried for sharp edges
+_TIMID = 2.5  # how much larger the log of the noise is for the more cautious filter
 
 
 class Estimator(nn.Module):
     """(N, M, 3, WINDOW_PX, WINDOW_PX) in [0, 1], M windows of each of N photos -> kernels (N, KERNEL_PX, KERNEL_PX), each
-    of sum 1, in the order of a convolution's shifts (flipped for conv2d), and the log of the noise (N,) for `wiener`."""
+    of sum 1, in the order of a convolution's shifts (flipped for conv2d), and the log of the noise (N,) for `wiener`.
+
+    Twice: a first kernel from statistics and from edges as they should have been, then a second one from the edges of the
+    windows as the first leaves them.
+    """
 
     def __init__(self, width: int = 32, maps: int = 48, basis: int = 64) -> None:
         super().__init__()
@@ -51,29 +57,68 @@ class Estimator(nn.Module):
         self.weigh = nn.Linear(4 * width, 1)
         self.draw = nn.Linear(4 * width, basis)
         self.basis = nn.Parameter(0.02 * torch.randn(basis, _DRAWN * KERNEL_PX**2))
-        self.first = nn.Conv2d(5 * _MAPS + _DRAWN, maps, 3, padding=1)
+        self.edges = _Edges(1, width // 2)
+        self.first = nn.Conv2d(5 * _MAPS + _DRAWN + _TRIED, maps, 3, padding=1)
         self.middle = nn.Sequential(*(Residual(maps) for _ in range(4)))
         self.last = nn.Conv2d(maps, 1, 3, padding=1)
         self.noise = nn.Linear(4 * width + maps, 1)
         nn.init.constant_(self.noise.bias, -4.0)
+        self.edges_again = _Edges(3, width // 2)
+        self.first_again = nn.Conv2d(maps + 2 * _TRIED + 2, maps, 3, padding=1)
+        self.middle_again = nn.Sequential(*(Residual(maps) for _ in range(4)))
+        self.last_again = nn.Conv2d(maps, 1, 3, padding=1)
+        self.noise_again = nn.Linear(4 * width + maps, 1)
+        for layer in (self.last_again, self.noise_again):
+            nn.init.zeros_(layer.weight)
+            nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
 
-    def forward(self, windows: Tensor) -> tuple[Tensor, Tensor]:
-        n, m = windows.shape[:2]
-        flat = windows.flatten(0, 1)
-        seen = self.pixels(F.pixel_unshuffle(_standard(flat.mean(1, keepdim=True)), 2))
+    def forward(self, parts: Tensor) -> tuple[Tensor, Tensor]:
+        return self.both(parts)[1]
+
+    def both(self, parts: Tensor) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
+        """What is estimated at first and in the end."""
+        n, m = parts.shape[:2]
+        luma = _standard(parts.flatten(0, 1).mean(1, keepdim=True))
+        seen = self.pixels(F.pixel_unshuffle(luma, 2))
         told = torch.cat([seen.mean((2, 3)), seen.amax((2, 3))], 1).view(n, m, -1)
         share = torch.softmax(self.weigh(told), 1)  # (N, M, 1): flat windows tell nothing
         told = (share * told).sum(1)
-        maps = (share[..., None, None] * _statistics(flat).view(n, m, _MAPS, 2 * _LAG_PX + 1, 2 * _LAG_PX + 1)).sum(1)
+        maps = (share[..., None, None] * _statistics(luma).view(n, m, _MAPS, 2 * _LAG_PX + 1, 2 * _LAG_PX + 1)).sum(1)
         drawn = (self.draw(told) @ self.basis).view(n, _DRAWN, KERNEL_PX, KERNEL_PX)
+        tried = _quotients(self.edges(luma), luma, share)
         # A kernel reaches half as far as its autocorrelation: lag 2 p lies at p, and lag p beside it.
         halves = F.pixel_unshuffle(F.pad(maps, (0, 1, 0, 1)), 2)
         half = _LAG_PX // 2
-        x = self.first(torch.cat([halves, maps[..., half:-half, half:-half], drawn], 1))
-        x = self.middle(x)
-        kernels = torch.softmax(self.last(F.relu(x)).flatten(1), 1).view(n, KERNEL_PX, KERNEL_PX)
+        x = self.middle(self.first(torch.cat([halves, maps[..., half:-half, half:-half], drawn, tried], 1)))
+        score = self.last(F.relu(x))
+        kernels = torch.softmax(score.flatten(1), 1).view(n, KERNEL_PX, KERNEL_PX)
         noise = self.noise(torch.cat([told, x.mean((2, 3))], 1))[:, 0]
-        return kernels, noise
+
+        guess = wiener(luma, kernels.repeat_interleave(m, 0), torch.stack([noise, noise + _TIMID], 1).repeat_interleave(m, 0))[:, :, 0].to(luma.dtype)
+        tried = torch.cat([tried, _quotients(self.edges_again(torch.cat([guess.flip(1), luma], 1)), luma, share)], 1)
+        again = self.middle_again(self.first_again(torch.cat([x, tried, 10 * kernels[:, None], 0.2 * score], 1)))
+        score = score + self.last_again(F.relu(again))
+        finer = torch.softmax(score.flatten(1), 1).view(n, KERNEL_PX, KERNEL_PX)
+        return (kernels, noise), (finer, noise + self.noise_again(torch.cat([told, again.mean((2, 3))], 1))[:, 0])
+
+
+class _Edges(nn.Module):
+    """(M, C, W, W) -> the gradients of the sharp picture, (M, 2, _TRIED, W, W), as far as they can be told: those of the
+    first of the C pictures, and what is to be added to them."""
+
+    def __init__(self, pictures: int, width: int) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Conv2d(4 * pictures, width, 3, padding=1),
+            nn.ReLU(),
+            nn.Conv2d(width, width, 3, padding=1),
+            nn.ReLU(),
+            nn.Conv2d(width, 8 * _TRIED, 3, padding=1),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        added = F.pixel_shuffle(self.layers(F.pixel_unshuffle(x, 2)), 2).unflatten(1, (2, _TRIED))
+        return _gradients(x[:, :1])[:, :, None] + added
 
 
 class Deblur(nn.Module):
@@ -97,7 +142,7 @@ class Deblur(nn.Module):
 
 def undone(x: Tensor, kernels: Tensor, noise: Tensor) -> Tensor:
     """(N, 9, H, W): x under Wiener's filter, under a more cautious one, and as it is."""
-    both = wiener(x, kernels, torch.stack([noise, noise + 2.5], 1))
+    both = wiener(x, kernels, torch.stack([noise, noise + _TIMID], 1))
     return torch.cat([both.flatten(1, 2).to(x.dtype), x], 1)
 
 
@@ -131,21 +176,46 @@ def windows(x: Tensor) -> Tensor:
     return torch.stack(parts).unflatten(0, (len(x), -1))
 
 
-def _statistics(x: Tensor) -> Tensor:
-    """(M, 3, W, W) -> (M, 4, 2 L + 1, 2 L + 1), L = _LAG_PX, of each lag: the autocorrelations of the differences across,
+def _statistics(luma: Tensor) -> Tensor:
+    """(M, 1, W, W) -> (M, 4, 2 L + 1, 2 L + 1), L = _LAG_PX, of each lag: the autocorrelations of the differences across,
     down and of both again (whiter still), and the cepstrum."""
-    luma = x.float().mean(1)
-    luma = luma - luma.mean((1, 2), keepdim=True)
-    taper = torch.hann_window(x.shape[-1], device=x.device)
-    luma = luma * taper * taper[:, None]
-    power = torch.fft.rfft2(luma).abs().square()
-    across, down = _steps(luma.shape[-2:], x.device)
+    tapered = _tapered(luma.float()[:, 0])
+    power = torch.fft.rfft2(tapered).abs().square()
+    across, down = _steps(tapered.shape[-2:], luma.device)
     planes = torch.stack([power * across, power * down, power * (across + down).square()], 1)
     planes = planes / (planes.mean((2, 3), keepdim=True) + 1e-6)
     logs = (power / (power.mean((1, 2), keepdim=True) + 1e-6) + 1e-7).log()
-    lags = torch.fft.irfft2(torch.cat([planes, 0.2 * (logs - logs.mean((1, 2), keepdim=True))[:, None]], 1), s=luma.shape[-2:])
-    lags = lags.roll((_LAG_PX, _LAG_PX), (2, 3))[..., : 2 * _LAG_PX + 1, : 2 * _LAG_PX + 1]
-    return 30 * lags.to(x.dtype)
+    planes = torch.cat([planes, 0.2 * (logs - logs.mean((1, 2), keepdim=True))[:, None]], 1)
+    return 30 * _lags(torch.fft.irfft2(planes, s=tapered.shape[-2:]), _LAG_PX).to(luma.dtype)
+
+
+def _quotients(edges: Tensor, luma: Tensor, share: Tensor) -> Tensor:
+    """(N, _TRIED, KERNEL_PX, KERNEL_PX): the kernels that best make the gradients of the windows luma (N M, 1, W, W) out of
+    `edges` (N M, 2, _TRIED, W, W), by least squares over all windows of a photo (Schuler et al. 2014, eq. 5)."""
+    n, m = share.shape[:2]
+    sharp = torch.fft.rfft2(_tapered(edges.float()))
+    blurred = torch.fft.rfft2(_tapered(_gradients(luma.float())))[:, :, None]
+    weight = share.float().view(n, m, 1, 1, 1)
+    above = (weight * (sharp.conj() * blurred).sum(1).unflatten(0, (n, m))).sum(1)
+    below = (weight * sharp.abs().square().sum(1).unflatten(0, (n, m))).sum(1)
+    kernels = torch.fft.irfft2(above / (below + 0.05 * below.mean((2, 3), keepdim=True) + 1e-3), s=luma.shape[-2:])
+    return 10 * _lags(kernels, KERNEL_PX // 2).to(luma.dtype)
+
+
+def _gradients(x: Tensor) -> Tensor:
+    """(M, 1, H, W) -> (M, 2, H, W): differences to the next pixel across and down; 0 at the far edge."""
+    return torch.cat([F.pad(x.diff(dim=3), (0, 1)), F.pad(x.diff(dim=2), (0, 0, 0, 1))], 1)
+
+
+def _tapered(x: Tensor) -> Tensor:
+    """(..., W, W) fading to 0 at the edges, which a Fourier transform takes for neighbours."""
+    taper = torch.hann_window(x.shape[-1], device=x.device)
+    return x * taper * taper[:, None]
+
+
+def _lags(x: Tensor, most: int) -> Tensor:
+    """(..., W, W) with lag 0 at the corner -> (..., 2 most + 1, 2 most + 1) with lag 0 in the middle."""
+    return x.roll((most, most), (-2, -1))[..., : 2 * most + 1, : 2 * most + 1]
 
 
 def _standard(x: Tensor) -> Tensor:

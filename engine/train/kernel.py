@@ -40,15 +40,14 @@ class KernelRecipe(Recipe):
         for optimizer in self.optimizers.values():
             learning_rate(optimizer, self.peak, step, self.steps, hold=0.7)
         blurred, sharp, kernels = pairs(self.pictures, self.indices, self.batch, self.crop_px, self.rng(step))
-        found, noise = self.network(windows(blurred))
-        apart = (found - kernels).abs().sum((1, 2)).mean() / 2
-        made = wiener(blurred, found, noise[:, None])[:, 0]
-        error = ((made - sharp).square() + 1e-6).sqrt().mean((1, 2, 3))
-        before = (blurred - sharp).abs().mean((1, 2, 3)) + 0.01
-        worse = (error / before).log().mean()
-        descend(apart + worse, *self.optimizers.values(), most_norm=0.5)
+        first, last = self.network.both(windows(blurred))
+        losses = [_judged(found, noise, kernels, blurred, sharp) for found, noise in (first, last)]
+        loss = sum(0.5 * (apart + worse) for apart, worse, _ in losses)
+        descend(loss, *self.optimizers.values(), most_norm=0.5)  # type: ignore[arg-type]
         self.average.update(self.network, step)
-        return {"apart": float(apart.detach()), "worse": float(worse.detach()), "gain": float(gained(made.detach(), blurred, sharp))}
+        (apart, worse, made), (at_first, _, _) = losses[1], losses[0]
+        told = {"apart": apart, "at first": at_first, "worse": worse, "gain": gained(made, blurred, sharp)}
+        return {name: float(value.detach()) for name, value in told.items()}
 
     def sample(self) -> Tensor:
         """Held-out crops blurred, under Wiener's filter, and as they were; the kernels found and true in their corners."""
@@ -77,3 +76,11 @@ def gained(made: Tensor, blurred: Tensor, sharp: Tensor) -> Tensor:
     inside = (..., slice(EDGE_PX, -EDGE_PX), slice(EDGE_PX, -EDGE_PX))
     errors = [(x.clamp(0, 1) - sharp)[inside].square().mean((1, 2, 3)).clamp_min(1e-6) for x in (made, blurred)]
     return 10 * (errors[1] / errors[0]).log10().mean()
+
+
+def _judged(found: Tensor, noise: Tensor, kernels: Tensor, blurred: Tensor, sharp: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """How far kernels are from the true ones (0 to 1), the log of the error that is left by them, and what they make."""
+    made = wiener(blurred, found, noise[:, None])[:, 0]
+    error = ((made - sharp).square() + 1e-6).sqrt().mean((1, 2, 3))
+    before = (blurred - sharp).abs().mean((1, 2, 3)) + 0.01
+    return (found - kernels).abs().sum((1, 2)).mean() / 2, (error / before).log().mean(), made

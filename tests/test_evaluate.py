@@ -189,14 +189,14 @@ def test_what_can_be_measured_are_networks_that_are_there_and_methods() -> None:
     assert all(name in names for name in KNOWN if name not in ("prior", "auto", "enhance", "costs"))
 
 
-def test_a_sheet_has_a_row_for_each_network_that_is_there(tmp_path: Path) -> None:
+def test_a_sheet_has_rows_for_each_network_that_is_there(tmp_path: Path) -> None:
     same = Plain(lambda x: x)
     file = sheets.write_enhance_sheet([network("restore", same), network("deblur", same), network("studio", same)], tmp_path / "sheet.png")
     with Image.open(file) as sheet:
         pixels = np.asarray(sheet)
     height = sheets.CELL_PX + sheets.CAPTION_PX
-    assert pixels.shape == (2 * height, 4 * sheets.CELL_PX, 3)
-    for k in range(2):  # a network that does nothing: what stands under "ours" is what stands under "before"
+    assert pixels.shape == (3 * height, 4 * sheets.CELL_PX, 3)  # deblur has two
+    for k in range(3):  # a network that does nothing: what stands under "ours" is what stands under "before"
         cells = pixels[k * height + sheets.CAPTION_PX : (k + 1) * height]
         assert np.array_equal(cells[:, : sheets.CELL_PX], cells[:, 2 * sheets.CELL_PX : 3 * sheets.CELL_PX])
 

@@ -42,7 +42,7 @@ def write(name: str, network: Network, run: Callable[[Tensor], Tensor], folder: 
     elif name == "faststyle":
         sheet = style_sheet(lambda photo, style: painted(network, photo, style, strokes=StyleRequest.strokes))
     elif name in ("deblur", "inpaint", "matte"):
-        sheet = contact_sheet(torch.cat(list(sheets.card_row(name, network))), columns=4)
+        sheet = contact_sheet(torch.cat(list(sheets.card_rows(name, network))), columns=4)
     else:
         rows = {"features": _features_row, "restore": _restore_row, "tone": _tone_row}.get(name, _upscale_row)
         crops = [_crop(file, 256) for file in sorted(EXAMPLES.glob("*.jpg")) if not file.name.startswith("snapshot")][:3]

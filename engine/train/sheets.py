@@ -37,9 +37,9 @@ Cells = list[tuple[str, Tensor]]  # a caption and a picture (1, 3, CELL_PX, CELL
 
 
 def write_enhance_sheet(networks: Sequence[Network], file: Path = ROOT / "docs" / "enhance.jpg") -> Path:
-    """A row for each of `networks` that is known here, in this order: restore, upscale-x4, deblur, tone, inpaint, matte."""
+    """The rows of each of `networks` that is known here, in this order: restore, upscale-x4, deblur, tone, inpaint, matte."""
     known = {network.weight.name: network for network in networks}
-    rows = [row(known[name]) for name, row in ROWS.items() if name in known]
+    rows = [row(known[name]) for name, of_one in ROWS.items() if name in known for row in of_one]
     sheet = Image.new("RGB", (4 * CELL_PX, len(rows) * (CELL_PX + CAPTION_PX)), "white")
     draw = ImageDraw.Draw(sheet)
     for i, cells in enumerate(rows):
@@ -74,10 +74,10 @@ def example(name: str, size_px: int = 2 * CELL_PX, part: tuple[float, float, flo
     return torch.from_numpy(np.array(square)).permute(2, 0, 1)[None].float() / 255
 
 
-def out_of_focus(x: Tensor, radius: float = 2.5) -> Tensor:
-    """A photo (1, 3, H, W) blurred by a lens and saved by a phone; its edges are continued."""
+def photographed(x: Tensor, kernel: Tensor) -> Tensor:
+    """A photo (1, 3, H, W) blurred by a kernel (K, K) and saved by a phone; its edges are continued."""
     edge = degrade.BLUR_PX // 2
-    blurred = degrade.blurred(F.pad(x, (edge,) * 4, mode="replicate"), degrade.disk_kernel(radius)[None])
+    blurred = degrade.blurred(F.pad(x, (edge,) * 4, mode="replicate"), kernel[None])
     return degrade.jpeg(degrade.gaussian_noise(blurred, 2, np.random.default_rng(0))[0], 92)[None]
 
 
@@ -101,10 +101,17 @@ def _enlarged(network: Network) -> Cells:
     return [("upscale-x4: 64 x 64 pixels", sizes["nearest"]), ("bicubic", sizes["bicubic"]), ("ours", runner(network)(small)), ("as it was", x)]
 
 
-def _sharpened(network: Network) -> Cells:
-    x = example("watch", CELL_PX, (0.3, 0.35, 0.45))
-    spoiled = out_of_focus(x)
-    return [("deblur: out of focus", spoiled), ("unsharp masking", sharpen.unsharp(spoiled)), ("ours", runner(network)(spoiled)), ("as it was", x)]
+def _focused(network: Network) -> Cells:
+    return _sharpened(network, "out of focus", example("watch", CELL_PX, (0.3, 0.35, 0.45)), degrade.disk_kernel(2.5))
+
+
+def _steadied(network: Network) -> Cells:
+    return _sharpened(network, "shaken", example("perfume", CELL_PX, (0.33, 0.5, 0.36)), degrade.motion_kernel(13, np.random.default_rng(0)))
+
+
+def _sharpened(network: Network, how: str, x: Tensor, kernel: Tensor) -> Cells:
+    spoiled = photographed(x, kernel)
+    return [(f"deblur: {how}", spoiled), ("unsharp masking", sharpen.unsharp(spoiled)), ("ours", runner(network)(spoiled)), ("as it was", x)]
 
 
 def _lit(network: Network) -> Cells:
@@ -137,16 +144,16 @@ def _pil(x: Tensor) -> Image.Image:
     return Image.fromarray((x[0].clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy())
 
 
-ROWS: dict[str, Callable[[Network], Cells]] = {
-    "restore": _restored,
-    "upscale-x4": _enlarged,
-    "deblur": _sharpened,
-    "tone": _lit,
-    "inpaint": _completed,
-    "matte": _cut,
+ROWS: dict[str, tuple[Callable[[Network], Cells], ...]] = {
+    "restore": (_restored,),
+    "upscale-x4": (_enlarged,),
+    "deblur": (_focused, _steadied),
+    "tone": (_lit,),
+    "inpaint": (_completed,),
+    "matte": (_cut,),
 }
 
 
-def card_row(name: str, network: Network) -> Iterator[Tensor]:
-    """The pictures of a step's row on the sheet, for the card of its network."""
-    yield from (x for _, x in ROWS[name](network))
+def card_rows(name: str, network: Network) -> Iterator[Tensor]:
+    """The pictures of a step's rows on the sheet, for the card of its network."""
+    yield from (x for row in ROWS[name] for _, x in row(network))

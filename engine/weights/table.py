@@ -53,12 +53,12 @@ ROWS = (
     Weight(
         name="deblur",
         task="deblur",
-        network="defocus and camera shake taken off",
+        network="defocus and camera shake estimated, undone and repaired",
         file="deblur.safetensors",
         licence="Apache-2.0",
         credit=_OURS,
-        builder="engine.models.restore:from_state_dict",
-        tiling=Tiling(scale=1, overlap_px=32, multiple_px=8, blend=True, bytes_per_px=450, most_px=1024),
+        builder="engine.models.deblur:from_state_dict",
+        tiling=Tiling(scale=1, overlap_px=64, multiple_px=8, blend=True, bytes_per_px=650, most_px=1024),
         half=True,
     ),
     Weight(

@@ -2,8 +2,9 @@
 
 1. A kernel is estimated for the whole photo. Where a picture is blurred its spectrum is the sharp one's times the
    kernel's, so the autocorrelation of its whitened pixels is about that of the kernel alone (Goldstein & Fattal 2012),
-   and its cepstrum shows how far it was moved (Rom 1975); what neither knows, such as which end of a path is the
-   brighter, a small convolutional network sees in the pixels.
+   and its cepstrum shows how far it was moved (Rom 1975). Neither knows which way a path bends, nor which end of it is the
+   brighter: that is seen once the photo has been repaired with the kernel that they tell, and a second one is read from
+   both.
 2. Wiener's filter undoes that kernel, under the prior that natural pictures have a spectrum that falls with the
    square of the frequency (Gupta et al. 2010): all frequencies of a photo at once, however long the kernel.
 3. The network of `restore` takes from it the noise and the ringing that this costs, with the blurred photo beside it
@@ -22,24 +23,19 @@ from engine.models import restore
 from engine.models.restore import Residual, Restore
 
 KERNEL_PX = 25  # side of a kernel
-WINDOW_PX = 96  # side of the parts of a photo that a kernel is estimated from
-_HOP_PX = 48
-_MOST_WINDOWS = 24
+NARROW, WIDE = (96, 48, 24), (192, 96, 6)  # windows: their side, the way to the next one, and how many at most
 _LAG_PX = KERNEL_PX - 1  # how far the autocorrelation of a kernel reaches
 _EDGE_PX = 2 * KERNEL_PX  # over which the opposite edges of a photo are faded into each other
 _MAPS = 4  # statistics of a window, see `_statistics`
 _DRAWN = 4  # maps that the pixels of a window contribute
 _TRIED = 2  # kernels that are tried for sharp edges
+_CAUTIONS = (0.02, 0.2)  # of the kernels that make repaired windows blurred again
 _TIMID = 2.5  # how much larger the log of the noise is for the more cautious filter
 
 
 class Estimator(nn.Module):
-    """(N, M, 3, WINDOW_PX, WINDOW_PX) in [0, 1], M windows of each of N photos -> kernels (N, KERNEL_PX, KERNEL_PX), each
-    of sum 1, in the order of a convolution's shifts (flipped for conv2d), and the log of the noise (N,) for `wiener`.
-
-    Twice: a first kernel from statistics and from edges as they should have been, then a second one from the edges of the
-    windows as the first leaves them.
-    """
+    """(N, M, 3, W, W) in [0, 1], M windows of each of N photos -> kernels (N, KERNEL_PX, KERNEL_PX), each of sum 1, in the
+    order of a convolution's shifts (flipped for conv2d), and the log of the noise (N,) for `wiener`."""
 
     def __init__(self, width: int = 32, maps: int = 48, basis: int = 64) -> None:
         super().__init__()
@@ -57,26 +53,14 @@ class Estimator(nn.Module):
         self.weigh = nn.Linear(4 * width, 1)
         self.draw = nn.Linear(4 * width, basis)
         self.basis = nn.Parameter(0.02 * torch.randn(basis, _DRAWN * KERNEL_PX**2))
-        self.edges = _Edges(1, width // 2)
+        self.edges = _Edges(width // 2)
         self.first = nn.Conv2d(5 * _MAPS + _DRAWN + _TRIED, maps, 3, padding=1)
         self.middle = nn.Sequential(*(Residual(maps) for _ in range(4)))
         self.last = nn.Conv2d(maps, 1, 3, padding=1)
         self.noise = nn.Linear(4 * width + maps, 1)
         nn.init.constant_(self.noise.bias, -4.0)
-        self.edges_again = _Edges(3, width // 2)
-        self.first_again = nn.Conv2d(maps + 2 * _TRIED + 2, maps, 3, padding=1)
-        self.middle_again = nn.Sequential(*(Residual(maps) for _ in range(4)))
-        self.last_again = nn.Conv2d(maps, 1, 3, padding=1)
-        self.noise_again = nn.Linear(4 * width + maps, 1)
-        for layer in (self.last_again, self.noise_again):
-            nn.init.zeros_(layer.weight)
-            nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
 
     def forward(self, parts: Tensor) -> tuple[Tensor, Tensor]:
-        return self.both(parts)[1]
-
-    def both(self, parts: Tensor) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
-        """What is estimated at first and in the end."""
         n, m = parts.shape[:2]
         luma = _standard(parts.flatten(0, 1).mean(1, keepdim=True))
         seen = self.pixels(F.pixel_unshuffle(luma, 2))
@@ -85,31 +69,55 @@ class Estimator(nn.Module):
         told = (share * told).sum(1)
         maps = (share[..., None, None] * _statistics(luma).view(n, m, _MAPS, 2 * _LAG_PX + 1, 2 * _LAG_PX + 1)).sum(1)
         drawn = (self.draw(told) @ self.basis).view(n, _DRAWN, KERNEL_PX, KERNEL_PX)
-        tried = _quotients(self.edges(luma), luma, share)
+        tried = _quotients(self.edges(luma), luma, share, 0.05)
         # A kernel reaches half as far as its autocorrelation: lag 2 p lies at p, and lag p beside it.
         halves = F.pixel_unshuffle(F.pad(maps, (0, 1, 0, 1)), 2)
         half = _LAG_PX // 2
         x = self.middle(self.first(torch.cat([halves, maps[..., half:-half, half:-half], drawn, tried], 1)))
-        score = self.last(F.relu(x))
-        kernels = torch.softmax(score.flatten(1), 1).view(n, KERNEL_PX, KERNEL_PX)
-        noise = self.noise(torch.cat([told, x.mean((2, 3))], 1))[:, 0]
+        kernels = torch.softmax(self.last(F.relu(x)).flatten(1), 1).view(n, KERNEL_PX, KERNEL_PX)
+        return kernels, self.noise(torch.cat([told, x.mean((2, 3))], 1))[:, 0]
 
-        guess = wiener(luma, kernels.repeat_interleave(m, 0), torch.stack([noise, noise + _TIMID], 1).repeat_interleave(m, 0))[:, :, 0].to(luma.dtype)
-        tried = torch.cat([tried, _quotients(self.edges_again(torch.cat([guess.flip(1), luma], 1)), luma, share)], 1)
-        again = self.middle_again(self.first_again(torch.cat([x, tried, 10 * kernels[:, None], 0.2 * score], 1)))
-        score = score + self.last_again(F.relu(again))
-        finer = torch.softmax(score.flatten(1), 1).view(n, KERNEL_PX, KERNEL_PX)
-        return (kernels, noise), (finer, noise + self.noise_again(torch.cat([told, again.mean((2, 3))], 1))[:, 0])
+
+class Refiner(nn.Module):
+    """Kernels and noise of N photos as the `Estimator` gives them, windows of the photos (N, M, 3, W, W), and these as
+    the kernels repair them -> better kernels and noise.
+
+    What makes the repaired windows blurred again is a kernel too (Cho & Lee 2009, eq. 8): it shows where a path bends, which
+    an autocorrelation cannot, and is pulled to no blur at all, which is why a network reads it.
+    """
+
+    def __init__(self, maps: int = 48) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(len(_CAUTIONS) + 3, maps, 3, padding=1)
+        self.middle = nn.Sequential(*(Residual(maps) for _ in range(4)))
+        self.last = nn.Conv2d(maps, 1, 3, padding=1)
+        self.noise = nn.Linear(maps, 1)
+        for layer in (self.last, self.noise):
+            nn.init.zeros_(layer.weight)
+            nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+
+    def forward(self, kernels: Tensor, noise: Tensor, parts: Tensor, repaired: Tensor) -> tuple[Tensor, Tensor]:
+        n, m = parts.shape[:2]
+        blurred, sharp = (x.flatten(0, 1).float().mean(1, keepdim=True) for x in (parts, repaired))
+        edges = _gradients(sharp)[:, :, None]
+        even = parts.new_full((n, m, 1), 1 / m)
+        again = torch.cat([_quotients(edges, blurred, even, caution) for caution in _CAUTIONS], 1)
+        scores = (kernels + 1e-5).log()[:, None]
+        level = noise[:, None, None, None].expand_as(scores)
+        x = self.middle(self.first(torch.cat([again.to(scores.dtype), 10 * kernels[:, None], 0.2 * scores, 0.3 * level], 1)))
+        scores = scores + self.last(F.relu(x))
+        finer = torch.softmax(scores.flatten(1), 1).view_as(kernels)
+        return finer, noise + self.noise(x.mean((2, 3)))[:, 0]
 
 
 class _Edges(nn.Module):
-    """(M, C, W, W) -> the gradients of the sharp picture, (M, 2, _TRIED, W, W), as far as they can be told: those of the
-    first of the C pictures, and what is to be added to them."""
+    """(M, 1, W, W) -> the gradients that the sharp picture may have had, (M, 2, _TRIED, W, W): those of the blurred one and
+    what is added to them."""
 
-    def __init__(self, pictures: int, width: int) -> None:
+    def __init__(self, width: int) -> None:
         super().__init__()
         self.layers = nn.Sequential(
-            nn.Conv2d(4 * pictures, width, 3, padding=1),
+            nn.Conv2d(4, width, 3, padding=1),
             nn.ReLU(),
             nn.Conv2d(width, width, 3, padding=1),
             nn.ReLU(),
@@ -118,26 +126,34 @@ class _Edges(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         added = F.pixel_shuffle(self.layers(F.pixel_unshuffle(x, 2)), 2).unflatten(1, (2, _TRIED))
-        return _gradients(x[:, :1])[:, :, None] + added
+        return _gradients(x)[:, :, None] + added
 
 
 class Deblur(nn.Module):
     """(N, 3, H, W) in [0, 1] -> the sharp photos, same shape; H and W are multiples of 8. Not clamped."""
 
-    def __init__(self, estimator: Estimator | None = None, repair: Restore | None = None) -> None:
+    def __init__(self, estimator: Estimator | None = None, repair: Restore | None = None, refiner: Refiner | None = None) -> None:
         super().__init__()
         self.estimator = estimator or Estimator()
         self.repair = repair or Restore(pictures=3)
+        self.refiner = refiner or Refiner()
 
     def forward(self, x: Tensor, blur: Tensor | None = None) -> Tensor:
-        """blur: what `blur_of` says of the windows of the photos that x is a part of; those of x itself if not given."""
-        blur = self.blur_of(windows(x)) if blur is None else blur
+        """blur: what `blur_of` says of the photos that x is a part of; of x itself if not given."""
+        blur = self.blur_of(*windows(x)) if blur is None else blur
         return self.repair(undone(x, blur[:, 1:].unflatten(1, (KERNEL_PX, KERNEL_PX)), blur[:, 0]))
 
-    def blur_of(self, parts: Tensor) -> Tensor:
-        """What the `Estimator` says of (N, M, 3, WINDOW_PX, WINDOW_PX) in one row for each photo: the noise, then the kernel."""
-        kernels, noise = self.estimator(parts)
+    def blur_of(self, narrow: Tensor, wide: Tensor) -> Tensor:
+        """The noise and the kernel of each photo in one row, (N, 1 + KERNEL_PX^2), told from its `windows`."""
+        kernels, noise = self.estimator(narrow)
+        kernels, noise = self.refiner(kernels, noise, wide, self.repaired(wide, kernels, noise))
         return torch.cat([noise[:, None], kernels.flatten(1)], 1)
+
+    def repaired(self, parts: Tensor, kernels: Tensor, noise: Tensor) -> Tensor:
+        """Windows (N, M, 3, W, W) under the kernels of their photos, sharp."""
+        n, m = parts.shape[:2]
+        kernels, noise = kernels.repeat_interleave(m, 0), noise.repeat_interleave(m, 0)
+        return self.repair(undone(parts.flatten(0, 1), kernels, noise)).unflatten(0, (n, m)).clamp(0, 1)
 
 
 def undone(x: Tensor, kernels: Tensor, noise: Tensor) -> Tensor:
@@ -161,18 +177,23 @@ def wiener(x: Tensor, kernels: Tensor, noise: Tensor) -> Tensor:
     return torch.fft.irfft2(spectrum[:, None] * filters[:, :, None], s=size)[..., :height, :width]
 
 
-def windows(x: Tensor) -> Tensor:
-    """(N, M, 3, WINDOW_PX, WINDOW_PX): overlapping parts of photos (N, 3, H, W), those with the most edges where there are many."""
+def windows(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Small and large parts of photos (N, 3, H, W) of any size, (N, M, 3, W, W) each, that overlap: what the `Estimator` and
+    the `Refiner` look at; those with the most edges where there are many."""
+    return _busiest(x, *NARROW), _busiest(x, *WIDE)
+
+
+def _busiest(x: Tensor, side: int, hop: int, most: int) -> Tensor:
     height, width = x.shape[2:]
-    x = F.pad(x, (0, max(0, WINDOW_PX - width), 0, max(0, WINDOW_PX - height)), mode="replicate")
-    top, left = ((side - WINDOW_PX) % _HOP_PX // 2 for side in x.shape[2:])
+    x = F.pad(x, (0, max(0, side - width), 0, max(0, side - height)), mode="replicate")
+    top, left = ((length - side) % hop // 2 for length in x.shape[2:])
     x = x[..., top:, left:]
     green = x[:, 1:2]  # the channel of the least noise
     edges = green.diff(dim=-1)[..., 1:, :].abs() + green.diff(dim=-2)[..., 1:].abs()
-    busy = F.avg_pool2d(F.pad(edges, (0, 1, 0, 1)), WINDOW_PX, _HOP_PX)
-    chosen = busy.flatten(1).topk(min(_MOST_WINDOWS, busy[0].numel()), 1).indices.sort(1).values
-    rows, columns = (_HOP_PX * (chosen // busy.shape[3])).tolist(), (_HOP_PX * (chosen % busy.shape[3])).tolist()
-    parts = [x[i, :, y : y + WINDOW_PX, z : z + WINDOW_PX] for i in range(len(x)) for y, z in zip(rows[i], columns[i], strict=True)]
+    busy = F.avg_pool2d(F.pad(edges, (0, 1, 0, 1)), side, hop)
+    chosen = busy.flatten(1).topk(min(most, busy[0].numel()), 1).indices.sort(1).values
+    rows, columns = (hop * (chosen // busy.shape[3])).tolist(), (hop * (chosen % busy.shape[3])).tolist()
+    parts = [x[i, :, y : y + side, z : z + side] for i in range(len(x)) for y, z in zip(rows[i], columns[i], strict=True)]
     return torch.stack(parts).unflatten(0, (len(x), -1))
 
 
@@ -189,16 +210,19 @@ def _statistics(luma: Tensor) -> Tensor:
     return 30 * _lags(torch.fft.irfft2(planes, s=tapered.shape[-2:]), _LAG_PX).to(luma.dtype)
 
 
-def _quotients(edges: Tensor, luma: Tensor, share: Tensor) -> Tensor:
-    """(N, _TRIED, KERNEL_PX, KERNEL_PX): the kernels that best make the gradients of the windows luma (N M, 1, W, W) out of
-    `edges` (N M, 2, _TRIED, W, W), by least squares over all windows of a photo (Schuler et al. 2014, eq. 5)."""
+def _quotients(edges: Tensor, luma: Tensor, share: Tensor, caution: float) -> Tensor:
+    """(N, T, KERNEL_PX, KERNEL_PX): the kernels that best make the gradients of the windows luma (N M, 1, W, W) out of
+    `edges` (N M, 2, T, W, W), by least squares over all windows of a photo (Schuler et al. 2014, eq. 5).
+
+    caution: how much frequencies that the edges hardly have are held back, beside their mean power.
+    """
     n, m = share.shape[:2]
     sharp = torch.fft.rfft2(_tapered(edges.float()))
     blurred = torch.fft.rfft2(_tapered(_gradients(luma.float())))[:, :, None]
     weight = share.float().view(n, m, 1, 1, 1)
     above = (weight * (sharp.conj() * blurred).sum(1).unflatten(0, (n, m))).sum(1)
     below = (weight * sharp.abs().square().sum(1).unflatten(0, (n, m))).sum(1)
-    kernels = torch.fft.irfft2(above / (below + 0.05 * below.mean((2, 3), keepdim=True) + 1e-3), s=luma.shape[-2:])
+    kernels = torch.fft.irfft2(above / (below + caution * below.mean((2, 3), keepdim=True) + 1e-3), s=luma.shape[-2:])
     return 10 * _lags(kernels, KERNEL_PX // 2).to(luma.dtype)
 
 

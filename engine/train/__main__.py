@@ -61,20 +61,44 @@ def _kernel(args: argparse.Namespace, settings: dict[str, Any]) -> Recipe:
     return KernelRecipe(_photos(args), seed=args.seed, **settings)
 
 
-def _deblur(args: argparse.Namespace, settings: dict[str, Any]) -> Recipe:
-    import torch
+def _refiner(args: argparse.Namespace, settings: dict[str, Any]) -> Recipe:
+    from engine.train.deblur import begin
+    from engine.train.kernel import RefinerRecipe
 
-    from engine.models.deblur import Estimator
+    repair = begin(None)
+    if (state := _average(args.runs / "deblur")) is None:
+        raise RequestError("The refiner looks at repaired photos: run `python -m engine.train deblur` first.")
+    repair.load_state_dict(state)
+    return RefinerRecipe(_estimator(args), repair, _photos(args), seed=args.seed, **settings)
+
+
+def _deblur(args: argparse.Namespace, settings: dict[str, Any]) -> Recipe:
+    from engine.models.deblur import Refiner
     from engine.train.deblur import DeblurRecipe, begin
 
-    if not (kernel := args.runs / "kernel" / "checkpoint.pt").exists():
+    refiner = None
+    if (state := _average(args.runs / "refiner")) is not None:
+        refiner = Refiner()
+        refiner.load_state_dict(state)
+    return DeblurRecipe(_estimator(args), refiner, _photos(args), network=begin(_average(args.runs / "restore")), seed=args.seed, **settings)
+
+
+def _estimator(args: argparse.Namespace) -> Any:
+    from engine.models.deblur import Estimator
+
+    if (state := _average(args.runs / "kernel")) is None:
         raise RequestError("The recipe of deblur needs an estimator of blur: run `python -m engine.train deblur --preset kernel` first.")
     estimator = Estimator()
-    estimator.load_state_dict(torch.load(kernel, weights_only=True)["state"]["average"])
-    start = None
-    if (beside := args.runs / "restore" / "checkpoint.pt").exists():
-        start = torch.load(beside, weights_only=True)["state"]["average"]
-    return DeblurRecipe(estimator, _photos(args), network=begin(start), seed=args.seed, **settings)
+    estimator.load_state_dict(state)
+    return estimator
+
+
+def _average(run: Path) -> dict[str, Any] | None:
+    """The averaged weights of a run's network; None where there is no such run."""
+    import torch
+
+    checkpoint = run / "checkpoint.pt"
+    return torch.load(checkpoint, weights_only=True)["state"]["average"] if checkpoint.exists() else None
 
 
 def _tone(args: argparse.Namespace, settings: dict[str, Any]) -> Recipe:
@@ -235,6 +259,7 @@ PRESETS: dict[str, dict[str, Preset]] = {
     "deblur": {
         "repair": Preset(_deblur, {"steps": 9000}, ""),
         "kernel": Preset(_kernel, {"steps": 5000}, ""),
+        "refiner": Preset(_refiner, {"steps": 2000}, ""),
     },
     "tone": {"default": Preset(_tone, {"steps": 4000}, "")},
     "matte": {"default": Preset(_matte, {"steps": 11000}, "mean IoU 0.90 on composites and on photos")},

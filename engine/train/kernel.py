@@ -1,7 +1,8 @@
-"""Recipe of the first half of `deblur`: of a blurred crop, the kernel that blurred it, and how much noise there is.
+"""Recipes of the first half of `deblur`: of a blurred crop, the kernel that blurred it, and how much noise there is.
 
-Judged twice: by how far the kernel is from the true one, and by what Wiener's filter makes of the crop with it, which is
-what it is for (and the only way to learn the noise that the filter wants).
+`KernelRecipe` trains what estimates it from the crop, `RefinerRecipe` what betters it once the crop has been repaired.
+Both are judged twice: by how far the kernel is from the true one, and by what Wiener's filter makes of the crop with it,
+which is what it is for (and the only way to learn the noise that the filter wants).
 """
 
 from __future__ import annotations
@@ -10,9 +11,10 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from engine.models.deblur import Estimator, wiener, windows
+from engine.models.deblur import Deblur, Estimator, Refiner, wiener, windows
+from engine.models.restore import Restore
 from engine.train import data, degrade
 from engine.train.loop import Average, Recipe, descend, learning_rate
 from engine.train.muon import optimizers
@@ -20,40 +22,43 @@ from engine.train.muon import optimizers
 EDGE_PX = degrade.BLUR_PX // 2
 
 
-class KernelRecipe(Recipe):
-    """pictures: sharp photos."""
+class _KernelRecipe(Recipe):
+    """pictures: sharp photos. What a crop's kernel is found by, subclasses say in `_found`."""
 
-    name = "kernel"
-
-    def __init__(self, pictures: data.Pictures, *, steps: int, batch: int = 16, crop_px: int = 144, peak: float = 1.5e-3, seed: int = 0) -> None:
+    def __init__(self, network: nn.Module, pictures: data.Pictures, *, steps: int, batch: int, crop_px: int, peak: float, seed: int) -> None:
         super().__init__()
-        torch.manual_seed(seed)
         self.steps, self.batch, self.crop_px, self.peak, self.seed = steps, batch, crop_px, peak, seed
         self.pictures = pictures
         self.indices, self.held_out = pictures.split(crop_px + 2 * EDGE_PX)
-        self.network = Estimator().to(memory_format=torch.channels_last)
+        self.network = network.to(memory_format=torch.channels_last)
         self.average = Average(self.network, half_life_steps=300)
         self.modules = {"network": self.network, "average": self.average.module}
         self.optimizers = optimizers(self.network, peak)
+
+    def _found(self, network: nn.Module, blurred: Tensor) -> tuple[Tensor, Tensor]:
+        """Kernels (N, KERNEL_PX, KERNEL_PX) and noise (N,) of crops (N, 3, H, W)."""
+        raise NotImplementedError
 
     def step(self, step: int) -> dict[str, float]:
         for optimizer in self.optimizers.values():
             learning_rate(optimizer, self.peak, step, self.steps, hold=0.7)
         blurred, sharp, kernels = pairs(self.pictures, self.indices, self.batch, self.crop_px, self.rng(step))
-        first, last = self.network.both(windows(blurred))
-        losses = [_judged(found, noise, kernels, blurred, sharp) for found, noise in (first, last)]
-        loss = sum(0.5 * (apart + worse) for apart, worse, _ in losses)
-        descend(loss, *self.optimizers.values(), most_norm=0.5)  # type: ignore[arg-type]
+        found, noise = self._found(self.network, blurred)
+        apart = (found - kernels).abs().sum((1, 2)).mean() / 2
+        made = wiener(blurred, found, noise[:, None])[:, 0]
+        error = ((made - sharp).square() + 1e-6).sqrt().mean((1, 2, 3))
+        before = (blurred - sharp).abs().mean((1, 2, 3)) + 0.01
+        worse = (error / before).log().mean()
+        descend(apart + worse, *self.optimizers.values(), most_norm=0.5)
         self.average.update(self.network, step)
-        (apart, worse, made), (at_first, _, _) = losses[1], losses[0]
-        told = {"apart": apart, "at first": at_first, "worse": worse, "gain": gained(made, blurred, sharp)}
+        told = {"apart": apart, "worse": worse, "gain": gained(made, blurred, sharp)}
         return {name: float(value.detach()) for name, value in told.items()}
 
     def sample(self) -> Tensor:
         """Held-out crops blurred, under Wiener's filter, and as they were; the kernels found and true in their corners."""
         blurred, sharp, kernels = pairs(self.pictures, self.held_out, 8, self.crop_px, np.random.default_rng(0))
         with torch.no_grad():
-            found, noise = self.average.module(windows(blurred))
+            found, noise = self._found(self.average.module, blurred)
             made = wiener(blurred, found, noise[:, None])[:, 0]
         for picture, kernel in ((made, found), (sharp, kernels)):
             picture[:, :, : degrade.BLUR_PX, : degrade.BLUR_PX] = (kernel / kernel.amax((1, 2), keepdim=True))[:, None]
@@ -61,6 +66,46 @@ class KernelRecipe(Recipe):
 
     def export(self) -> dict[str, Tensor]:
         return self.average.module.state_dict()
+
+
+class KernelRecipe(_KernelRecipe):
+    name = "kernel"
+
+    def __init__(self, pictures: data.Pictures, *, steps: int, batch: int = 16, crop_px: int = 144, peak: float = 1.5e-3, seed: int = 0) -> None:
+        torch.manual_seed(seed)
+        super().__init__(Estimator(), pictures, steps=steps, batch=batch, crop_px=crop_px, peak=peak, seed=seed)
+
+    def _found(self, network: nn.Module, blurred: Tensor) -> tuple[Tensor, Tensor]:
+        return network(windows(blurred)[0])
+
+
+class RefinerRecipe(_KernelRecipe):
+    """estimator, repair: as `KernelRecipe` and `DeblurRecipe` have trained them."""
+
+    name = "refiner"
+
+    def __init__(
+        self,
+        estimator: Estimator,
+        repair: Restore,
+        pictures: data.Pictures,
+        *,
+        steps: int,
+        batch: int = 16,
+        crop_px: int = 144,
+        peak: float = 1.5e-3,
+        seed: int = 0,
+    ) -> None:
+        torch.manual_seed(seed)
+        super().__init__(Refiner(), pictures, steps=steps, batch=batch, crop_px=crop_px, peak=peak, seed=seed)
+        self.whole = Deblur(estimator, repair).eval().requires_grad_(False).to(memory_format=torch.channels_last)
+
+    def _found(self, network: nn.Module, blurred: Tensor) -> tuple[Tensor, Tensor]:
+        parts = blurred[:, None]
+        with torch.no_grad():
+            kernels, noise = self.whole.estimator(windows(blurred)[0])
+            repaired = self.whole.repaired(parts, kernels, noise)
+        return network(kernels, noise, parts, repaired)
 
 
 def pairs(pictures: data.Pictures, indices: Sequence[int], count: int, crop_px: int, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
@@ -76,11 +121,3 @@ def gained(made: Tensor, blurred: Tensor, sharp: Tensor) -> Tensor:
     inside = (..., slice(EDGE_PX, -EDGE_PX), slice(EDGE_PX, -EDGE_PX))
     errors = [(x.clamp(0, 1) - sharp)[inside].square().mean((1, 2, 3)).clamp_min(1e-6) for x in (made, blurred)]
     return 10 * (errors[1] / errors[0]).log10().mean()
-
-
-def _judged(found: Tensor, noise: Tensor, kernels: Tensor, blurred: Tensor, sharp: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """How far kernels are from the true ones (0 to 1), the log of the error that is left by them, and what they make."""
-    made = wiener(blurred, found, noise[:, None])[:, 0]
-    error = ((made - sharp).square() + 1e-6).sqrt().mean((1, 2, 3))
-    before = (blurred - sharp).abs().mean((1, 2, 3)) + 0.01
-    return (found - kernels).abs().sum((1, 2)).mean() / 2, (error / before).log().mean(), made

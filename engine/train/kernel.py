@@ -91,7 +91,7 @@ class RefinerRecipe(_KernelRecipe):
         pictures: data.Pictures,
         *,
         steps: int,
-        batch: int = 16,
+        batch: int = 8,
         crop_px: int = 144,
         peak: float = 1.5e-3,
         seed: int = 0,
@@ -101,9 +101,15 @@ class RefinerRecipe(_KernelRecipe):
         self.whole = Deblur(estimator, repair).eval().requires_grad_(False).to(memory_format=torch.channels_last)
 
     def _found(self, network: nn.Module, blurred: Tensor) -> tuple[Tensor, Tensor]:
+        """Every second one from a kernel that was refined once already, as in use."""
         parts = blurred[:, None]
         with torch.no_grad():
             kernels, noise = self.whole.estimator(windows(blurred)[0])
+            kernels[::2], noise[::2] = self._refined(network, kernels[::2], noise[::2], parts[::2])
+        return self._refined(network, kernels, noise, parts)
+
+    def _refined(self, network: nn.Module, kernels: Tensor, noise: Tensor, parts: Tensor) -> tuple[Tensor, Tensor]:
+        with torch.no_grad():
             repaired = self.whole.repaired(parts, kernels, noise)
         return network(kernels, noise, parts, repaired)
 

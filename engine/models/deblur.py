@@ -3,10 +3,10 @@
 1. A kernel is estimated for the whole photo. Where a picture is blurred its spectrum is the sharp one's times the
    kernel's, so the autocorrelation of its whitened pixels is about that of the kernel alone (Goldstein & Fattal 2012),
    and its cepstrum shows how far it was moved (Rom 1975). Neither knows which way a path bends, nor which end of it is the
-   brighter: that is seen once the photo has been repaired with the kernel that they tell, and a second one is read from
-   both.
+   brighter: that is seen once the photo has been repaired with the kernel that they tell, and a better one is read from
+   both, a few times over.
 2. Wiener's filter undoes that kernel, under the prior that natural pictures have a spectrum that falls with the
-   square of the frequency (Gupta et al. 2010): all frequencies of a photo at once, however long the kernel.
+   square of the frequency (Levin et al. 2007, their Gaussian one): all frequencies of a photo at once, however long the kernel.
 3. The network of `restore` takes from it the noise and the ringing that this costs, with the blurred photo beside it
    (Deep Wiener deconvolution, Dong et al. 2020, who are told the kernel).
 
@@ -29,6 +29,7 @@ _EDGE_PX = 2 * KERNEL_PX  # over which the opposite edges of a photo are faded i
 _MAPS = 4  # statistics of a window, see `_statistics`
 _DRAWN = 4  # maps that the pixels of a window contribute
 _TRIED = 2  # kernels that are tried for sharp edges
+_ROUNDS = 3  # how often a kernel is refined
 _CAUTIONS = (0.02, 0.2)  # of the kernels that make repaired windows blurred again
 _TIMID = 2.5  # how much larger the log of the noise is for the more cautious filter
 
@@ -82,7 +83,7 @@ class Refiner(nn.Module):
     """Kernels and noise of N photos as the `Estimator` gives them, windows of the photos (N, M, 3, W, W), and these as
     the kernels repair them -> better kernels and noise.
 
-    What makes the repaired windows blurred again is a kernel too (Cho & Lee 2009, eq. 8): it shows where a path bends, which
+    What makes the repaired windows blurred again is a kernel too (Cho & Lee 2009): it shows where a path bends, which
     an autocorrelation cannot, and is pulled to no blur at all, which is why a network reads it.
     """
 
@@ -146,7 +147,8 @@ class Deblur(nn.Module):
     def blur_of(self, narrow: Tensor, wide: Tensor) -> Tensor:
         """The noise and the kernel of each photo in one row, (N, 1 + KERNEL_PX^2), told from its `windows`."""
         kernels, noise = self.estimator(narrow)
-        kernels, noise = self.refiner(kernels, noise, wide, self.repaired(wide, kernels, noise))
+        for _ in range(_ROUNDS):
+            kernels, noise = self.refiner(kernels, noise, wide, self.repaired(wide, kernels, noise))
         return torch.cat([noise[:, None], kernels.flatten(1)], 1)
 
     def repaired(self, parts: Tensor, kernels: Tensor, noise: Tensor) -> Tensor:
@@ -212,7 +214,7 @@ def _statistics(luma: Tensor) -> Tensor:
 
 def _quotients(edges: Tensor, luma: Tensor, share: Tensor, caution: float) -> Tensor:
     """(N, T, KERNEL_PX, KERNEL_PX): the kernels that best make the gradients of the windows luma (N M, 1, W, W) out of
-    `edges` (N M, 2, T, W, W), by least squares over all windows of a photo (Schuler et al. 2014, eq. 5).
+    `edges` (N M, 2, T, W, W), by least squares over all windows of a photo (the quotient layer of Schuler et al. 2014).
 
     caution: how much frequencies that the edges hardly have are held back, beside their mean power.
     """

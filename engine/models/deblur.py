@@ -103,7 +103,7 @@ class Refiner(nn.Module):
         edges = _gradients(sharp)[:, :, None]
         even = parts.new_full((n, m, 1), 1 / m)
         again = torch.cat([_quotients(edges, blurred, even, caution) for caution in _CAUTIONS], 1)
-        scores = (kernels + 1e-5).log()[:, None]
+        scores = (kernels + 1e-3).log()[:, None]  # no cell so low that it would not learn to rise
         level = noise[:, None, None, None].expand_as(scores)
         x = self.middle(self.first(torch.cat([again.to(scores.dtype), 10 * kernels[:, None], 0.2 * scores, 0.3 * level], 1)))
         scores = scores + self.last(F.relu(x))

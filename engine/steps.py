@@ -111,7 +111,7 @@ def _told_the_blur(network: Network, photo: Picture, how: How) -> Callable[[Tens
     if not isinstance(network.module, Deblur):
         return network
     blurred = photo.pixels if how.part is None or photo.width != how.part.width else how.part.whole.pixels
-    blur = network.apply(network.module.blur_of, *(parts.float() for parts in windows(blurred)))
+    blur = network.apply(network.module.blur_of, windows(blurred).float())
     return lambda x: network(x, blur)
 
 

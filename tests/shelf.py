@@ -154,7 +154,7 @@ def write_networks(folder: Path) -> None:
 
     from engine.models.categories import Categories
     from engine.models.dcgan import Generator as DcganGenerator
-    from engine.models.deblur import Deblur, Estimator, Refiner
+    from engine.models.deblur import Deblur, Estimator
     from engine.models.discriminator import Discriminator
     from engine.models.faststyle import FastStyle
     from engine.models.features import Features
@@ -173,7 +173,7 @@ def write_networks(folder: Path) -> None:
     networks = {
         "features": Features((4, 4, 8, 8, 8)),
         "restore": Restore((8, 8, 16)),
-        "deblur": Deblur(Estimator(8, 8, 8), Restore((8, 8, 16), pictures=3), Refiner(8)),
+        "deblur": Deblur(Estimator(8, 8, 8), Restore((8, 8, 16), pictures=3)),
         "inpaint": Inpaint((8, 8, 8)),
         "matte": Matte((8, 8, 8, 8), deepest=1),
         "tone": Tone((8, 8), basis=2),

@@ -24,11 +24,11 @@ from engine.train import augment, data, degrade, gan, loop, metrics, vae
 from engine.train.__main__ import PRESETS, main
 from engine.train.categories import CategoriesRecipe, called, vary
 from engine.train.crisp import CrispRecipe
-from engine.train.deblur import DeblurRecipe, begin
+from engine.train.deblur import DeblurRecipe
 from engine.train.faststyle import FastStyleRecipe
 from engine.train.features import FeaturesRecipe, WhitenedConv
 from engine.train.inpaint import InpaintRecipe
-from engine.train.kernel import KernelRecipe, RefinerRecipe
+from engine.train.kernel import KernelRecipe
 from engine.train.matte import CutOuts, MatteRecipe
 from engine.train.packshots import SQUASHED, Packshots, frame, recolour
 from engine.train.restore import RestoreRecipe
@@ -97,9 +97,8 @@ RECIPES = {
     "upscale-x4": lambda p: UpscaleRecipe(p, scale=4, **small({})),
     "upscale-x4-crisp": lambda p: CrispRecipe(Features(), p, None, **small({})),
     "faststyle": lambda p: FastStyleRecipe(Features(), lambda photo, _: photo.flip(2), p, p, style_px=32, taught=0.7, adversarial=0.5, closer=0, **small({})),
-    "deblur": lambda p: DeblurRecipe(Estimator(8, 8, 8), None, p, steps=6, batch=2, crop_px=32, seen_px=40, network=Restore((8, 8, 8), pictures=3)),
+    "deblur": lambda p: DeblurRecipe(Estimator(8, 8, 8), p, steps=6, batch=2, crop_px=32, seen_px=40, network=Restore((8, 8, 8), pictures=3)),
     "kernel": lambda p: KernelRecipe(p, steps=6, batch=2, crop_px=40),
-    "refiner": lambda p: RefinerRecipe(Estimator(8, 8, 8), begin(None), p, steps=6, batch=2, crop_px=40),
     "tone": lambda p: ToneRecipe(p, steps=6, batch=4),
     "matte": lambda p: MatteRecipe(squares(), squares(), p, steps=6, batch=3, size_px=32),
     "inpaint": lambda p: InpaintRecipe(Features(), p, steps=6, batch=2, crop_px=32),

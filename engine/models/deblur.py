@@ -3,8 +3,7 @@
 1. A kernel is estimated for the whole photo. Where a picture is blurred its spectrum is the sharp one's times the
    kernel's, so the autocorrelation of its whitened pixels is about that of the kernel alone (Goldstein & Fattal 2012),
    and its cepstrum shows how far it was moved (Rom 1975). Neither knows which way a path bends, nor which end of it is the
-   brighter: that is seen once the photo has been repaired with the kernel that they tell, and a better one is read from
-   both, a few times over.
+   brighter: what there is to be seen of that in the pixels, a small convolutional network tells.
 2. Wiener's filter undoes that kernel, under the prior that natural pictures have a spectrum that falls with the
    square of the frequency (Levin et al. 2007, their Gaussian one): all frequencies of a photo at once, however long the kernel.
 3. The network of `restore` takes from it the noise and the ringing that this costs, with the blurred photo beside it
@@ -23,14 +22,15 @@ from engine.models import restore
 from engine.models.restore import Residual, Restore
 
 KERNEL_PX = 25  # side of a kernel
-NARROW, WIDE = (96, 48, 24), (192, 96, 6)  # windows: their side, the way to the next one, and how many at most
+WINDOW_PX = 96  # side of the parts of a photo that its kernel is estimated from
+_HOP_PX = 48  # from one of them to the next
+_MOST_WINDOWS = 24
 _LAG_PX = KERNEL_PX - 1  # how far the autocorrelation of a kernel reaches
 _EDGE_PX = 2 * KERNEL_PX  # over which the opposite edges of a photo are faded into each other
 _MAPS = 4  # statistics of a window, see `_statistics`
 _DRAWN = 4  # maps that the pixels of a window contribute
 _TRIED = 2  # kernels that are tried for sharp edges
-_ROUNDS = 3  # how often a kernel is refined
-_CAUTIONS = (0.02, 0.2)  # of the kernels that make repaired windows blurred again
+_CAUTION = 0.05  # of the kernels that are tried
 _TIMID = 2.5  # how much larger the log of the noise is for the more cautious filter
 
 
@@ -70,45 +70,13 @@ class Estimator(nn.Module):
         told = (share * told).sum(1)
         maps = (share[..., None, None] * _statistics(luma).view(n, m, _MAPS, 2 * _LAG_PX + 1, 2 * _LAG_PX + 1)).sum(1)
         drawn = (self.draw(told) @ self.basis).view(n, _DRAWN, KERNEL_PX, KERNEL_PX)
-        tried = _quotients(self.edges(luma), luma, share, 0.05)
+        tried = _quotients(self.edges(luma), luma, share)
         # A kernel reaches half as far as its autocorrelation: lag 2 p lies at p, and lag p beside it.
         halves = F.pixel_unshuffle(F.pad(maps, (0, 1, 0, 1)), 2)
         half = _LAG_PX // 2
         x = self.middle(self.first(torch.cat([halves, maps[..., half:-half, half:-half], drawn, tried], 1)))
         kernels = torch.softmax(self.last(F.relu(x)).flatten(1), 1).view(n, KERNEL_PX, KERNEL_PX)
         return kernels, self.noise(torch.cat([told, x.mean((2, 3))], 1))[:, 0]
-
-
-class Refiner(nn.Module):
-    """Kernels and noise of N photos as the `Estimator` gives them, windows of the photos (N, M, 3, W, W), and these as
-    the kernels repair them -> better kernels and noise.
-
-    What makes the repaired windows blurred again is a kernel too (Cho & Lee 2009): it shows where a path bends, which
-    an autocorrelation cannot, and is pulled to no blur at all, which is why a network reads it.
-    """
-
-    def __init__(self, maps: int = 48) -> None:
-        super().__init__()
-        self.first = nn.Conv2d(len(_CAUTIONS) + 3, maps, 3, padding=1)
-        self.middle = nn.Sequential(*(Residual(maps) for _ in range(4)))
-        self.last = nn.Conv2d(maps, 1, 3, padding=1)
-        self.noise = nn.Linear(maps, 1)
-        for layer in (self.last, self.noise):
-            nn.init.zeros_(layer.weight)
-            nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
-
-    def forward(self, kernels: Tensor, noise: Tensor, parts: Tensor, repaired: Tensor) -> tuple[Tensor, Tensor]:
-        n, m = parts.shape[:2]
-        blurred, sharp = (x.flatten(0, 1).float().mean(1, keepdim=True) for x in (parts, repaired))
-        edges = _gradients(sharp)[:, :, None]
-        even = parts.new_full((n, m, 1), 1 / m)
-        again = torch.cat([_quotients(edges, blurred, even, caution) for caution in _CAUTIONS], 1)
-        scores = (kernels + 1e-3).log()[:, None]  # no cell so low that it would not learn to rise
-        level = noise[:, None, None, None].expand_as(scores)
-        x = self.middle(self.first(torch.cat([again.to(scores.dtype), 10 * kernels[:, None], 0.2 * scores, 0.3 * level], 1)))
-        scores = scores + self.last(F.relu(x))
-        finer = torch.softmax(scores.flatten(1), 1).view_as(kernels)
-        return finer, noise + self.noise(x.mean((2, 3)))[:, 0]
 
 
 class _Edges(nn.Module):
@@ -133,29 +101,20 @@ class _Edges(nn.Module):
 class Deblur(nn.Module):
     """(N, 3, H, W) in [0, 1] -> the sharp photos, same shape; H and W are multiples of 8. Not clamped."""
 
-    def __init__(self, estimator: Estimator | None = None, repair: Restore | None = None, refiner: Refiner | None = None) -> None:
+    def __init__(self, estimator: Estimator | None = None, repair: Restore | None = None) -> None:
         super().__init__()
         self.estimator = estimator or Estimator()
         self.repair = repair or Restore(pictures=3)
-        self.refiner = refiner or Refiner()
 
     def forward(self, x: Tensor, blur: Tensor | None = None) -> Tensor:
-        """blur: what `blur_of` says of the photos that x is a part of; of x itself if not given."""
-        blur = self.blur_of(*windows(x)) if blur is None else blur
+        """blur: what `blur_of` says of the windows of the photos that x is a part of; of x's own if not given."""
+        blur = self.blur_of(windows(x)) if blur is None else blur
         return self.repair(undone(x, blur[:, 1:].unflatten(1, (KERNEL_PX, KERNEL_PX)), blur[:, 0]))
 
-    def blur_of(self, narrow: Tensor, wide: Tensor) -> Tensor:
-        """The noise and the kernel of each photo in one row, (N, 1 + KERNEL_PX^2), told from its `windows`."""
-        kernels, noise = self.estimator(narrow)
-        for _ in range(_ROUNDS):
-            kernels, noise = self.refiner(kernels, noise, wide, self.repaired(wide, kernels, noise))
+    def blur_of(self, parts: Tensor) -> Tensor:
+        """What the `Estimator` says of windows, in one row for each photo, (N, 1 + KERNEL_PX^2): the noise, then the kernel."""
+        kernels, noise = self.estimator(parts)
         return torch.cat([noise[:, None], kernels.flatten(1)], 1)
-
-    def repaired(self, parts: Tensor, kernels: Tensor, noise: Tensor) -> Tensor:
-        """Windows (N, M, 3, W, W) under the kernels of their photos, sharp."""
-        n, m = parts.shape[:2]
-        kernels, noise = kernels.repeat_interleave(m, 0), noise.repeat_interleave(m, 0)
-        return self.repair(undone(parts.flatten(0, 1), kernels, noise)).unflatten(0, (n, m)).clamp(0, 1)
 
 
 def undone(x: Tensor, kernels: Tensor, noise: Tensor) -> Tensor:
@@ -179,23 +138,19 @@ def wiener(x: Tensor, kernels: Tensor, noise: Tensor) -> Tensor:
     return torch.fft.irfft2(spectrum[:, None] * filters[:, :, None], s=size)[..., :height, :width]
 
 
-def windows(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Small and large parts of photos (N, 3, H, W) of any size, (N, M, 3, W, W) each, that overlap: what the `Estimator` and
-    the `Refiner` look at; those with the most edges where there are many."""
-    return _busiest(x, *NARROW), _busiest(x, *WIDE)
-
-
-def _busiest(x: Tensor, side: int, hop: int, most: int) -> Tensor:
+def windows(x: Tensor) -> Tensor:
+    """(N, M, 3, WINDOW_PX, WINDOW_PX): parts of photos (N, 3, H, W) of any size that overlap, those with the most edges where
+    there are many."""
     height, width = x.shape[2:]
-    x = F.pad(x, (0, max(0, side - width), 0, max(0, side - height)), mode="replicate")
-    top, left = ((length - side) % hop // 2 for length in x.shape[2:])
+    x = F.pad(x, (0, max(0, WINDOW_PX - width), 0, max(0, WINDOW_PX - height)), mode="replicate")
+    top, left = ((length - WINDOW_PX) % _HOP_PX // 2 for length in x.shape[2:])
     x = x[..., top:, left:]
     green = x[:, 1:2]  # the channel of the least noise
     edges = green.diff(dim=-1)[..., 1:, :].abs() + green.diff(dim=-2)[..., 1:].abs()
-    busy = F.avg_pool2d(F.pad(edges, (0, 1, 0, 1)), side, hop)
-    chosen = busy.flatten(1).topk(min(most, busy[0].numel()), 1).indices.sort(1).values
-    rows, columns = (hop * (chosen // busy.shape[3])).tolist(), (hop * (chosen % busy.shape[3])).tolist()
-    parts = [x[i, :, y : y + side, z : z + side] for i in range(len(x)) for y, z in zip(rows[i], columns[i], strict=True)]
+    busy = F.avg_pool2d(F.pad(edges, (0, 1, 0, 1)), WINDOW_PX, _HOP_PX)
+    chosen = busy.flatten(1).topk(min(_MOST_WINDOWS, busy[0].numel()), 1).indices.sort(1).values
+    rows, columns = (_HOP_PX * (chosen // busy.shape[3])).tolist(), (_HOP_PX * (chosen % busy.shape[3])).tolist()
+    parts = [x[i, :, y : y + WINDOW_PX, z : z + WINDOW_PX] for i in range(len(x)) for y, z in zip(rows[i], columns[i], strict=True)]
     return torch.stack(parts).unflatten(0, (len(x), -1))
 
 
@@ -212,19 +167,17 @@ def _statistics(luma: Tensor) -> Tensor:
     return 30 * _lags(torch.fft.irfft2(planes, s=tapered.shape[-2:]), _LAG_PX).to(luma.dtype)
 
 
-def _quotients(edges: Tensor, luma: Tensor, share: Tensor, caution: float) -> Tensor:
+def _quotients(edges: Tensor, luma: Tensor, share: Tensor) -> Tensor:
     """(N, T, KERNEL_PX, KERNEL_PX): the kernels that best make the gradients of the windows luma (N M, 1, W, W) out of
     `edges` (N M, 2, T, W, W), by least squares over all windows of a photo (the quotient layer of Schuler et al. 2014).
-
-    caution: how much frequencies that the edges hardly have are held back, beside their mean power.
-    """
+    Frequencies that the edges hardly have are held back."""
     n, m = share.shape[:2]
     sharp = torch.fft.rfft2(_tapered(edges.float()))
     blurred = torch.fft.rfft2(_tapered(_gradients(luma.float())))[:, :, None]
     weight = share.float().view(n, m, 1, 1, 1)
     above = (weight * (sharp.conj() * blurred).sum(1).unflatten(0, (n, m))).sum(1)
     below = (weight * sharp.abs().square().sum(1).unflatten(0, (n, m))).sum(1)
-    kernels = torch.fft.irfft2(above / (below + caution * below.mean((2, 3), keepdim=True) + 1e-3), s=luma.shape[-2:])
+    kernels = torch.fft.irfft2(above / (below + _CAUTION * below.mean((2, 3), keepdim=True) + 1e-3), s=luma.shape[-2:])
     return 10 * _lags(kernels, KERNEL_PX // 2).to(luma.dtype)
 
 

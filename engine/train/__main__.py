@@ -61,26 +61,10 @@ def _kernel(args: argparse.Namespace, settings: dict[str, Any]) -> Recipe:
     return KernelRecipe(_photos(args), seed=args.seed, **settings)
 
 
-def _refiner(args: argparse.Namespace, settings: dict[str, Any]) -> Recipe:
-    from engine.train.deblur import begin
-    from engine.train.kernel import RefinerRecipe
-
-    repair = begin(None)
-    if (state := _average(args.runs / "deblur")) is None:
-        raise RequestError("The refiner looks at repaired photos: run `python -m engine.train deblur` first.")
-    repair.load_state_dict(state)
-    return RefinerRecipe(_estimator(args), repair, _photos(args), seed=args.seed, **settings)
-
-
 def _deblur(args: argparse.Namespace, settings: dict[str, Any]) -> Recipe:
-    from engine.models.deblur import Refiner
     from engine.train.deblur import DeblurRecipe, begin
 
-    refiner = None
-    if (state := _average(args.runs / "refiner")) is not None:
-        refiner = Refiner()
-        refiner.load_state_dict(state)
-    return DeblurRecipe(_estimator(args), refiner, _photos(args), network=begin(_average(args.runs / "restore")), seed=args.seed, **settings)
+    return DeblurRecipe(_estimator(args), _photos(args), network=begin(_average(args.runs / "restore")), seed=args.seed, **settings)
 
 
 def _estimator(args: argparse.Namespace) -> Any:
@@ -259,7 +243,6 @@ PRESETS: dict[str, dict[str, Preset]] = {
     "deblur": {
         "repair": Preset(_deblur, {"steps": 9000}, ""),
         "kernel": Preset(_kernel, {"steps": 5000}, ""),
-        "refiner": Preset(_refiner, {"steps": 2000}, ""),
     },
     "tone": {"default": Preset(_tone, {"steps": 4000}, "")},
     "matte": {"default": Preset(_matte, {"steps": 11000}, "mean IoU 0.90 on composites and on photos")},

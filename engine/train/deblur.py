@@ -3,8 +3,7 @@ that it left are to be taken off.
 
 Photos out of focus or shaken, with a little noise and sometimes a phone's JPEG over it (the synthetic part of
 Real-ESRGAN's degradations, Wang et al. 2021, and of Kupyn et al. 2018 for motion). Kernels come from the estimator as it is
-in use, with its errors, refined once a refiner has been trained; one in ten comes from another picture, as where a photo
-is not blurred alike all over.
+in use, with its errors; one in ten comes from another picture, as where a photo is not blurred alike all over.
 The network is that of `restore`, which knows noise already, and is given the crop under two filters and as it is.
 """
 
@@ -16,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from engine.models.deblur import Deblur, Estimator, Refiner, undone, windows
+from engine.models.deblur import Deblur, Estimator, undone, windows
 from engine.models.restore import Restore
 from engine.train import data
 from engine.train.kernel import EDGE_PX, pairs
@@ -26,15 +25,13 @@ PICTURES = 3  # that the network is given
 
 
 class DeblurRecipe(RestoreRecipe):
-    """pictures: sharp photos; estimator, refiner: of their blur, as the recipes in `kernel` have trained them; seen_px: side
-    of what these are shown."""
+    """pictures: sharp photos; estimator: of their blur, as `KernelRecipe` has trained it; seen_px: side of what it is shown."""
 
     name = "deblur"
 
     def __init__(
         self,
         estimator: Estimator,
-        refiner: Refiner | None,
         pictures: data.Pictures,
         *,
         steps: int,
@@ -47,16 +44,12 @@ class DeblurRecipe(RestoreRecipe):
     ) -> None:
         self.seen_px, self.margin_px = seen_px, seen_px + 2 * EDGE_PX - crop_px
         super().__init__(pictures, steps=steps, batch=batch, crop_px=crop_px, peak=peak, network=network or begin(None), seed=seed)
-        self.is_refined = refiner is not None
-        self.whole = Deblur(estimator, self.average.module, refiner).requires_grad_(False).to(memory_format=torch.channels_last).eval()
+        self.whole = Deblur(estimator, self.average.module).requires_grad_(False).to(memory_format=torch.channels_last).eval()
 
     @torch.no_grad()
     def _pair(self, indices: Sequence[int], count: int, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
         blurred, sharp, _ = pairs(self.pictures, indices, count, self.seen_px, rng)
-        kernels, noise = self.whole.estimator(windows(blurred)[0])
-        if self.is_refined:
-            parts = blurred[:, None]
-            kernels, noise = self.whole.refiner(kernels, noise, parts, self.whole.repaired(parts, kernels, noise))
+        kernels, noise = self.whole.estimator(windows(blurred))
         wrong = torch.from_numpy(rng.uniform(size=count) < 0.1)
         kernels, noise = (torch.where(wrong.view(-1, *[1] * (told.dim() - 1)), told.roll(1, 0), told) for told in (kernels, noise))
         given = undone(blurred, kernels, noise)

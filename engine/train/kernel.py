@@ -1,8 +1,7 @@
-"""Recipes of the first half of `deblur`: of a blurred crop, the kernel that blurred it, and how much noise there is.
+"""Recipe of the first half of `deblur`: of a blurred crop, the kernel that blurred it, and how much noise there is.
 
-`KernelRecipe` trains what estimates it from the crop, `RefinerRecipe` what betters it once the crop has been repaired.
-Both are judged twice: by how far the kernel is from the true one, and by what Wiener's filter makes of the crop with it,
-which is what it is for (and the only way to learn the noise that the filter wants).
+Judged twice: by how far the kernel is from the true one, and by what Wiener's filter makes of the crop with it, which is
+what it is for (and the only way to learn the noise that the filter wants).
 """
 
 from __future__ import annotations
@@ -11,10 +10,9 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from engine.models.deblur import Deblur, Estimator, Refiner, wiener, windows
-from engine.models.restore import Restore
+from engine.models.deblur import Estimator, wiener, windows
 from engine.train import data, degrade
 from engine.train.loop import Average, Recipe, descend, learning_rate
 from engine.train.muon import optimizers
@@ -22,28 +20,27 @@ from engine.train.muon import optimizers
 EDGE_PX = degrade.BLUR_PX // 2
 
 
-class _KernelRecipe(Recipe):
-    """pictures: sharp photos. What a crop's kernel is found by, subclasses say in `_found`."""
+class KernelRecipe(Recipe):
+    """pictures: sharp photos."""
 
-    def __init__(self, network: nn.Module, pictures: data.Pictures, *, steps: int, batch: int, crop_px: int, peak: float, seed: int) -> None:
+    name = "kernel"
+
+    def __init__(self, pictures: data.Pictures, *, steps: int, batch: int = 16, crop_px: int = 144, peak: float = 1.5e-3, seed: int = 0) -> None:
         super().__init__()
+        torch.manual_seed(seed)
         self.steps, self.batch, self.crop_px, self.peak, self.seed = steps, batch, crop_px, peak, seed
         self.pictures = pictures
         self.indices, self.held_out = pictures.split(crop_px + 2 * EDGE_PX)
-        self.network = network.to(memory_format=torch.channels_last)
+        self.network = Estimator().to(memory_format=torch.channels_last)
         self.average = Average(self.network, half_life_steps=300)
         self.modules = {"network": self.network, "average": self.average.module}
         self.optimizers = optimizers(self.network, peak)
-
-    def _found(self, network: nn.Module, blurred: Tensor) -> tuple[Tensor, Tensor]:
-        """Kernels (N, KERNEL_PX, KERNEL_PX) and noise (N,) of crops (N, 3, H, W)."""
-        raise NotImplementedError
 
     def step(self, step: int) -> dict[str, float]:
         for optimizer in self.optimizers.values():
             learning_rate(optimizer, self.peak, step, self.steps, hold=0.7)
         blurred, sharp, kernels = pairs(self.pictures, self.indices, self.batch, self.crop_px, self.rng(step))
-        found, noise = self._found(self.network, blurred)
+        found, noise = self.network(windows(blurred))
         apart = (found - kernels).abs().sum((1, 2)).mean() / 2
         made = wiener(blurred, found, noise[:, None])[:, 0]
         error = ((made - sharp).square() + 1e-6).sqrt().mean((1, 2, 3))
@@ -58,7 +55,7 @@ class _KernelRecipe(Recipe):
         """Held-out crops blurred, under Wiener's filter, and as they were; the kernels found and true in their corners."""
         blurred, sharp, kernels = pairs(self.pictures, self.held_out, 8, self.crop_px, np.random.default_rng(0))
         with torch.no_grad():
-            found, noise = self._found(self.average.module, blurred)
+            found, noise = self.average.module(windows(blurred))
             made = wiener(blurred, found, noise[:, None])[:, 0]
         for picture, kernel in ((made, found), (sharp, kernels)):
             picture[:, :, : degrade.BLUR_PX, : degrade.BLUR_PX] = (kernel / kernel.amax((1, 2), keepdim=True))[:, None]
@@ -66,52 +63,6 @@ class _KernelRecipe(Recipe):
 
     def export(self) -> dict[str, Tensor]:
         return self.average.module.state_dict()
-
-
-class KernelRecipe(_KernelRecipe):
-    name = "kernel"
-
-    def __init__(self, pictures: data.Pictures, *, steps: int, batch: int = 16, crop_px: int = 144, peak: float = 1.5e-3, seed: int = 0) -> None:
-        torch.manual_seed(seed)
-        super().__init__(Estimator(), pictures, steps=steps, batch=batch, crop_px=crop_px, peak=peak, seed=seed)
-
-    def _found(self, network: nn.Module, blurred: Tensor) -> tuple[Tensor, Tensor]:
-        return network(windows(blurred)[0])
-
-
-class RefinerRecipe(_KernelRecipe):
-    """estimator, repair: as `KernelRecipe` and `DeblurRecipe` have trained them."""
-
-    name = "refiner"
-
-    def __init__(
-        self,
-        estimator: Estimator,
-        repair: Restore,
-        pictures: data.Pictures,
-        *,
-        steps: int,
-        batch: int = 8,
-        crop_px: int = 144,
-        peak: float = 1.5e-3,
-        seed: int = 0,
-    ) -> None:
-        torch.manual_seed(seed)
-        super().__init__(Refiner(), pictures, steps=steps, batch=batch, crop_px=crop_px, peak=peak, seed=seed)
-        self.whole = Deblur(estimator, repair).eval().requires_grad_(False).to(memory_format=torch.channels_last)
-
-    def _found(self, network: nn.Module, blurred: Tensor) -> tuple[Tensor, Tensor]:
-        """Every second one from a kernel that was refined once already, as in use."""
-        parts = blurred[:, None]
-        with torch.no_grad():
-            kernels, noise = self.whole.estimator(windows(blurred)[0])
-            kernels[::2], noise[::2] = self._refined(network, kernels[::2], noise[::2], parts[::2])
-        return self._refined(network, kernels, noise, parts)
-
-    def _refined(self, network: nn.Module, kernels: Tensor, noise: Tensor, parts: Tensor) -> tuple[Tensor, Tensor]:
-        with torch.no_grad():
-            repaired = self.whole.repaired(parts, kernels, noise)
-        return network(kernels, noise, parts, repaired)
 
 
 def pairs(pictures: data.Pictures, indices: Sequence[int], count: int, crop_px: int, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:

@@ -106,7 +106,7 @@ def _focused(network: Network) -> Cells:
 
 
 def _steadied(network: Network) -> Cells:
-    return _sharpened(network, "shaken", example("perfume", CELL_PX, (0.33, 0.5, 0.36)), degrade.motion_kernel(13, np.random.default_rng(0)))
+    return _sharpened(network, "shaken by 7 px", example("perfume", CELL_PX, (0.33, 0.5, 0.36)), degrade.motion_kernel(7, np.random.default_rng(0)))
 
 
 def _sharpened(network: Network, how: str, x: Tensor, kernel: Tensor) -> Cells:

@@ -128,7 +128,7 @@ def test_a_batch_is_as_each_alone() -> None:
 
 def test_the_network_is_built_from_its_file() -> None:
     torch.manual_seed(0)
-    network = Deblur(repair=Restore((8, 8, 16), (1, 1, 2, 1, 1), 3)).eval()
+    network = Deblur(Estimator(8, 12, 6), Restore((8, 8, 16), (1, 1, 2, 1, 1), 3)).eval()
     again = deblur.from_state_dict(network.state_dict()).eval()
     x = noise(96)
     with torch.no_grad():

@@ -337,7 +337,8 @@ def test_a_network_too_large_for_the_gpu_runs_on_the_cpu_and_the_note_says_so(ph
             moved.append(True)
             self.device = torch.device("cpu")
 
-    work = module._Work(EnhanceRequest(photo, steps=("restore",)), (module._Answer("restore", OnGpu()),), Device(), Settings())  # type: ignore[arg-type]
+    chain = (module._Answer("restore", OnGpu()),)  # type: ignore[arg-type]
+    work = module._Work(EnhanceRequest(photo, steps=("restore",)), chain, Device(), Settings(), lambda: None)
     result = finish(work.events())  # type: ignore[arg-type]
     assert "so it ran on the CPU" in result.notes.fallbacks[0]
     assert result.notes.device == "CPU"

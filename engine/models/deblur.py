@@ -241,7 +241,9 @@ def _repeated(x: Tensor, dim: int) -> Tensor:
 
 
 def from_state_dict(state: dict[str, Tensor]) -> Deblur:
-    """The network whose weights these are; the sizes of its second half are read from them. Strict."""
-    network = Deblur(repair=restore.from_state_dict({key.removeprefix("repair."): value for key, value in state.items() if key.startswith("repair.")}))
+    """The network whose weights these are; all sizes are read from their shapes. Strict."""
+    width, maps, basis = (len(state[f"estimator.{name}"]) for name in ("pixels.0.weight", "first.weight", "basis"))
+    repair = restore.from_state_dict({key.removeprefix("repair."): value for key, value in state.items() if key.startswith("repair.")})
+    network = Deblur(Estimator(width, maps, basis), repair)
     network.load_state_dict(state)
     return network

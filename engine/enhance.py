@@ -87,13 +87,15 @@ def enhance(request: EnhanceRequest, weights: Weights, device: Device, settings:
 @dataclass(frozen=True)
 class _Answer:
     """What answers a step: a network, or None for the method without one, and the network of the crisp temper where it is
-    asked for; share: how much of that one. fallbacks: why not what was wanted."""
+    asked for; share: how much of that one. fallbacks: why not what was wanted. by: what answers in place of a network, where
+    that is not what it usually is."""
 
     step: str
     network: Network | None
     fallbacks: tuple[str, ...] = ()
     crisp: Network | None = None
     share: float = 0.0
+    by: str = ""
 
     @property
     def networks(self) -> tuple[Network, ...]:
@@ -102,14 +104,16 @@ class _Answer:
 
     @property
     def name(self) -> str:
-        return " and ".join(network.weight.name for network in self.networks) or _STEPS[self.step].itself or _STEPS[self.step].instead[0]
+        return " and ".join(network.weight.name for network in self.networks) or self.by or _STEPS[self.step].itself or _STEPS[self.step].instead[0]
 
 
 def _answer(step: str, names: tuple[str, ...], weights: Weights, request: EnhanceRequest) -> Generator[Progress, None, _Answer]:
     from engine.weights import WeightsUnavailable
 
-    if _STEPS[step].itself or (step == "cut-out" and request.product):
+    if _STEPS[step].itself:
         return _Answer(step, None)
+    if step == "cut-out" and request.product:
+        return _Answer(step, None, by="the given mask")
     reason, did = f"No network for {step} comes with Vitrine.", _STEPS[step].instead[1]
     if names:
         try:

@@ -204,7 +204,7 @@ class EnhanceRequest(Request):
     crop: tuple[int, ...] = text("left, top, width, height in pixels of the part that is worked on; all of the photo where none is given", default=())
     ground: str | None = text("a picture file that cut-out lays the product on, for the background picture", default=None)
     crispness: float = number(0.0, 0.0, 1.0, "how the photo is enlarged: 0 is faithful to it, 1 is crisp and invents fine detail")
-    noise: float = number(0.0, 0.0, 75.0, "restore takes off no more than noise of this strength, as a standard deviation of 255 levels; 0: all that is found")
+    noise: float = number(0.0, 0.0, 75.0, "no more noise than this is taken off, as a standard deviation in levels of 255; 0: all that is found")
     fallback: str = choice("embedded", ("embedded", "none"), "what answers where a network asked for by name cannot be had: the embedded one, or none")
 
     def __post_init__(self) -> None:

@@ -180,6 +180,7 @@ def test_a_drawn_mask_says_which_part_is_the_product(tmp_path: Path, product: st
     drawn[truth()[0, 0].numpy() == 0] = 0
     Image.fromarray(drawn).save(tmp_path / "half.png")
     result = run(shelf(), product, steps=("cut-out",), product=str(tmp_path / "half.png"), cut_out_background="transparent")
+    assert result.notes.networks == ("the given mask",)
     alpha = result.pictures[0].alpha
     assert alpha is not None
     assert alpha[..., 130:].max() == 0

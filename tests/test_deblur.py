@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from shelf import row
 from torch import Tensor
 
@@ -16,6 +18,7 @@ from engine.request import EnhanceRequest
 from engine.settings import Settings
 from engine.steps import How, Part, sharpened
 from engine.tiles import Tiling
+from engine.train.kernel import pairs
 from engine.weights import Network
 from engine.work import finished
 
@@ -63,6 +66,13 @@ def test_wieners_filter_undoes_the_blur_that_it_is_told() -> None:
     inside = (..., slice(40, -40), slice(40, -40))
     before, after = ((y - x)[inside].square().mean() for y in (blurred, wiener(blurred, told, LITTLE)[:, 0]))
     assert after < before / 300
+
+
+@pytest.mark.parametrize("side", [20, 96])
+def test_a_picture_that_ends_bright_and_begins_dark_does_not_ring_at_its_edges(side: int) -> None:
+    ramp = torch.linspace(0, 1, side).expand(1, 3, side, side)
+    made = wiener(ramp, kernel((0, -2), (0, -1), (0, 0), (0, 1), (0, 2)), torch.tensor([[-4.0]]))[:, 0]
+    assert float((made - ramp).abs().amax()) < 0.15
 
 
 def test_more_noise_makes_the_filter_more_cautious() -> None:
@@ -167,3 +177,17 @@ def test_a_part_of_a_photo_is_told_the_blur_of_the_whole_unless_it_was_enlarged(
 @pytest.mark.parametrize("side", [1, 9, 30])
 def test_photos_smaller_than_a_kernel_are_taken(side: int) -> None:
     assert all(torch.isfinite(blur).all() for blur in _sharpened(Picture(noise(side))))
+
+
+def test_what_is_learned_from_is_a_function_of_its_seed_and_the_kernel_is_what_blurred_it() -> None:
+    photos = (torch.rand(2, 1, 90, 100, generator=torch.Generator().manual_seed(0)) * 255).byte().expand(-1, 3, -1, -1)  # JPEG blurs colours
+    one, two = (pairs(photos, [0, 1], 4, 40, np.random.default_rng(3)) for _ in range(2))  # type: ignore[arg-type]
+    assert all(torch.equal(a, b) for a, b in zip(one, two, strict=True))
+    blurred, sharp, kernels = one
+    assert blurred.shape == sharp.shape == (4, 3, 40, 40)
+    assert 0 <= blurred.min() <= blurred.max() <= 1
+    assert torch.allclose(kernels.sum((1, 2)), torch.ones(4), atol=1e-5)
+    inside = (..., slice(14, -14), slice(14, -14))
+    for b, s, k in zip(blurred, sharp, kernels, strict=True):
+        again = F.conv2d(s[:, None], k.flip(0, 1)[None, None], padding=KERNEL_PX // 2)[:, 0]
+        assert float((again - b)[inside].abs().mean()) < 0.03  # noise and JPEG

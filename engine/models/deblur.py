@@ -131,9 +131,9 @@ def wiener(x: Tensor, kernels: Tensor, noise: Tensor) -> Tensor:
     height, width = x.shape[2:]
     wrapped = _wrapped(_wrapped(x.float(), 3), 2)
     size = wrapped.shape[2:]
-    response = _response(kernels.float(), size)
-    rough = _roughness(size, x.device)
-    filters = response.conj()[:, None] / (response.abs().square()[:, None] + noise.float().exp()[..., None, None] * rough + 1e-6)
+    blurs = response(kernels.float(), size)
+    rough = sum(_steps(size, x.device))
+    filters = blurs.conj()[:, None] / (blurs.abs().square()[:, None] + noise.float().exp()[..., None, None] * rough + 1e-6)
     spectrum = torch.fft.rfft2(wrapped)
     return torch.fft.irfft2(spectrum[:, None] * filters[:, :, None], s=size)[..., :height, :width]
 
@@ -210,12 +210,7 @@ def _steps(size: tuple[int, int] | torch.Size, device: torch.device) -> tuple[Te
     return across, down
 
 
-def _roughness(size: torch.Size, device: torch.device) -> Tensor:
-    across, down = _steps(size, device)
-    return across + down
-
-
-def _response(kernels: Tensor, size: torch.Size) -> Tensor:
+def response(kernels: Tensor, size: tuple[int, int] | torch.Size) -> Tensor:
     """Spectra (N, H, W / 2 + 1) of kernels (N, K, K) whose middle lies at the picture's corner."""
     around = kernels.new_zeros(len(kernels), *size)
     around[:, : kernels.shape[1], : kernels.shape[2]] = kernels
@@ -225,19 +220,12 @@ def _response(kernels: Tensor, size: torch.Size) -> Tensor:
 
 def _wrapped(x: Tensor, dim: int) -> Tensor:
     """x longer by _EDGE_PX along dim: behind its end its mirror image fades into the one before its start, since a
-    Fourier transform takes the two for neighbours."""
-    count = min(_EDGE_PX, x.shape[dim])
-    fade = (torch.arange(_EDGE_PX, device=x.device) + 0.5) / _EDGE_PX
-    fade = fade.view([-1 if k == dim else 1 for k in range(x.dim())])
-    behind = _repeated(x.narrow(dim, x.shape[dim] - count, count).flip(dim), dim)
-    before = _repeated(x.narrow(dim, 0, count), dim).flip(dim)
+    Fourier transform takes the two for neighbours. A mirror image that is too short goes on with its last value."""
+    length = x.shape[dim]
+    fade = ((torch.arange(_EDGE_PX, device=x.device) + 0.5) / _EDGE_PX).view([-1 if k == dim else 1 for k in range(x.dim())])
+    inwards = torch.arange(_EDGE_PX, device=x.device).clamp(max=length - 1)
+    behind, before = x.index_select(dim, length - 1 - inwards), x.index_select(dim, inwards.flip(0))
     return torch.cat([x, torch.lerp(behind, before, fade)], dim)
-
-
-def _repeated(x: Tensor, dim: int) -> Tensor:
-    """x with its last value again and again, until it is _EDGE_PX long."""
-    short = _EDGE_PX - x.shape[dim]
-    return x if short <= 0 else torch.cat([x, x.narrow(dim, x.shape[dim] - 1, 1).expand([short if k == dim else -1 for k in range(x.dim())])], dim)
 
 
 def from_state_dict(state: dict[str, Tensor]) -> Deblur:

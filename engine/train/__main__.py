@@ -107,24 +107,18 @@ def _inpaint(args: argparse.Namespace, settings: dict[str, Any]) -> Recipe:
 
 
 def _upscale(args: argparse.Namespace, settings: dict[str, Any]) -> Recipe:
-    import torch
-
     from engine.train.upscale import UpscaleRecipe
 
-    start = None
-    if settings["scale"] == 2 and (beside := args.runs / "upscale-x4" / "checkpoint.pt").exists():
-        start = torch.load(beside, weights_only=True)["state"]["average"]
+    start = _average(args.runs / "upscale-x4") if settings["scale"] == 2 else None
     return UpscaleRecipe(_photos(args), seed=args.seed, start=start, **settings)
 
 
 def _crisp(args: argparse.Namespace, settings: dict[str, Any]) -> Recipe:
-    import torch
-
     from engine.train.crisp import CrispRecipe
 
-    if not (start := args.runs / "upscale-x4" / "checkpoint.pt").exists():
+    if (start := _average(args.runs / "upscale-x4")) is None:
         raise RequestError("The crisp network starts from the faithful one: run `python -m engine.train upscale` first.")
-    return CrispRecipe(_own_features(), _photos(args), torch.load(start, weights_only=True)["state"]["average"], seed=args.seed, **settings)
+    return CrispRecipe(_own_features(), _photos(args), start, seed=args.seed, **settings)
 
 
 def _faststyle(args: argparse.Namespace, settings: dict[str, Any]) -> Recipe:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
+from engine.models.deblur import response
 from engine.train import degrade
 
 
@@ -15,19 +16,19 @@ def wiener(x: Tensor, kernels: Tensor, noise: float) -> Tensor:
 
     noise: the power of the noise over that of the picture, at all frequencies alike.
     """
-    response = _responses(kernels, x)
-    filters = response.conj() / (response.abs().square() + noise)
+    blurs = response(kernels, _size(x))[:, None]
+    filters = blurs.conj() / (blurs.abs().square() + noise)
     return _inside(torch.fft.irfft2(torch.fft.rfft2(_mirrored(x)) * filters, s=_size(x)), x).clamp(0, 1)
 
 
 def richardson_lucy(x: Tensor, kernel: Tensor, iterations: int) -> Iterator[Tensor]:
     """The estimates (1, 3, H, W) after each iteration (Richardson 1972, Lucy 1974) of a picture blurred by a kernel (K, K)."""
-    response = _responses(kernel[None], x)
+    blur = response(kernel[None], _size(x))
     seen = _mirrored(x).clamp_min(1e-3)
     guess = seen
     for _ in range(iterations):
-        again = torch.fft.irfft2(torch.fft.rfft2(guess) * response, s=_size(x)).clamp_min(1e-3)
-        guess = guess * torch.fft.irfft2(torch.fft.rfft2(seen / again) * response.conj(), s=_size(x)).clamp_min(0)
+        again = torch.fft.irfft2(torch.fft.rfft2(guess) * blur, s=_size(x)).clamp_min(1e-3)
+        guess = guess * torch.fft.irfft2(torch.fft.rfft2(seen / again) * blur.conj(), s=_size(x)).clamp_min(0)
         yield _inside(guess, x).clamp(0, 1)
 
 
@@ -38,14 +39,6 @@ def family() -> Tensor:
     angles = torch.arange(8) * torch.pi / 8
     motions = [degrade.straight_kernel(length, float(angle)) for length in (4.0, 8.0, 13.0, 19.0) for angle in angles]
     return torch.stack([*disks, *gaussians, *motions])
-
-
-def _responses(kernels: Tensor, x: Tensor) -> Tensor:
-    """Spectra (N, 1, 2H, W + 1) of kernels whose middle lies at the picture's corner."""
-    around = torch.zeros(len(kernels), 1, *_size(x))
-    around[:, 0, : kernels.shape[1], : kernels.shape[2]] = kernels
-    middle = kernels.shape[-1] // 2
-    return torch.fft.rfft2(around.roll((-middle, -middle), (2, 3)))
 
 
 def _mirrored(x: Tensor) -> Tensor:

@@ -146,11 +146,6 @@ def blurred(x: Tensor, kernels: Tensor) -> Tensor:
     return torch.fft.irfft2(spectrum, s=size)[..., BLUR_PX - 1 :, BLUR_PX - 1 :]
 
 
-def random_blur(x: Tensor, rng: np.random.Generator) -> Tensor:
-    """What `deblur` learns from: a random kernel, and what a camera does after it. Smaller by 24 px."""
-    return as_saved(blurred(x, torch.stack([random_kernel(rng) for _ in x])), rng)
-
-
 def as_saved(x: Tensor, rng: np.random.Generator) -> Tensor:
     """Noise of sigma up to 5, and one in four as a phone's JPEG."""
     sigma = torch.from_numpy(rng.uniform(0, 5, (len(x), 1, 1, 1)).astype(np.float32))

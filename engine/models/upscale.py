@@ -50,7 +50,7 @@ class Upscale(nn.Module):
 
     def __init__(self, scale: int = 4, width: int = 32, depth: int = 10, *, rich: bool = False) -> None:
         super().__init__()
-        self.scale = scale
+        self.scale, self.rich = scale, rich
         conv = RichConv if rich else lambda i, o: nn.Conv2d(i, o, 3, padding=1)
         self.head = conv(3, width)
         self.body = nn.ModuleList(conv(width, width) for _ in range(depth))
@@ -66,7 +66,9 @@ class Upscale(nn.Module):
 
     @torch.no_grad()
     def folded(self) -> dict[str, Tensor]:
-        """State dict of the plain form of a rich network."""
+        """State dict of the plain form of a rich network; that of a plain one as it is."""
+        if not self.rich:
+            return self.state_dict()
         state = {k: v for k, v in self.state_dict().items() if k.startswith("slopes.")}
         for name, module in self.named_modules():
             if isinstance(module, RichConv):

@@ -27,7 +27,7 @@ PERCEPTUAL_SHARE = 0.1
 
 
 class CrispRecipe(Recipe):
-    """pictures: sharp photos; start: the state of a `rich` upscale-x4."""
+    """pictures: sharp photos; start: the state of upscale-x4."""
 
     name = "upscale-x4-crisp"
 
@@ -50,7 +50,7 @@ class CrispRecipe(Recipe):
         self.adversarial_weight = adversarial_weight
         self.pictures = pictures
         self.indices, self.held_out = pictures.split(crop_px)
-        self.network = Upscale(SCALE, rich=True).to(memory_format=torch.channels_last)
+        self.network = Upscale(SCALE).to(memory_format=torch.channels_last)
         if start is not None:
             self.network.load_state_dict(start)
         self.heads = Heads(1).to(memory_format=torch.channels_last)

@@ -16,6 +16,7 @@ from engine.models.deblur import Estimator, wiener, windows
 from engine.train import data, degrade
 from engine.train.loop import Average, Recipe, descend, learning_rate
 from engine.train.muon import optimizers
+from engine.train.patterns import patterned
 
 EDGE_PX = degrade.BLUR_PX // 2
 
@@ -67,7 +68,7 @@ class KernelRecipe(Recipe):
 
 def pairs(pictures: data.Pictures, indices: Sequence[int], count: int, crop_px: int, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
     """`count` crops (N, 3, crop_px, crop_px) blurred and sharp, and the kernels (N, BLUR_PX, BLUR_PX) as a convolution has them."""
-    whole = data.random_crops(pictures, indices, count, crop_px + 2 * EDGE_PX, rng)
+    whole = patterned(data.random_crops(pictures, indices, count, crop_px + 2 * EDGE_PX, rng), rng)
     kernels = torch.stack([degrade.random_kernel(rng) for _ in range(count)])
     blurred = degrade.as_saved(degrade.blurred(whole, kernels), rng)
     return blurred, whole[..., EDGE_PX:-EDGE_PX, EDGE_PX:-EDGE_PX].contiguous(), kernels.flip(1, 2)

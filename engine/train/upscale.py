@@ -1,7 +1,8 @@
 """Recipe of `upscale-x2` and `upscale-x4`: photos made small by bicubic averaging are to be given back.
 
-L1 (EDSR, Lim et al. 2017), then L2 for the last tenth, which is what PSNR counts. The x2 network starts from the x4
-network's body when it is given, since both see the same photographs.
+L1 (EDSR, Lim et al. 2017), then L2 for the last tenth, which is what PSNR counts. A rich network (see
+`engine.models.upscale`) learns with Adam. Folded, it goes on with Muon, which is ahead of Adam on the branches from there.
+The x2 network starts from the rich x4 network's body when it is given, since both see the same photographs.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ from torch import Tensor
 
 from engine.models.upscale import Upscale, from_state_dict
 from engine.train import data
-from engine.train.loop import Average, Recipe, learning_rate
+from engine.train.loop import Average, Recipe, descend, learning_rate
+from engine.train.muon import optimizers
 
 
 def shrink(x: Tensor, scale: int) -> Tensor:
@@ -23,6 +25,8 @@ def shrink(x: Tensor, scale: int) -> Tensor:
 
 
 class UpscaleRecipe(Recipe):
+    """pictures: sharp photos; rich: train the branches, not what they fold into; start: the state of such a network, or a part of it."""
+
     def __init__(
         self,
         pictures: data.Pictures,
@@ -32,6 +36,7 @@ class UpscaleRecipe(Recipe):
         batch: int = 16,
         crop_px: int = 192,
         peak: float = 1e-3,
+        rich: bool = False,
         seed: int = 0,
         start: dict[str, Tensor] | None = None,
     ) -> None:
@@ -41,25 +46,23 @@ class UpscaleRecipe(Recipe):
         self.steps, self.scale, self.batch, self.crop_px, self.peak, self.seed = steps, scale, batch, crop_px, peak, seed
         self.pictures = pictures
         self.indices, self.held_out = pictures.split(crop_px)
-        self.network = Upscale(scale, rich=True).to(memory_format=torch.channels_last)
+        self.network = Upscale(scale, rich=rich).to(memory_format=torch.channels_last)
         if start is not None:
-            self.network.load_state_dict({k: v for k, v in start.items() if not k.startswith("tail.")}, strict=False)
+            self.network.load_state_dict(start, strict=False)
         self.average = Average(self.network, half_life_steps=300)
-        self.optimizer = torch.optim.Adam(self.network.parameters(), lr=peak, betas=(0.9, 0.99))
         self.modules = {"network": self.network, "average": self.average.module}
-        self.optimizers = {"optimizer": self.optimizer}
+        adam = torch.optim.Adam(self.network.parameters(), lr=peak, betas=(0.9, 0.99))
+        self.optimizers = {"optimizer": adam} if rich else optimizers(self.network, peak)
 
     def step(self, step: int) -> dict[str, float]:
-        learning_rate(self.optimizer, self.peak, step, self.steps)
+        for optimizer in self.optimizers.values():
+            learning_rate(optimizer, self.peak, step, self.steps)
         large = data.random_crops(self.pictures, self.indices, self.batch, self.crop_px, self.rng(step))
         small = shrink(large, self.scale).to(memory_format=torch.channels_last)
         difference = self.network(small) - large
         # L2's gradient is the smaller the better the network; x20 keeps Adam's steps about as they were.
         loss = difference.abs().mean() if step < 0.9 * self.steps else 20 * difference.square().mean()
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(self.network.parameters(), 0.5)
-        self.optimizer.step()
+        descend(loss, *self.optimizers.values(), most_norm=0.5)
         self.average.update(self.network, step)
         return {"loss": float(loss.detach()), "psnr": float(-10 * difference.detach().square().mean().log10())}
 

@@ -352,9 +352,7 @@ def test_upscale_goes_on_from_what_the_rich_network_folds_into(tmp_path):
     common = ["--data", str(folder), "--runs", str(tmp_path / "runs"), "--steps", "1"]
     assert main(["upscale", "--preset", "x4-rich", *common]) == 0
     assert main(["upscale", "--preset", "x4", *common]) == 0
-    rich, plain = (
-        torch.load(tmp_path / "runs" / name / "checkpoint.pt", weights_only=True)["state"]["average"] for name in ("upscale-x4-rich", "upscale-x4")
-    )
+    rich, plain = (torch.load(tmp_path / "runs" / name / "checkpoint.pt", weights_only=True)["state"]["average"] for name in ("upscale-x4-rich", "upscale-x4"))
     network = Upscale(4, rich=True)
     network.load_state_dict(rich)
     for name, weight in network.folded().items():  # one step at the start of a warm-up changes next to nothing

@@ -100,6 +100,15 @@ def test_blocks_are_found_wherever_they_lie() -> None:
     assert find_quality(jpeg(example("watch")[0], 40)[None, :, 3:, 5:]) == 40
 
 
+@pytest.mark.parametrize("name", ["watch", "handbag"])
+@pytest.mark.parametrize(("first", "second", "cropped"), [(30, 95, False), (30, 95, True), (50, 95, True), (50, 90, False)])
+def test_blocks_of_a_jpeg_that_was_saved_again_at_a_better_quality_are_found(name: str, first: int, second: int, cropped: bool) -> None:
+    once = jpeg(example(name)[0], first)
+    found = find_quality(jpeg(once[:, 3:, 5:] if cropped else once, second)[None])
+    assert found is not None
+    assert abs(found - first) <= 4
+
+
 def test_pixels_that_were_no_jpeg_have_no_quality() -> None:
     shrunk = eight_bit(F.interpolate(example("mug"), scale_factor=0.6, mode="bicubic", antialias=True))
     assert find_quality(shrunk) is None

@@ -142,25 +142,29 @@ LUMA_TABLE = (
 )
 _BIN = 0.25  # width of a bin of the histograms of DCT coefficients
 _BINS = 4 * 400
-_ROUNDING = 0.45  # standard deviation of a coefficient after its pixels were rounded to whole levels
+# Standard deviation of a coefficient after its pixels were rounded to whole levels, and after a finer JPEG was made of them.
+_ROUNDINGS = (0.45, 1.1)
 _STRAY = 0.1  # share of the coefficients that lie anywhere: cut off colours, a drawn line
 _EVIDENCE_LEAST = 30.0  # nats
 
 
 def jpeg_quality(tiles: Tensor) -> int | None:
-    """The quality (1 to 100, of the Independent JPEG Group's tables) at which tiles (N, 3, h, w) in [0, 1] were last
-    compressed; None where nothing shows that they were, as at 97 and more, or after a picture was resized.
+    """The quality (1 to 100, of the Independent JPEG Group's tables) at which tiles (N, 3, h, w) in [0, 1] were
+    compressed, the lowest that shows if they were more than once; None where nothing shows that they were, as after a
+    picture was resized.
 
     Each DCT coefficient of a decoded picture lies near a multiple of its table's entry (Fan & de Queiroz 2003). Of all
-    qualities the likeliest is taken, against coefficients that lie anywhere.
+    qualities the likeliest is taken, against coefficients that lie anywhere. A photo that was cropped and saved again at a
+    higher quality has the blocks of both, at two places.
     """
     luma = torch.einsum("c,nchw->nhw", torch.tensor(_LUMA), tiles * 255) - 128
     dy, dx = _grid(luma)
+    found = []
     for y, x in dict.fromkeys(((0, 0), (dy, dx))):
-        evidence = _evidence(_coefficients(luma[:, y:, x:], tiles[:, :, y:, x:]))
-        if float(evidence.max()) > _EVIDENCE_LEAST:
-            return int(evidence.argmax()) + 1
-    return None
+        coefficients = _coefficients(luma[:, y:, x:], tiles[:, :, y:, x:])
+        evidence = torch.stack([_evidence(coefficients, rounding) for rounding in _ROUNDINGS])
+        found += (evidence.argmax(1) + 1)[evidence.amax(1) > _EVIDENCE_LEAST].tolist()
+    return min(found, default=None)
 
 
 def luma_table(quality: int) -> Tensor:
@@ -204,8 +208,8 @@ def _blocks(t: Tensor) -> Tensor:
     return t.permute(0, 2, 4, 1, 3, 5).reshape(-1, t.shape[1], 8, 8)
 
 
-def _evidence(coefficients: Tensor) -> Tensor:
-    """Log likelihood of each quality from 1 to 100 against no JPEG at all, (100,).
+def _evidence(coefficients: Tensor, rounding: float) -> Tensor:
+    """Log likelihood of each quality from 1 to 100 against no JPEG at all, (100,); rounding: see `_ROUNDINGS`.
 
     Coefficients near 0 are left out: they are near a multiple of everything.
     """
@@ -217,7 +221,7 @@ def _evidence(coefficients: Tensor) -> Tensor:
     histograms[0] = 0  # the mean of a block
     step = torch.arange(1.0, 122)[:, None]
     rest = value - step * (value / step).round()
-    density = torch.exp(-rest.square() / (2 * _ROUNDING**2)) / (_ROUNDING * math.sqrt(2 * math.pi))
+    density = torch.exp(-rest.square() / (2 * rounding**2)) / (rounding * math.sqrt(2 * math.pi))
     gain = ((1 - _STRAY) * step * density + _STRAY).log()  # (121, bins), of each step against none
     per_step = histograms @ gain.T  # (64, 121)
     tables = torch.stack([luma_table(quality).flatten() for quality in range(1, 101)])  # (100, 64)

@@ -18,6 +18,7 @@ from shelf import shelf, write_photo
 
 from engine import Studio, image
 from engine import __main__ as command_line
+from engine.image import saved
 from engine.request import REQUESTS, GenerateRequest
 from engine.settings import ROOT, Settings
 
@@ -253,7 +254,7 @@ def test_help_names_every_field_and_its_default(capsys: pytest.CaptureFixture[st
 
 
 def test_the_suffixes_are_those_that_the_door_can_write() -> None:
-    assert set(command_line._SUFFIXES) == set(image._OUTPUT_FORMATS)
+    assert set(command_line._SUFFIXES) == set(saved.SUFFIXES)
 
 
 SLOW = """

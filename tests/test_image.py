@@ -147,8 +147,8 @@ def test_levels_are_rounded_and_clamped(tmp_path: Path, value: float, level: int
 
 def test_large_pictures_are_kept_in_half_precision(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = saved(pictures.all_levels(), tmp_path / "a.png")
-    monkeypatch.setattr(image, "LARGE_PX", 767)
-    monkeypatch.setattr(image, "STRIP_PX", 256)
+    monkeypatch.setattr("engine.image.pixels.LARGE_PX", 767)
+    monkeypatch.setattr("engine.image.pixels.STRIP_PX", 256)
     picture = image.load(path)
     assert picture.pixels.dtype == torch.float16
     assert picture.resized(20, 20).pixels.dtype == torch.float32
@@ -159,7 +159,7 @@ def test_large_pictures_are_kept_in_half_precision(tmp_path: Path, monkeypatch: 
 def test_strips_join_without_a_seam(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = saved(pictures.photo(50, 41), tmp_path / "a.png", icc_profile=pictures.rgb_profile(pictures.P3_COLOURANTS))
     whole = image.load(path)
-    monkeypatch.setattr(image, "STRIP_PX", 130)
+    monkeypatch.setattr("engine.image.pixels.STRIP_PX", 130)
     assert torch.equal(image.load(path).pixels, whole.pixels)
     assert np.array_equal(np.asarray(image.load(path).pil()), np.asarray(whole.pil()))
 
@@ -171,8 +171,9 @@ def test_a_large_photo_is_loaded_without_a_second_copy_in_float32(tmp_path: Path
     code = """
 import re, sys
 from engine import image
+from engine.image import pixels
 def peak(): return int(re.search(r"VmHWM:\\s+(\\d+)", open("/proc/self/status").read())[1]) * 1024
-image.LARGE_PX, image.STRIP_PX = 1, 2**17
+pixels.LARGE_PX, pixels.STRIP_PX = 1, 2**17
 image.load(sys.argv[1])  # everything is imported and warm
 before = peak(); picture = image.load(sys.argv[2]); print((peak() - before) / (picture.width * picture.height))
 """

@@ -1,0 +1,113 @@
+"""What is read of a picture file: its header, its pixels, its recipe."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from PIL import Image
+from PIL.JpegImagePlugin import JpegImageFile
+
+from engine.image.files import kind_of, open_as, opened, printable, readable, shown, stream_of
+from engine.image.metadata import kept_exif, orientation_of, recipe_text
+from engine.image.picture import Picture
+from engine.image.pixels import to_tensors
+from engine.request import RequestError
+from engine.settings import Settings
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a file says of itself. width, height: in pixels, after orientation; mode: Pillow's name, such as "RGB"."""
+
+    format: str
+    width: int
+    height: int
+    mode: str
+
+    def cropped(self, crop: tuple[int, ...]) -> Header:
+        """Of a part (left, top, width, height), or of the whole for (); RequestError where it reaches beyond the picture."""
+        if not crop:
+            return self
+        left, top, width, height = crop
+        if left + width > self.width or top + height > self.height:
+            raise RequestError(f"The crop reaches beyond the photo, which has {self.width} x {self.height} pixels.")
+        return replace(self, width=width, height=height)
+
+
+def check(file: str | Path, settings: Settings | None = None) -> Header:
+    """The header of a picture file, without decoding it; RequestError says in one sentence why it cannot be opened.
+
+    A file that is cut off after its header passes here and is refused by `load`.
+    """
+    with opened(Path(file), settings) as (picture, kind):
+        width, height = picture.size if orientation_of(picture, kind) < 5 else picture.size[::-1]
+        return Header(kind, width, height, picture.mode)
+
+
+def load(file: str | Path, settings: Settings | None = None) -> Picture:
+    """The first frame of a picture file: checked, decoded, upright, in sRGB, its alpha taken off.
+
+    RequestError as `check`, and when the pixels are cut off or damaged. 50 megapixels take 0.3 GB as float16 and,
+    while they are read, twice 0.2 GB in Pillow.
+    """
+    path = Path(file)
+    image, exif = _decoded(path, settings)
+    pixels, alpha = to_tensors(image)
+    return Picture(pixels, alpha, printable(path.stem), exif)
+
+
+def load_mask(file: str | Path, settings: Settings | None = None) -> Tensor:
+    """A picture as a mask, float (1, 1, H, W) in [0, 1]: 1 where it is white and opaque. Raises like `load`."""
+    picture = load(file, settings)
+    light = picture.pixels.float().mean(1, keepdim=True)
+    return light if picture.alpha is None else light * picture.alpha.float()
+
+
+def luma_table(file: str | Path, settings: Settings | None = None) -> tuple[int, ...] | None:
+    """The table by which a JPEG file quantised its luma, 64 entries in rows; None for files of other formats. Decodes no pixels."""
+    path = Path(file)
+    with opened(path, settings) as (picture, _):
+        tables = picture.quantization if isinstance(picture, JpegImageFile) else {}
+        return tuple(tables[min(tables)]) if tables else None
+
+
+def read_recipe(file: str | Path) -> dict[str, Any]:
+    """The recipe that `Picture.save` put into a file; RequestError when there is none. Decodes no pixels."""
+    path = Path(file)
+    with stream_of(path) as stream:
+        kind = kind_of(path, stream.read(4096))
+        with readable(path, kind):
+            picture = open_as(stream, kind)
+        try:
+            recipe = json.loads(recipe_text(picture, kind))
+        except (ValueError, RecursionError):
+            recipe = None
+    if not isinstance(recipe, dict) or "vitrine" not in recipe:
+        raise RequestError(f"{shown(path)} carries no recipe.")
+    return recipe
+
+
+def _decoded(path: Path, settings: Settings | None) -> tuple[Image.Image, bytes | None]:
+    """The upright pixels, and the EXIF data that may be kept; the decoder's own buffers are free afterwards."""
+    with opened(path, settings) as (picture, kind):
+        orientation = orientation_of(picture, kind)
+        with readable(path, kind):
+            picture.load()
+        upright = picture.transpose(_TURNS[orientation]) if orientation in _TURNS else picture.copy()
+        return upright, kept_exif(picture)

@@ -16,7 +16,7 @@ from dataclasses import MISSING, Field, asdict, fields
 from pathlib import Path
 from typing import Any, NoReturn
 
-from engine import Studio, image
+from engine import Studio, image, listing
 from engine.generate import columns
 from engine.request import REQUESTS, EngineFailure, GenerateRequest, Progress, RequestError, Requests, Result, from_recipe
 from engine.settings import Settings
@@ -255,6 +255,9 @@ def _check_writable(out: Path, request: Requests) -> None:
     if out.suffix.lower() not in (*_SUFFIXES, *(image.ANIMATED if _is_walk(request) else ())):
         only = "; only a walk can be animated" if out.suffix.lower() in image.ANIMATED else ""
         raise RequestError(f"Pictures are saved as {', '.join(_SUFFIXES)}, not as {out.name}{only}.")
+    market = listing.asked_by(request.recipe())
+    if market and (refusal := market.refusal(out.suffix.lower().lstrip(".").replace("jpeg", "jpg"))):
+        raise RequestError(f"{refusal}, so it would not take {out.name}.")
     if not out.parent.is_dir():
         raise RequestError(f"There is no folder {out.parent}.")
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from engine import product
 from engine.image import Picture
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from engine.weights import Network
 
 _FILE = Path(__file__).with_name("marketplaces.json")
+_NAMES = {"jpg": "JPEG", "png": "PNG", "webp": "WebP"}
 _HAZE = 0.02  # an alpha below it shows nothing but dirt on white
 _FINER = 2  # how many times finer than the result the product is worked on, at most
 _BLURRED = 1.5  # an enlargement beyond it is seen
@@ -33,7 +34,8 @@ _SHARP_MOST = 6.0  # the same where upscale-x4 has run before: it makes up for f
 class Marketplace:
     """What a listing picture must be. rule: in words; written: when they were written down, as YYYY-MM-DD.
 
-    fill: the share of the frame that the product takes, by the side that comes closer to the frame.
+    fill: the share of the frame that the product takes, by the side that comes closer to the frame. formats: the kinds of file
+    that it takes, of those that Vitrine writes, by their suffixes without the dot; the first is the one to choose.
     """
 
     name: str
@@ -44,17 +46,24 @@ class Marketplace:
     height_px: int
     fill: float
     most_mb: float
+    formats: tuple[str, ...]
 
     @property
     def most_bytes(self) -> int:
         """Of the file."""
         return int(self.most_mb * 1e6)
 
+    def refusal(self, suffix: str) -> str:
+        """Why it would not take a file with that suffix, in a sentence without its end; nothing where it takes it."""
+        named = [_NAMES[format] for format in self.formats]
+        return "" if suffix in self.formats else f"{self.title.split(',')[0]} takes {' and '.join(named)} files only"
+
 
 @lru_cache(maxsize=1)
 def marketplaces() -> Mapping[str, Marketplace]:
     """All presets by their names."""
-    return {name: Marketplace(name, **settings) for name, settings in json.loads(_FILE.read_text(encoding="utf-8")).items()}
+    written = json.loads(_FILE.read_text(encoding="utf-8"))
+    return {name: Marketplace(name, **settings | {"formats": tuple(settings["formats"])}) for name, settings in written.items()}
 
 
 def marketplace(name: str) -> Marketplace:
@@ -63,6 +72,12 @@ def marketplace(name: str) -> Marketplace:
     if name not in known:
         raise RequestError(f"There is no marketplace {name!r}; there is {', '.join(known)}.")
     return known[name]
+
+
+def asked_by(recipe: Mapping[str, Any]) -> Marketplace | None:
+    """The marketplace that the picture of a recipe is for; None where it is no listing picture."""
+    is_listing = recipe.get("verb") == "enhance" and "listing" in recipe["steps"]
+    return marketplace(recipe["marketplace"]) if is_listing else None
 
 
 def sized(width: int, height: int, request: EnhanceRequest) -> tuple[int, int]:

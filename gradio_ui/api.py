@@ -18,7 +18,7 @@ import gradio as gr
 
 from engine.request import JOHNSON, REQUESTS, Request, RequestError, Result, StyleRequest
 from gradio_ui import parts
-from gradio_ui.files import Saving, names_of, shareable
+from gradio_ui.files import Saving, names_of, shareable, written
 
 _FILES = ("photo", "mask", "protect", "sketch", "product", "ground", "reference")  # fields that are files; a style may be one
 _SAVING: tuple[tuple[str, Any, Any, str], ...] = (
@@ -65,9 +65,10 @@ def _endpoint(kind: type[Request], run: parts.Run, presets: tuple[str, ...]) -> 
         with tempfile.TemporaryDirectory(prefix="vitrine-") as folder, closing(run(request)) as events:  # type: ignore[arg-type]
             for event in parts.paced(events):
                 if isinstance(event, Result):
-                    recipe = shareable(event.recipe)
-                    files = [_handed(path) for path in saving.write(event.pictures, names_of(event), recipe, Path(folder))]
-                    yield (files if many else files[0]), event.report() | {"recipe": recipe}
+                    recipe, report = shareable(event.recipe), event.report()
+                    paths, other = written(saving, event.pictures, names_of(event), recipe, Path(folder))
+                    files = [_handed(path) for path in paths]
+                    yield (files if many else files[0]), report | {"recipe": recipe, "note": report["note"] + other}
                 else:
                     yield ([] if many else None), {"message": event.message, "done": event.done, "total": event.total}
 

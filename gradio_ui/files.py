@@ -10,13 +10,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from engine.listing import marketplace
+from engine.listing import asked_by
 from engine.request import RequestError, Result
 
 if TYPE_CHECKING:
     from engine.image import Picture
 
 FORMATS = (("PNG", "png"), ("JPEG", "jpg"), ("WebP", "webp"))
+_NAMED = {value: name for name, value in FORMATS}
 
 _NUMBER = re.compile(r"-(\d+)-vitrine(-\d+)?$")  # before what `names_of` adds
 
@@ -49,19 +50,25 @@ class Saving:
 
 
 def written(saving: Saving, pictures: Sequence[Any], names: Sequence[str], recipe: Mapping[str, Any], folder: Path) -> tuple[list[Path], str]:
-    """The files as they are asked for, and nothing to say; or JPEGs, and why, where a PNG would be larger than a marketplace takes."""
+    """The files as they are asked for, and nothing to say; or what a marketplace takes instead, and why, where it takes no such files
+    or a PNG would be larger than it takes.
+    """
+    market = asked_by(recipe)
+    if market and (refusal := market.refusal(saving.format)):
+        other = replace(saving, format=market.formats[0])
+        return other.write(pictures, names, recipe, folder), f" {refusal}, so the file is a {_NAMED[other.format]}."
     try:
         return saving.write(pictures, names, recipe, folder), ""
     except RequestError as error:
-        if saving.format != "png" or cap_of(recipe) is None:
+        if saving.format != "png" or market is None:
             raise
         return replace(saving, format="jpg").write(pictures, names, recipe, folder), f" {str(error).split(';')[0]}, so the file is a JPEG."
 
 
 def cap_of(recipe: Mapping[str, Any]) -> int | None:
     """The most bytes that a file of the recipe's picture may have: a listing picture's marketplace says so."""
-    is_listing = recipe.get("verb") == "enhance" and "listing" in recipe["steps"]
-    return marketplace(recipe["marketplace"]).most_bytes if is_listing else None
+    market = asked_by(recipe)
+    return market.most_bytes if market else None
 
 
 def capped(picture: Any, most_bytes: int | None) -> Any:

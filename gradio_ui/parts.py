@@ -221,7 +221,7 @@ def network_choice(verb: str, models: Sequence[Mapping[str, Any]], tasks: Sequen
 
 def network_named(model: Mapping[str, Any]) -> str:
     """A network's name as a choice: bare, one that is called as a word of this page would be translated."""
-    source = "built in" if model.get("source") == "embedded" else "Hub" if is_here(model) else "Hub, not fetched yet"
+    source = "built in" if model.get("source") == "embedded" else "Hub" if is_here(model) else "Hub, not fetched"
     return f"{model['name']} ({source})"
 
 
@@ -248,7 +248,9 @@ def send(button: gr.Button, source: Any, tabs: gr.Tabs, verb: str, photo: gr.Ima
         return {tabs: gr.Tabs(selected=verb), photo: file} | dict(others or {})
 
     hidden: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
-    return button.click(sent, source, [tabs, photo, *(others or {})], **hidden).success
+    arrived = button.click(sent, source, [tabs, photo, *(others or {})], **hidden)
+    arrived.success(None, js="() => scrollTo(0, 0)")  # the button was far down, and the photo is at the top of its tab
+    return arrived.success
 
 
 def examples(files: Sequence[Path], place: Any, put: Callable[[Path], Any] = str) -> list[Callable[..., Any]]:

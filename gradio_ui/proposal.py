@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -26,15 +26,18 @@ class Proposal:
     def fill(self, look: Look, photo: gr.Image, outputs: Sequence[Any], put: Callable[[Mapping[str, Any]], Sequence[Any]]) -> None:
         """Let the button look at the photo and fill `outputs` with what `put` makes of the report."""
 
-        def looked(sent: Any) -> list[Any]:
+        def looked(sent: Any) -> Iterator[list[Any]]:
+            others = [gr.skip() for _ in outputs]
             try:
                 file = parts.uploaded(sent, "photo")
                 if not file:
                     raise RequestError("Add a photo first.")
+                yield [gr.update(value=parts.status("Looking at the photo"), visible=True), *others]
                 report = look(file).report()
             except Exception as error:
+                yield [gr.update(value="", visible=False), *others]
                 raise parts.spoken(error) from None
-            return [gr.update(value=told(report), visible=True), *put(report)]
+            yield [gr.update(value=told(report), visible=True), *put(report)]
 
         self.go.click(looked, photo, [self.panel, *outputs], preprocess=False, show_progress="minimal", api_visibility="private", **parts.DEVICE_QUEUE)
         parts.reset_with(photo, {self.panel: gr.update(value="", visible=False)})

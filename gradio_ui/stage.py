@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import gradio as gr
 
-from engine.request import Event, Progress, Requests, Result
+from engine.listing import asked_by
+from engine.request import Event, Progress, RequestError, Requests, Result
 from gradio_ui.files import FORMATS, Saving, bundled, cap_of, capped, drawn_number, names_of, shareable, shown, written
 from gradio_ui.parts import DEVICE_QUEUE, Run, Updates, Values, in_sentences, paced, spoken, status
 from gradio_ui.recipes import link_to
@@ -27,12 +28,16 @@ PREVIEW_PX = 1024
 More: TypeAlias = Callable[[list[str], Path], Updates]  # kept files, folder of the run -> what else is shown
 Between: TypeAlias = Callable[[Progress, Path], None]  # what is done with progress that is heard, in the folder of the run
 
-# On a phone the stage lies below the controls: its top is shown, since what comes makes it longer. On a wide page the controls
-# are long: whoever presses a button far down would see nothing of what it does.
+# On a phone the stage lies below the controls: its top is shown, since what comes makes it longer. On a wide page it may have been
+# scrolled to its end. At once, as a busy machine draws a smooth way there only when the work is done.
 _SHOW_STAGE = (
     "() => {{ const stage = document.getElementById('{verb}-line').closest('.v-stage'); "
-    "if (innerWidth <= 900 || stage.getBoundingClientRect().top < 0) stage.scrollIntoView({{behavior: 'smooth'}}) }}"
+    "if (innerWidth <= 900 || stage.getBoundingClientRect().top < 0) stage.scrollIntoView() }}"
 )
+
+_ENDING, _ENDED = status("Stopping, as soon as what is at work has ended"), status("Stopped.", kind="v-done")
+_STOPPING = f"(line) => line?.includes('v-bar') ? {json.dumps(_ENDING)} : {json.dumps(_ENDED)}"  # a bar: something is at work
+_STOPPED = f"(line) => line?.includes('v-bar') ? {json.dumps(_ENDED)} : line"  # a failure has its sentence there, without a bar
 
 
 @dataclass
@@ -153,6 +158,9 @@ class Stage:
         settings = Settings.from_environment()
         ours = replace(settings, input_mpx=settings.output_mpx)  # our own results may be as large as a result may be
         recipe = image.read_recipe(kept[0])
+        market = asked_by(recipe)
+        if market and (refusal := market.refusal(format)):
+            raise RequestError(f"{refusal}: choose {'another' if len(market.formats) > 1 else 'that'} file format.")
         with tempfile.TemporaryDirectory(prefix="vitrine-") as name:
             pictures = [capped(image.load(file, ours), cap_of(recipe)) for file in kept]
             files = Saving(format, quality, keep_exif).write(pictures, [Path(file).stem for file in kept], recipe, Path(name))
@@ -254,12 +262,16 @@ def start(
 
 
 def stop_with(made: Stage, stop: gr.Button, started: Iterable[Any]) -> None:
-    """Let Stop end whichever of the events is running or waiting, and show the last result again."""
+    """Let Stop end whichever of the events is running or waiting, and show the last result again.
 
-    def stopped(kept: Any) -> Updates:
-        return made.put_back(kept) | {made.line: status("Stopped.", kind="v-done")}
-
-    outputs = [made.line, made.preview, made.final, made.empty, *made.beside]
-    stop.click(None, cancels=list(started), api_visibility="private").then(
-        stopped, made.kept, outputs, queue=False, show_progress="hidden", api_visibility="private"
+    What is at work ends with its step, which may take seconds, and until then no new run can start: the line says so. The browser
+    tells an event that was cancelled as it does one that failed, when it has ended.
+    """
+    events = list(started)
+    hidden: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+    stop.click(None, made.line, made.line, js=_STOPPING, **hidden)
+    stop.click(None, cancels=events, api_visibility="private").then(
+        made.put_back, made.kept, [made.preview, made.final, made.empty, *made.beside], queue=False, **hidden
     )
+    for event in events:
+        event.failure(None, made.line, made.line, js=_STOPPED, **hidden)

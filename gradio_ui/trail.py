@@ -84,5 +84,7 @@ def trail(made: Stage) -> Trail:
         files, asked = gr.File(visible=False, file_count="multiple"), gr.State(None)
     kept = Trail(made, choice, files, asked)
     inputs: set[Any] = {choice, files, asked, made.format, made.quality, made.keep_exif}
-    choice.input(parts.in_sentences(kept.back), inputs, made.outputs, preprocess=False, show_progress="minimal", api_visibility="private")
+    choice.input(
+        parts.in_sentences(kept.back), inputs, made.outputs, preprocess=False, show_progress="minimal", show_progress_on=made.final, api_visibility="private"
+    )
     return kept

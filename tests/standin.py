@@ -89,6 +89,7 @@ class StandIn:
                 "measured": {"psnr": 30.1},
             },
             {"name": "scunet", "task": "restore", "source": "deepinv/scunet", "where": "Hub"},
+            {"name": "realesr-general-x4", "task": "upscale-x4", "source": "xinntao/Real-ESRGAN", "where": "Hub"},
             {"name": "studio", "task": "generate", "directions": {category: ["Height", "Brightness"] for category in CATEGORIES}},
             {"name": "dcgan", "task": "generate"},
             {"name": "vgg19", "task": "features", "source": "timm/vgg19.tv_in1k", "size": 574_700_000, "licence": "BSD-3", "where": "Hub", "measured": ""},

@@ -202,7 +202,7 @@ def test_steps_are_proposed_tried_where_the_photo_is_clicked_run_and_gone_back_t
     unfold(page, "Recipe")
     expect(page.locator("#enhance-recipe textarea")).not_to_have_value(re.compile("tone"))
     page.locator("#enhance-to-style").click()
-    expect(page.locator("#stylize-photo img").first).to_be_visible()
+    expect(page.locator("#stylize-photo img").first).to_be_in_viewport(ratio=0.9)
 
 
 def test_amounts_of_a_recipe_that_came_before_the_photo_are_for_it_and_go_with_it(page: Page, shoe: Path, studio: StandIn, tmp_path: Path) -> None:
@@ -279,6 +279,37 @@ def test_stop_stops_and_the_device_is_free_again(page: Page, studio: StandIn) ->
     page.locator("#generate-run").click()
     finished(page, "generate")
     expect(page.locator("#generate-final .thumbnail-item")).to_have_count(9)
+
+
+def test_stopped_is_said_once_a_new_run_can_start(page: Page, shoe: Path, studio: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
+    tab(page, "Enhance")
+    give(page, "enhance-photo", shoe)
+    monkeypatch.setattr(studio, "seconds", 30)  # a step takes 1.5 s, and what is at work hears of Stop when it has ended
+    page.locator("#enhance-run").click()
+    expect(page.locator("#enhance-line")).to_contain_text("Step 1")
+    page.locator("#enhance-stop").click()
+    expect(page.locator("#enhance-line")).to_contain_text("Stopping")
+    expect(page.locator("#enhance-line")).to_have_text("Stopped.")
+    monkeypatch.setattr(studio, "seconds", 0.2)
+    page.locator("#enhance-run").click()
+    expect(line(page, "enhance")).to_contain_text("stand-in on CPU")
+    page.locator("#enhance-stop").click()
+    expect(page.locator("#enhance-line")).to_have_text("Stopped.")
+
+
+def test_the_stage_stays_in_view_beside_long_controls_and_can_be_read_to_its_end(page: Page, shoe: Path) -> None:
+    tab(page, "Enhance")
+    give(page, "enhance-photo", shoe)
+    page.locator("#enhance-run").click()
+    finished(page, "enhance")
+    unfold(page, "Steps and their order")
+    unfold(page, "Light and colour")
+    page.evaluate("scrollTo(0, 900)")
+    assert page.evaluate("scrollY") > 500
+    expect(page.locator("#enhance-final")).to_be_in_viewport(ratio=0.9)
+    page.locator("#enhance-download").scroll_into_view_if_needed()
+    expect(page.locator("#enhance-download")).to_be_in_viewport(ratio=0.99)
+    assert page.evaluate("scrollY") > 500
 
 
 def test_a_double_click_runs_once(page: Page, shoe: Path, studio: StandIn) -> None:
@@ -411,6 +442,12 @@ def test_a_phone_s_width_is_enough(browser: Browser, url: str, shoe: Path) -> No
                 "[...document.querySelectorAll('button, input, img')].filter(e => e.offsetParent && e.getBoundingClientRect().right > innerWidth + 1)"
             )
             assert page.evaluate(f"{sticking_out}.filter(e => !e.closest('.v-examples, .v-table')).map(e => e.outerHTML)") == []
+        unfold(page, "Compare two networks")
+        for place, name in (("step", "Enlarge x4"), ("b", "realesr-general-x4")):
+            page.locator(f"#enhance-rival-{place} input").click()
+            page.get_by_role("option", name=name).click()
+        expect(page.locator("#enhance-rival-b input")).to_have_value("realesr-general-x4 (Hub, not fetched)")
+        assert page.evaluate("(e => e.scrollWidth <= e.clientWidth)(document.querySelector('#enhance-rival-b input'))")
 
 
 def test_a_chinese_browser_gets_a_chinese_page_that_works(browser: Browser, url: str) -> None:

@@ -177,6 +177,7 @@ def test_exif_is_kept_on_request(tmp_path: Path, keep: bool) -> None:
         (["generate", "--scale", "3", "--out", "o.png"], "Scale must be one of 1, 2, 4, not 3."),
         (["generate", "--network", "lama", "--out", "o.png"], "No network 'lama' serves generate or upscale-x4"),
         (["generate", "--out", "o.svg"], "Pictures are saved as .png, .jpg, .jpeg, .webp, not as o.svg."),
+        (["enhance", "p", "--steps", "listing", "--marketplace", "walmart", "--out", "o.png"], "Walmart takes JPEG files only, so it would not take o.png."),
         (["generate", "--out", "gone/o.png"], "There is no folder gone."),
         (["generate", "--out", "o.png", "--quality", "0"], "Quality must be a whole number from 1 to 100."),
         (["generate", "--out", "o.png", "--glitter", "red"], "Unrecognized arguments: --glitter red"),

@@ -150,7 +150,8 @@ def test_the_steps_that_a_photo_needs_are_switched_on_with_their_reasons(hand: H
     with pytest.raises(gr.Error, match="Add a photo first"):
         hand.press("enhance-propose")
     hand.set(enhance_photo=shoe)
-    hand.press("enhance-propose")
+    heard = hand.press("enhance-propose")
+    assert "Looking at the photo" in heard[0][0]["value"]
     told = hand.values[hand.find("enhance-proposal")]
     assert hand.visible[hand.find("enhance-proposal")]
     assert "<b>Clean noise and JPEG marks</b><br>It is a &lt;stand-in&gt;." in told
@@ -256,13 +257,24 @@ def test_a_link_to_a_cut_out_on_a_picture_asks_for_the_picture(hand: Hand, studi
 
 def test_a_listing_picture_that_is_too_large_as_png_is_handed_out_as_jpeg_and_the_page_says_so(tmp_path: Path) -> None:
     noise = Picture(torch.rand(1, 3, 300, 300, generator=torch.Generator().manual_seed(0)), most_bytes=100_000)
-    listing = EnhanceRequest("p", ("restore", "listing"), marketplace="walmart").recipe()
+    listing = EnhanceRequest("p", ("restore", "listing"), marketplace="amazon").recipe()
     files, told = written(Saving("png"), [noise], ["noise"], listing, tmp_path)
     assert [file.name for file in files] == ["noise.jpg"]
     assert files[0].stat().st_size <= 100_000
     assert told.startswith(" As PNG this picture has 0.27")
     assert told.endswith("0.1 MB are allowed, so the file is a JPEG.")
     assert written(Saving("png"), [capped(noise, 10**6)], ["fits"], listing, tmp_path) == ([tmp_path / "fits.png"], "")
+
+
+def test_a_listing_picture_comes_as_a_file_that_its_marketplace_takes_and_the_page_says_so(hand: Hand, studio: StandIn, shoe: Any) -> None:
+    hand.set(enhance_photo=shoe, enhance_chain=["listing"], enhance_marketplace="walmart")
+    asked(hand, studio)
+    assert str(hand.values[hand.find("enhance-download")]).endswith(".jpg")
+    assert "Walmart takes JPEG files only, so the file is a JPEG." in hand.values[hand.find("enhance-line")]
+    hand.set(enhance_marketplace="amazon")
+    asked(hand, studio)
+    assert str(hand.values[hand.find("enhance-download")]).endswith(".png")
+    assert "files only" not in hand.values[hand.find("enhance-line")]
 
 
 def test_only_a_listing_picture_has_a_marketplace_s_cap() -> None:

@@ -22,7 +22,7 @@ from engine.models.straighten import tilt
 from engine.request import EnhanceRequest, RequestError, Result
 from engine.settings import Settings
 
-SMALL = Marketplace("small", "Small", "Drawn for tests.", "2026-11-21", 300, 300, 0.85, 1)
+SMALL = Marketplace("small", "Small", "Drawn for tests.", "2026-11-21", 300, 300, 0.85, 1, ("jpg", "png", "webp"))
 RED = (0.8, 0.2, 0.1)
 
 
@@ -145,6 +145,12 @@ def test_every_preset_is_one_that_can_be_asked_for(name: str) -> None:
     assert 500 <= market.width_px <= market.height_px <= 5000
     assert 0.5 < market.fill < 0.95
     assert 1e6 <= market.most_bytes <= 20e6
+    assert {"jpg"} <= set(market.formats) <= {"jpg", "png", "webp"}
+
+
+def test_a_file_that_a_marketplace_does_not_take_is_refused_in_a_sentence() -> None:
+    assert marketplace("amazon").refusal("webp") == "Amazon takes JPEG and PNG files only"
+    assert marketplace("amazon").refusal("png") == marketplace("general").refusal("webp") == ""
 
 
 def test_an_unknown_marketplace_gives_the_known_ones() -> None:

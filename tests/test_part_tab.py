@@ -167,7 +167,7 @@ def test_one_enlargement_takes_the_place_of_another() -> None:
 def test_a_step_offers_its_own_networks_and_begins_with_those_that_answer_without_a_connection(hand: Hand) -> None:
     assert [(str(name), value) for name, value in hand.find("enhance-rival-a").choices[:2]] == [
         ("restore (built in)", "restore"),
-        ("scunet (Hub, not fetched yet)", "scunet"),
+        ("scunet (Hub, not fetched)", "scunet"),
     ]
     assert [hand.values[hand.find(f"enhance-rival-{side}")] for side in "ab"] == ["restore", WITHOUT]
 

@@ -309,7 +309,11 @@ def test_the_stage_stays_in_view_beside_long_controls_and_can_be_read_to_its_end
     expect(page.locator("#enhance-final")).to_be_in_viewport(ratio=0.9)
     page.locator("#enhance-download").scroll_into_view_if_needed()
     expect(page.locator("#enhance-download")).to_be_in_viewport(ratio=0.99)
+    unfold(page, "Recipe")
+    page.locator("#enhance-link").scroll_into_view_if_needed()
+    expect(page.locator("#enhance-link")).to_be_in_viewport(ratio=0.99)
     assert page.evaluate("scrollY") > 500
+    assert page.evaluate("(e => e.scrollWidth <= e.clientWidth)(document.querySelector('#enhance-line').closest('.v-tab').lastElementChild)")
 
 
 def test_a_double_click_runs_once(page: Page, shoe: Path, studio: StandIn) -> None:

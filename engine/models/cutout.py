@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from engine.models import guided
 from engine.models.colour import strips
 from engine.models.segment import dilated, eroded, feathered
 
@@ -53,7 +54,8 @@ def decontaminated(pixels: Tensor, matte: Tensor) -> tuple[Tensor, Tensor]:
 
     x = alpha F + (1 - alpha) B along the outline: F is carried there from inside, B from outside, on a small copy, as both
     are smooth. A rim of the ground's own colour becomes as transparent as it lies on the way from F to B, never less than
-    the matte says, and what is shown of x is shown without its share of B.
+    the matte says, and what is shown of x is shown without its share of B. Beside stripes and checks there is no one F: the
+    matte alone is believed there, or those of the ground's colour would go.
     """
     height, width = pixels.shape[2:]
     shrink = min(1.0, _SMALL_PX / max(height, width))
@@ -62,15 +64,18 @@ def decontaminated(pixels: Tensor, matte: Tensor) -> tuple[Tensor, Tensor]:
     inside, outside = (coarse[0, 0] > _SURE), (coarse[0, 0] < 1 - _SURE)
     deep, far = (eroded(where, _RIM_PX).float()[None, None] for where in (inside, outside))
     reach = max(2, round(2 * _BAND * max(size)))
-    own, ground = (_carried(small, where + 1e-3 * share, reach) for where, share in ((deep, coarse), (far, 1 - coarse)))
-    own, ground, deep = (F.interpolate(t, size=(height, width), mode="bilinear").to(pixels.dtype) for t in (own, ground, deep))
+    squares = small.square().sum(1, keepdim=True)
+    sides = [_carried(torch.cat([small, squares], 1), where + 1e-3 * share, reach) for where, share in ((deep, coarse), (far, 1 - coarse))]
+    own, ground = (side[:, :3] for side in sides)
+    maps = (own, ground, _is_one_colour(*sides) * (1 - deep))
+    own, ground, one_colour = (F.interpolate(t, size=(height, width), mode="bilinear").to(pixels.dtype) for t in maps)
     colours, alpha = torch.empty_like(pixels), torch.empty_like(matte)
     for strip in strips(pixels):
-        x, share, f, b, certain = (t[strip].float() for t in (pixels, matte, own, ground, deep))
+        x, share, f, b, known = (t[strip].float() for t in (pixels, matte, own, ground, one_colour))
         way = f - b
         length = way.square().sum(1, keepdim=True)
         on_the_way = (((x - b) * way).sum(1, keepdim=True) / length.clamp_min(1e-6) - _HAZE) / (1 - 2 * _HAZE)
-        sure = (length.sqrt() / _PALE - 1).clamp(0, 1) * (1 - certain)
+        sure = (length.sqrt() / _PALE - 1).clamp(0, 1) * known
         seen = torch.lerp(share, torch.minimum(share, on_the_way.clamp(0, 1)), sure)
         unmixed = ((x - (1 - seen) * b) / seen.clamp_min(1e-3)).clamp(0, 1)
         colours[strip] = torch.where(seen < 1, torch.lerp(f, unmixed, seen), x).to(colours.dtype)
@@ -131,6 +136,14 @@ def laid(colours: Tensor, alpha: Tensor, shadow: Tensor, ground: Tensor | None) 
         return torch.lerp(floor, colours, alpha), None
     both = alpha + (1 - alpha) * shadow
     return colours * (alpha / both.clamp_min(1e-3)).clamp(max=1), both
+
+
+def _is_one_colour(*sides: Tensor) -> Tensor:
+    """How far both sides of an outline have one colour each, in [0, 1], by the means (1, 3, h, w) of their colours and, as a fourth, of
+    the squared lengths of these."""
+    between = (sides[0][:, :3] - sides[1][:, :3]).square().sum(1, keepdim=True) / 4
+    within = torch.stack([side[:, 3:] - side[:, :3].square().sum(1, keepdim=True) for side in sides]).clamp_min(0).mean(0)
+    return guided.believed(between / (between + within).clamp_min(1e-6))
 
 
 def _without_haze(darkness: Tensor, solid: Tensor, steps: int) -> Tensor:

@@ -4,8 +4,8 @@ A U-Net (Ronneberger et al. 2015) on a small copy, whose deepest level also hear
 (squeeze and excitation, Hu et al. 2018): what the product is, is not a local question. Then the colours have a say, as in
 GrabCut (Rother et al. 2004): a plain sleeve that the network left out has the colour of the shirt that it found. Where we
 leave the paper: colours are counted in smooth histograms instead of fitted by mixtures, and neighbours agree by a
-guided filter instead of a graph cut. The full-size matte follows from the small one by a guided filter as well
-(engine/models/segment.py), so the cost hardly depends on the photo's size.
+guided filter (engine/models/guided.py) instead of a graph cut. The full-size matte follows from the small one by a guided
+filter as well (engine/models/segment.py), so the cost hardly depends on the photo's size.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from engine.models import guided
 from engine.models.restore import Residual
 from engine.models.segment import components, dilated, eroded, flooded, shrunk
 
@@ -32,7 +33,6 @@ _BINS = 10  # of a histogram, along each of red, green and blue
 _ROUNDS = 3
 _COLOUR_WEIGHT = 1.0
 _ODDS_MOST = 4.0  # of a colour, as a logarithm
-_NEAR_PX, _EDGE = 4, 1e-3  # reach and least variance of the guided filter
 
 
 class Matte(nn.Module):
@@ -140,7 +140,7 @@ def _weighed(small: Tensor, told: Tensor, now: Tensor) -> Tensor:
     cells, shares = _bins(small)
     for _ in range(_ROUNDS):
         odds = _colour_odds(cells, shares, now).clamp(-_ODDS_MOST, _ODDS_MOST)
-        now = _smooth(small, torch.sigmoid(told + _COLOUR_WEIGHT * odds))
+        now = guided.filtered(small, torch.sigmoid(told + _COLOUR_WEIGHT * odds))
     return now
 
 
@@ -166,19 +166,6 @@ def _colour_odds(cells: Tensor, shares: Tensor, matte: Tensor) -> Tensor:
         sides.append(smooth / smooth.sum() + 2e-5)
     odds = (sides[0] / sides[1]).log()
     return (odds[cells] * shares).sum(0).view_as(matte)
-
-
-def _smooth(small: Tensor, matte: Tensor) -> Tensor:
-    """Guided by the brightness (He et al. 2013): even inside, sharp where the picture is."""
-    grey = small.mean(1, keepdim=True)
-
-    def box(t: Tensor) -> Tensor:
-        side = 2 * _NEAR_PX + 1
-        return F.avg_pool2d(F.avg_pool2d(F.pad(t, (_NEAR_PX,) * 4, mode="replicate"), (side, 1), 1), (1, side), 1)
-
-    mean_grey, mean = box(grey), box(matte)
-    slope = (box(grey * matte) - mean_grey * mean) / (box(grey * grey) - mean_grey**2 + _EDGE)
-    return (box(slope) * grey + box(mean - slope * mean_grey)).clamp(0, 1)
 
 
 def from_state_dict(state: dict[str, Tensor]) -> Matte:

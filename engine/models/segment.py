@@ -3,9 +3,8 @@
 The background is what most of the picture's border agrees on, continued as a smooth surface of colour (CIELAB): a
 polynomial, fitted again to the region it explains, then bent to the soft shadows and floor lines left over
 (normalised convolution, Knutsson & Westin 1993). Whatever the border reaches through pixels that match the surface, or
-that are a smooth shadow on it, is background. All of this happens on a small copy; a guided filter in colour (He, Sun
-& Tang 2010, eq. 19; its fast form, He & Sun 2015) carries the mask to full size along the picture's own edges. Colour
-and not luma, because a red product on a grey ground may have no edge in luma.
+that are a smooth shadow on it, is background. All of this happens on a small copy; a guided filter
+(engine/models/guided.py) carries the mask to full size along the picture's own edges.
 """
 
 from __future__ import annotations
@@ -18,6 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from engine.models import guided
 from engine.models.change import srgb_to_lab
 
 WORK_PX = 320  # longer side of the small copy
@@ -25,8 +25,6 @@ STRIP_PX = 1 << 20  # of the full picture that are refined at a time
 _MOST_ROUNDS = 60  # of a flood; each goes round one more corner, and products take about ten
 _LEAST_AREA = 0.0008  # of the picture, for a product or a hole: less is dust
 _STRIPE = 0.02  # of the longer side: an enclosed area that is narrower is no hole
-_GUIDE_RADIUS_PX, _GUIDE_FLOOR = 3, 2e-4  # on the small copy; the floor is a variance below which an edge is noise
-_STEEPER = 3.0  # a guided mask is as soft as its window; this leaves 1 to 2 px at full size
 
 
 @dataclass(frozen=True, eq=False)
@@ -270,13 +268,13 @@ def _refined(pixels: Tensor, small: Tensor, product: Tensor) -> Tensor:
 @torch.no_grad()
 def to_full_size(pixels: Tensor, small: Tensor, matte: Tensor) -> Tensor:
     """The matte (1, 1, h, w) of a small copy (1, 3, h, w) at the size of `pixels` (1, 3, H, W): near its outline a linear
-    function of colour, fitted around each pixel, so that it follows the picture's own edges."""
+    function of colour, fitted around each pixel, so that it follows the picture's own edges where colour tells the sides apart."""
     height, width = pixels.shape[-2:]
     mask = torch.zeros(1, 1, height, width)
     if not (matte > 0.5).any():
         return mask
     within, near = eroded(matte[0, 0] > 0.5, 2) & (matte[0, 0] > 0.9), dilated(matte[0, 0] > 0.1, 2)  # bounds outside the band where colour decides
-    small_maps = torch.cat([_guide(small, matte), within.float()[None, None], near.float()[None, None]], 1)
+    small_maps = torch.cat([guided.coefficients(pixels, small, matte), within.float()[None, None], near.float()[None, None]], 1)
     small_height = matte.shape[2]
     wide = F.interpolate(small_maps, size=(small_height, width), mode="bilinear")  # (1, 6, h, W)
     rows = ((torch.arange(height) + 0.5) * small_height / height - 0.5).clamp(0, small_height - 1)
@@ -290,7 +288,7 @@ def to_full_size(pixels: Tensor, small: Tensor, matte: Tensor) -> Tensor:
         alpha = maps[:, 3:4]
         for channel in range(3):
             alpha = alpha.addcmul(maps[:, channel : channel + 1], colour[:, channel : channel + 1])
-        alpha = ((alpha - 0.5) * _STEEPER + 0.5).clamp(0, 1)
+        alpha = guided.steeper(alpha).clamp(0, 1)  # 1 to 2 px soft at full size
         mask[:, :, strip] = torch.minimum(torch.maximum(alpha, maps[:, 4:5]), maps[:, 5:6])
     return mask
 
@@ -303,33 +301,6 @@ def corrected(pixels: Tensor, mask: Tensor, small: Tensor, matte: Tensor) -> Ten
     other = dilated(differs[0, 0], 1) | ~dilated(matte[0, 0] > 0.1, 2)
     share = F.interpolate(other[None, None].float(), size=mask.shape[2:], mode="bilinear")
     return torch.lerp(mask, to_full_size(pixels, small, matte), share)
-
-
-def _guide(small: Tensor, mask: Tensor) -> Tensor:
-    """Around each pixel the best mask = a . colour + b, as (1, 4, h, w): a, then b."""
-    pairs = [(i, j) for i in range(3) for j in range(i, 3)]
-    products = [small[:, i : i + 1] * small[:, j : j + 1] for i, j in pairs]
-    means = _box(torch.cat([small, mask, small * mask, *products], 1))
-    colour, share = means[:, :3], means[:, 3:4]
-    together = means[:, 4:7] - colour * share
-    s = dict(zip(pairs, (means[0, 7 + k] - colour[0, i] * colour[0, j] + (_GUIDE_FLOOR if i == j else 0) for k, (i, j) in enumerate(pairs)), strict=True))
-    # Cramer's rule for the symmetric 3x3 systems, in double because covariances of plain areas are tiny.
-    a, b, c, d, e, f = (s[pair].double() for pair in pairs)
-    adjugate = ((d * f - e * e, c * e - b * f, b * e - c * d), (c * e - b * f, a * f - c * c, b * c - a * e), (b * e - c * d, b * c - a * e, a * d - b * b))
-    determinant = a * adjugate[0][0] + b * adjugate[1][0] + c * adjugate[2][0]
-    slope = torch.stack([sum(m * t for m, t in zip(row, together[0], strict=True)) / determinant for row in adjugate])[None].float()
-    return _box(torch.cat([slope, share - (slope * colour).sum(1, keepdim=True)], 1))
-
-
-def _box(t: Tensor) -> Tensor:
-    return _box_line(_box_line(t, _GUIDE_RADIUS_PX, 3), _GUIDE_RADIUS_PX, 2)
-
-
-def _box_line(t: Tensor, reach: int, dim: int) -> Tensor:
-    """Means over 2 reach + 1 neighbours along rows (3) or columns (2) of (1, C, H, W); the edge goes on outside."""
-    size = 2 * reach + 1
-    padding, window = ((reach, reach, 0, 0), (1, size)) if dim == 3 else ((0, 0, reach, reach), (size, 1))
-    return F.avg_pool2d(F.pad(t, padding, mode="replicate"), window, 1)
 
 
 def _frame(lab: Tensor, thickness: int) -> Tensor:

@@ -121,7 +121,7 @@ def listed(photo: Picture, market: Marketplace, finder: Callable[[], Network | N
         remarks.append(f"The product was turned by {abs(degrees):.1f} degrees, as it leaned to the {'right' if degrees > 0 else 'left'}.")
     framed, scale = _framed(picture, market)
     if (enlarged := scale / cut.shrink) > _BLURRED:
-        helps = "upscale-x4 before it keeps it sharp" if enlarged <= _SHARP_MOST else "take a photo of more pixels"
+        helps = "the step Enlarge x4 (upscale-x4) before this one keeps it sharp" if enlarged <= _SHARP_MOST else "take a photo of more pixels"
         remarks.append(f"The product was enlarged {enlarged:.1f} times, so it is soft; {helps}.")
     return Listed(replace(framed, name=photo.name, exif=photo.exif, most_bytes=market.most_bytes), tuple(remarks))
 

@@ -86,6 +86,7 @@ def tab(
             with gr.Accordion(said("advanced"), open=False, elem_id="enhance-advanced"):
                 network = parts.network_choice("enhance", models, STEPS, hub=True)
                 reference = parts.photo_input("reference", height=140, elem_id="enhance-reference")
+                parts.goes_with(photo, reference, None)
         with gr.Column(scale=3, min_width=320):
             made = stage("enhance")
             looked_at = part(made, photo)

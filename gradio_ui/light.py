@@ -15,16 +15,6 @@ from gradio_ui.words import said
 
 Propose: TypeAlias = Callable[[str], "tuple[float, ...] | None"]  # photo file -> amounts of light and colour; None where nothing proposes any
 
-# Amounts were meant for the photo before, so they go with it; those that a recipe brought while there was none are for the next one.
-# A copy that takes the place of a file which browsers cannot show has the file's name, and is the same photo. In the browser
-# alone, as `parts.reset_with`.
-_OF_THIS_PHOTO = """(photo, own) => {
-  const before = window.vitrineEnhanced ?? "";
-  const now = (photo?.path ?? "").replace(/\\.[^.\\/]*$/, "");
-  window.vitrineEnhanced = now;
-  return before && before !== now ? false : own;
-}"""
-
 
 @dataclass(frozen=True)
 class Light:
@@ -67,6 +57,6 @@ def light(photo: gr.Image, steps: Chain, propose: Propose) -> Light:
     look.click(looked, [photo, steps.switches, steps.order], [*made.inputs, steps.switches], preprocess=False, api_visibility="private", **parts.DEVICE_QUEUE)
     for slider in sliders:
         slider.release(lambda: True, None, own, queue=False, **private)
-    photo.change(None, [photo, own], own, js=_OF_THIS_PHOTO, api_visibility="private")
+    parts.goes_with(photo, own, False)
     steps.switch_on("tone", *(slider.release for slider in sliders))
     return made

@@ -80,6 +80,24 @@ def reset_with(photo: gr.Image, values: Mapping[Any, Any]) -> None:
     photo.change(None, None, list(values), js=f"() => ({told})", api_visibility="private")
 
 
+# A copy that takes the place of a file which browsers cannot show has the file's name, and is the same photo.
+_GOES_WITH = """(photo, held) => {{
+  const before = (window.vitrineOf ??= {{}})[{key}] ?? "";
+  const now = (photo?.path ?? "").replace(/\\.[^.\\/]*$/, "");
+  window.vitrineOf[{key}] = now;
+  return before && before !== now ? {empty} : held;
+}}"""
+
+
+def goes_with(photo: gr.Image, component: Any, empty: Any) -> None:
+    """Give a component the value `empty` when the photo that it was meant for goes; what it was given while there was none is for the next one.
+
+    In the browser alone, as `reset_with`.
+    """
+    js = _GOES_WITH.format(key=component._id, empty=json.dumps(empty))
+    photo.change(None, [photo, component], component, js=js, api_visibility="private")
+
+
 def colour_of(picker: Any) -> Any:
     """What a colour picker holds, as #rrggbb: it may say rgb(r, g, b) or rgba(r, g, b, a). Anything else is for the request to refuse."""
     found = _RGB.match(picker) if isinstance(picker, str) else None

@@ -29,7 +29,7 @@ More: TypeAlias = Callable[[list[str], Path], Updates]  # kept files, folder of 
 Between: TypeAlias = Callable[[Progress, Path], None]  # what is done with progress that is heard, in the folder of the run
 
 # On a phone the stage lies below the controls: its top is shown, since what comes makes it longer. On a wide page it may have been
-# scrolled to its end. At once, as a busy machine draws a smooth way there only when the work is done.
+# scrolled to its end.
 _SHOW_STAGE = (
     "() => {{ const stage = document.getElementById('{verb}-line').closest('.v-stage'); "
     "if (innerWidth <= 900 || stage.getBoundingClientRect().top < 0) stage.scrollIntoView() }}"
@@ -255,9 +255,10 @@ def start(
     options = {"preprocess": False, "show_progress": "minimal", "show_progress_on": made.line, "api_visibility": "private", **DEVICE_QUEUE}
     asked = {*inputs, made.format, made.quality, made.keep_exif}
     told = list(dict.fromkeys([*made.outputs, *outputs]))
-    started = [trigger(in_sentences(work), asked, told, **options) for trigger in triggers]
+    started = []
     for trigger in triggers:
-        trigger(None, js=_SHOW_STAGE.format(verb=made.verb))
+        trigger(None, js=_SHOW_STAGE.format(verb=made.verb))  # first: the browser does what comes second when the first has ended
+        started.append(trigger(in_sentences(work), asked, told, **options))
     return started
 
 

@@ -222,6 +222,17 @@ def test_amounts_of_a_recipe_that_came_before_the_photo_are_for_it_and_go_with_i
     expect(page.locator("#enhance-own-amounts input")).not_to_be_checked()
 
 
+def test_a_reference_is_for_one_photo_and_goes_with_it(page: Page, shoe: Path) -> None:
+    tab(page, "Enhance")
+    unfold(page, "Advanced")
+    give(page, "enhance-reference", shoe)
+    give(page, "enhance-photo", shoe)
+    page.wait_for_timeout(500)
+    expect(page.locator("#enhance-reference img")).to_have_count(1)
+    page.locator("#enhance-photo").get_by_label("Remove Image").click()
+    expect(page.locator("#enhance-reference img")).to_have_count(0)
+
+
 def test_what_is_proposed_in_the_instant_a_photo_arrives_stays(page: Page, studio: StandIn, shoe: Path) -> None:
     tab(page, "Enhance")
     unfold(page, "Light and colour")
@@ -432,10 +443,14 @@ def test_the_page_follows_the_visitor_s_light_and_keeps_a_change(browser: Browse
         page.wait_for_function(f"{is_dark} === {str(scheme == 'light').lower()}")
 
 
-def test_a_phone_s_width_is_enough(browser: Browser, url: str, shoe: Path) -> None:
+def test_a_phone_s_width_is_enough(browser: Browser, url: str, shoe: Path, studio: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(studio, "seconds", 3)
+    finished_before = studio.finished
     with _visit(browser, url, viewport={"width": 375, "height": 812}, has_touch=True, is_mobile=True) as page:
         give(page, "stylize-photo", shoe)
         page.locator("#stylize-run").click()
+        expect(page.locator("#stylize-line")).to_be_in_viewport()
+        assert studio.finished == finished_before, "the stage comes into view when the work begins, not when it has ended"
         finished(page, "stylize")
         expect(page.locator("#stylize-final")).to_be_in_viewport(ratio=0.99)
         expect(page.locator("#stylize-line")).to_be_in_viewport()

@@ -105,7 +105,9 @@ def test_a_small_product_and_a_cut_one_are_remarked_on() -> None:
     assert any("enlarged 3.6 times" in r for r in listed(photo(box=(70, 40)), SMALL).remarks)
     assert any(r.endswith("so it is soft; take a photo of more pixels.") for r in listed(photo(box=(24, 20)), SMALL).remarks)
     half = photo(box=(140, 90))
-    assert listed(half, SMALL).remarks == ("The product was enlarged 1.8 times, so it is soft; upscale-x4 before it keeps it sharp.",)
+    assert listed(half, SMALL).remarks == (
+        "The product was enlarged 1.8 times, so it is soft; the step Enlarge x4 (upscale-x4) before this one keeps it sharp.",
+    )
     cut = Picture(half.pixels[..., :130, :])
     assert "The product is cut off by the photo's edge." in listed(cut, SMALL).remarks
 

@@ -66,13 +66,15 @@ def separation(pixels: Tensor, small: Tensor, mask: Tensor) -> Tensor:
     moments, heard = [], []
     for other in (1 - product, product):
         sure = 1 - F.max_pool2d(other, 2 * _RIM_PX + 1, 1, _RIM_PX)
-        sums = _box(torch.cat([small * sure, products * sure, sure], 1), _NEAR_PX)
+        sums = F.avg_pool2d(torch.cat([small * sure, products * sure, sure], 1), 2, ceil_mode=True, count_include_pad=False)
+        sums = _box(sums, _NEAR_PX // 2)  # so wide a window needs no more than every other pixel
         heard.append(sums[:, 9:])
         moments.append(sums[:, :9] / sums[:, 9:].clamp_min(1e-6))
     within = torch.stack([_covariances(m[:, :3], m[:, 3:], _GRAIN) for m in moments]).mean(0)
     way = moments[0][:, :3] - moments[1][:, :3]
     between = (way * _solved(within, way)).sum(1, keepdim=True) / 4
-    return torch.where(torch.minimum(*heard) > _LEAST_HEARD, between / (1 + between), 1.0)
+    told = torch.where(torch.minimum(*heard) > _LEAST_HEARD, between / (1 + between), 1.0)
+    return F.interpolate(told, size=small.shape[2:], mode="bilinear")
 
 
 def _products(pixels: Tensor, small: Tensor) -> Tensor:

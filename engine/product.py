@@ -85,7 +85,7 @@ def settled(pixels: Tensor, plain: Tensor, network: Network) -> Tensor:
     """
     import torch.nn.functional as F
 
-    from engine.models import matte, segment
+    from engine.models import guided, matte, segment
 
     small = segment.shrunk(pixels, matte.WORK_PX)
     mask = segment.shrunk(plain, max(small.shape[2:]))
@@ -93,7 +93,7 @@ def settled(pixels: Tensor, plain: Tensor, network: Network) -> Tensor:
     if not ground.any() or float(small.amin(1, keepdim=True)[ground].mean()) > _WHITE:
         return plain
     look = _look(small, network)
-    seen = matte.agreed(small, look)
+    seen = matte.agreed(small, look, guided.by_brightness)
     both = float(((seen > 0.5) & (mask > 0.5)).sum())
     held, overlap = (both / max(1.0, float(area.sum())) for area in (mask > 0.5, (seen > 0.5) | (mask > 0.5)))
     if held > _LEAST_HELD if _is_rough(small, ground) else overlap > _LEAST_OVERLAP:

@@ -76,3 +76,10 @@ def test_pale_stripes_are_opaque_up_to_the_outline() -> None:
     rim_of_ground = segment.dilated(mask[0, 0] > 0, 2).float()[None, None]
     plain = decontaminated(band((NAVY, NAVY), LINEN, scale=4), rim_of_ground)[1]
     assert float(plain[(rim_of_ground > 0) & (mask == 0)].max()) < 0.1, "of one colour, a rim of the ground goes"
+
+
+def test_a_pale_band_on_a_hardly_darker_ground_is_told_by_its_brightness() -> None:
+    pixels = band(((0.9, 0.9, 0.88),) * 2, (0.74, 0.74, 0.7))
+    found = guided.by_brightness(pixels, seen(1))
+    assert float((edge(found) - FIRST).abs().max()) < 1
+    assert float((found - true_mask()).abs().max()) < float((seen(1) - true_mask()).abs().max())

@@ -8,10 +8,14 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from engine import product
+from engine import image, product
+from engine.device import Device
 from engine.models import matte
 from engine.models.matte import Matte, small_matte
+from engine.settings import ROOT
 from engine.train.matte import CUT_PX, composites, cut_out, largest_piece, overlap, seen_photo
+from engine.weights import Weights
+from engine.work import finished
 
 
 def small() -> Matte:
@@ -214,8 +218,17 @@ def test_whom_is_believed_on_a_plain_ground(monkeypatch, ground, rough, seen_col
     plain, network = (strip(slice(20, 60), columns, 80) for columns in (slice(20, 64), seen_columns))  # the rule keeps a fold of the ground
     both = strip(slice(20, 60), slice(20, 61), 80)
     monkeypatch.setattr(product, "_look", lambda *_: network)
-    monkeypatch.setattr(matte, "agreed", lambda small, look: look)
+    monkeypatch.setattr(matte, "agreed", lambda small, look, smooth: look)
     monkeypatch.setattr(matte, "reconciled", lambda *_: both)
     monkeypatch.setattr("engine.models.segment.to_full_size", lambda pixels, small, matte: matte)
     monkeypatch.setattr("engine.models.segment.corrected", lambda pixels, mask, small, matte: matte)
     assert product.settled(pixels, plain, None) is {"seen": network, "reconciled": both, "plain": plain}[source]
+
+
+def test_the_handle_of_a_pale_mug_on_a_pale_ground_stays_open():
+    weights = Weights(Device())
+    mug = image.load(ROOT / "gradio_ui" / "examples" / "mug.jpg").resized(500, 500)
+    told = product.told(mug.pixels, finished(weights.load("matte")))
+    assert told is not None
+    assert float(told.mask[0, 0, 280, 355]) < 0.1
+    assert float(told.mask[0, 0, 260, 390]) > 0.9

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
@@ -33,6 +34,8 @@ _BINS = 10  # of a histogram, along each of red, green and blue
 _ROUNDS = 3
 _COLOUR_WEIGHT = 1.0
 _ODDS_MOST = 4.0  # of a colour, as a logarithm
+
+Smooth = Callable[[Tensor, Tensor], Tensor]  # of a copy (1, 3, h, w) and a mask of it (1, 1, h, w) in [0, 1], the mask
 
 
 class Matte(nn.Module):
@@ -80,11 +83,14 @@ def matte_of(network: Matte, small: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def agreed(small: Tensor, matte: Tensor) -> Tensor:
-    """A matte (1, 1, h, w) in [0, 1] of (1, 3, h, w) after the colours of both sides had a say; as it is where it knows one side only."""
+def agreed(small: Tensor, matte: Tensor, smooth: Smooth = guided.filtered) -> Tensor:
+    """A matte (1, 1, h, w) in [0, 1] of (1, 3, h, w) after the colours of both sides had a say; as it is where it knows one side only.
+
+    smooth: lets neighbours agree.
+    """
     if not 0.01 < float(matte.mean()) < 0.99:
         return matte
-    return _weighed(small, _mean_odds(matte, 0.02), matte)
+    return _weighed(small, _mean_odds(matte, 0.02), matte, smooth)
 
 
 @torch.no_grad()
@@ -108,7 +114,7 @@ def reconciled(dark: Tensor, plain: Tensor, looks: tuple[Tensor, Tensor]) -> Ten
     """
     odds = [_mean_odds(look, 0.002) for look in looks]
     told = torch.lerp(torch.minimum(*odds) - _MATCHES, torch.maximum(*odds) + _STANDS_OUT, plain)
-    now = _weighed(dark, told, torch.sigmoid(told))
+    now = _weighed(dark, told, torch.sigmoid(told), guided.by_brightness)
     now = now * _body(now[0, 0] > 0.5, torch.maximum(*looks)[0, 0])
     return torch.maximum(now, _enclosed(now > 0.5, plain > 0.5).float())
 
@@ -135,12 +141,12 @@ def _mean_odds(matte: Tensor, least: float) -> Tensor:
     return F.avg_pool2d(torch.logit(matte.clamp(least, 1 - least)), 7, 1, 3, count_include_pad=False)
 
 
-def _weighed(small: Tensor, told: Tensor, now: Tensor) -> Tensor:
+def _weighed(small: Tensor, told: Tensor, now: Tensor, smooth: Smooth) -> Tensor:
     """The matte (1, 1, h, w) of (1, 3, h, w) that is now taken for true, after the colours were weighed against odds that were told."""
     cells, shares = _bins(small)
     for _ in range(_ROUNDS):
         odds = _colour_odds(cells, shares, now).clamp(-_ODDS_MOST, _ODDS_MOST)
-        now = guided.filtered(small, torch.sigmoid(told + _COLOUR_WEIGHT * odds))
+        now = smooth(small, torch.sigmoid(told + _COLOUR_WEIGHT * odds))
     return now
 
 

@@ -253,7 +253,7 @@ PRESETS: dict[str, dict[str, Preset]] = {
     "matte": {"default": Preset(_matte, {"steps": 11000}, "mean IoU 0.90 on composites and on photos")},
     "inpaint": {"default": Preset(_inpaint, {"steps": 8800}, "2.8 dB over the smooth fill")},
     "upscale": {
-        "x4": Preset(_upscale, {"name": "upscale-x4", "scale": 4, "steps": 24000, "batch": 24, "crop_px": 160}, "Set5 31.23 dB, bicubic 28.62"),
+        "x4": Preset(_upscale, {"name": "upscale-x4", "scale": 4, "steps": 24000, "batch": 24, "crop_px": 160}, "Set5 31.33 dB, bicubic 28.62"),
         "x4-rich": Preset(_upscale, {"name": "upscale-x4-rich", "scale": 4, "steps": 27000, "rich": True}, "Set5 31.23 dB"),
         "x2": Preset(_upscale, {"name": "upscale-x2", "scale": 2, "steps": 3500, "crop_px": 128, "rich": True}, "Set5 37.26 dB, bicubic 33.94"),
         "crisp": Preset(_crisp, {"steps": 2000}, ""),

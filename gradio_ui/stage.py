@@ -29,10 +29,11 @@ More: TypeAlias = Callable[[list[str], Path], Updates]  # kept files, folder of 
 Between: TypeAlias = Callable[[Progress, Path], None]  # what is done with progress that is heard, in the folder of the run
 
 # On a phone the stage lies below the controls: its top is shown, since what comes makes it longer. On a wide page it may have been
-# scrolled to its end.
+# scrolled to its end, and where the page is at its own, what lies below the tab would push a longer stage out of view.
 _SHOW_STAGE = (
     "() => {{ const stage = document.getElementById('{verb}-line').closest('.v-stage'); "
-    "if (innerWidth <= 900 || stage.getBoundingClientRect().top < 0) stage.scrollIntoView() }}"
+    "if (innerWidth <= 900 || stage.getBoundingClientRect().top < 0) stage.scrollIntoView(); "
+    "if (innerWidth > 900) scrollBy(0, Math.min(0, stage.closest('.v-tab').getBoundingClientRect().bottom - innerHeight)) }}"
 )
 
 _ENDING, _ENDED = status("Stopping, as soon as what is at work has ended"), status("Stopped.", kind="v-done")

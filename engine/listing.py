@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from engine.weights import Network
 
 _FILE = Path(__file__).with_name("marketplaces.json")
-_NAMES = {"jpg": "JPEG", "png": "PNG", "webp": "WebP"}
+KINDS = {"png": "PNG", "jpg": "JPEG", "webp": "WebP"}  # of file that Vitrine writes, by their suffixes
 _HAZE = 0.02  # an alpha below it shows nothing but dirt on white
 _FINER = 2  # how many times finer than the result the product is worked on, at most
 _BLURRED = 1.5  # an enlargement beyond it is seen
@@ -55,7 +55,7 @@ class Marketplace:
 
     def refusal(self, suffix: str) -> str:
         """Why it would not take a file with that suffix, in a sentence without its end; nothing where it takes it."""
-        named = [_NAMES[format] for format in self.formats]
+        named = [KINDS[format] for format in self.formats]
         return "" if suffix in self.formats else f"{self.title.split(',')[0]} takes {' and '.join(named)} files only"
 
 

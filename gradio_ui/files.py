@@ -10,14 +10,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from engine.listing import asked_by
+from engine.listing import KINDS, asked_by
 from engine.request import RequestError, Result
 
 if TYPE_CHECKING:
     from engine.image import Picture
 
-FORMATS = (("PNG", "png"), ("JPEG", "jpg"), ("WebP", "webp"))
-_NAMED = {value: name for name, value in FORMATS}
+FORMATS = tuple((name, suffix) for suffix, name in KINDS.items())  # as a choice on the page
 
 _NUMBER = re.compile(r"-(\d+)-vitrine(-\d+)?$")  # before what `names_of` adds
 
@@ -36,7 +35,7 @@ class Saving:
     keep_exif: bool = False
 
     def __post_init__(self) -> None:
-        if self.format not in (value for _, value in FORMATS):
+        if self.format not in KINDS:
             raise RequestError("The file format must be png, jpg or webp.")
         if isinstance(self.quality, bool) or not isinstance(self.quality, int | float) or not 1 <= self.quality <= 100:  # NaN is not either
             raise RequestError("Quality must be a number from 1 to 100.")
@@ -56,7 +55,7 @@ def written(saving: Saving, pictures: Sequence[Any], names: Sequence[str], recip
     market = asked_by(recipe)
     if market and (refusal := market.refusal(saving.format)):
         other = replace(saving, format=market.formats[0])
-        return other.write(pictures, names, recipe, folder), f" {refusal}, so the file is a {_NAMED[other.format]}."
+        return other.write(pictures, names, recipe, folder), f" {refusal}, so the file is a {KINDS[other.format]}."
     try:
         return saving.write(pictures, names, recipe, folder), ""
     except RequestError as error:

@@ -161,8 +161,7 @@ def jpeg_quality(tiles: Tensor) -> int | None:
     dy, dx = _grid(luma)
     found = []
     for y, x in dict.fromkeys(((0, 0), (dy, dx))):
-        coefficients = _coefficients(luma[:, y:, x:], tiles[:, :, y:, x:])
-        evidence = torch.stack([_evidence(coefficients, rounding) for rounding in _ROUNDINGS])
+        evidence = _evidence(_coefficients(luma[:, y:, x:], tiles[:, :, y:, x:]))
         found += (evidence.argmax(1) + 1)[evidence.amax(1) > _EVIDENCE_LEAST].tolist()
     return min(found, default=None)
 
@@ -208,8 +207,8 @@ def _blocks(t: Tensor) -> Tensor:
     return t.permute(0, 2, 4, 1, 3, 5).reshape(-1, t.shape[1], 8, 8)
 
 
-def _evidence(coefficients: Tensor, rounding: float) -> Tensor:
-    """Log likelihood of each quality from 1 to 100 against no JPEG at all, (100,); rounding: see `_ROUNDINGS`.
+def _evidence(coefficients: Tensor) -> Tensor:
+    """Log likelihood of each quality from 1 to 100 against no JPEG at all, for each of `_ROUNDINGS`, (R, 100).
 
     Coefficients near 0 are left out: they are near a multiple of everything.
     """
@@ -221,12 +220,14 @@ def _evidence(coefficients: Tensor, rounding: float) -> Tensor:
     histograms[0] = 0  # the mean of a block
     step = torch.arange(1.0, 122)[:, None]
     rest = value - step * (value / step).round()
+    rounding = torch.tensor(_ROUNDINGS).view(-1, 1, 1)
     density = torch.exp(-rest.square() / (2 * rounding**2)) / (rounding * math.sqrt(2 * math.pi))
-    gain = ((1 - _STRAY) * step * density + _STRAY).log()  # (121, bins), of each step against none
-    per_step = histograms @ gain.T  # (64, 121)
+    gain = ((1 - _STRAY) * step * density + _STRAY).log()  # (R, 121, bins), of each step against none
+    per_step = histograms @ gain.mT  # (R, 64, 121)
     tables = torch.stack([luma_table(quality).flatten() for quality in range(1, 101)])  # (100, 64)
     known = (tables <= 121).float()
-    return (per_step.gather(1, tables.clamp(max=121).T - 1).T * known).sum(1)
+    entries = (tables.clamp(max=121).T - 1).expand(len(per_step), -1, -1)
+    return (per_step.gather(2, entries).mT * known).sum(2)
 
 
 # Blur.

@@ -67,7 +67,8 @@ class KernelRecipe(Recipe):
 
 
 def pairs(pictures: data.Pictures, indices: Sequence[int], count: int, crop_px: int, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
-    """`count` crops (N, 3, crop_px, crop_px) blurred and sharp, and the kernels (N, BLUR_PX, BLUR_PX) as a convolution has them."""
+    """`count` crops (N, 3, crop_px, crop_px) blurred and sharp, and the kernels (N, BLUR_PX, BLUR_PX) as a convolution has them;
+    patterns are printed over some, or their repetition would be taken for a shake."""
     whole = patterned(data.random_crops(pictures, indices, count, crop_px + 2 * EDGE_PX, rng), rng)
     kernels = torch.stack([degrade.random_kernel(rng) for _ in range(count)])
     blurred = degrade.as_saved(degrade.blurred(whole, kernels), rng)

@@ -73,7 +73,7 @@ class Look:
         """The same in words."""
         light, ground = self.light, self.background
         jpeg = "no traces of JPEG" if self.jpeg is None else f"JPEG of quality {self.jpeg}"
-        blur = "too few edges to tell" if self.blur is None else f"edges spread over {self.blur:.1f} pixels, {_sharpness(self.blur)}"
+        blur = "too few edges to tell" if self.blur is None else f"edges spread over {_pixels(self.blur)} pixels, {_sharpness(self.blur)}"
         levels = f"levels {255 * light.low:.0f} to {255 * light.high:.0f} of 255, {255 * light.mean:.0f} on average"
         cut_off = f"{light.white:.0%} cut off at white, {light.black:.0%} at black"
         tint = f"ΔE {self.cast.chroma:.1f}{_towards(self.cast.a, self.cast.b)}, by {self.cast.share:.0%} of the photo"
@@ -151,7 +151,8 @@ def propose(seen: Look) -> Proposal:
     if cleaning:
         steps.append(Step("restore", cleaning))
     if seen.blur is not None and seen.blur > BLUR_LEAST_PX:
-        steps.append(Step("deblur", f"The sharpest edges are spread over {seen.blur:.1f} pixels, and up to {BLUR_LEAST_PX:g} are sharp: they are sharpened."))
+        spread = f"The sharpest edges are spread over {_pixels(seen.blur)} pixels"
+        steps.append(Step("deblur", f"{spread}, and up to {BLUR_LEAST_PX:g} are sharp: they are sharpened."))
     adjust, lighting = _lighting(seen)
     if lighting:
         steps.append(Step("tone", lighting))
@@ -242,6 +243,11 @@ def _neutral(rgb: tuple[float, float, float]) -> dict[str, float]:
 def _linear(level: float) -> float:
     """IEC 61966-2-1."""
     return level / 12.92 if level <= 0.04045 else ((level + 0.055) / 1.055) ** 2.4
+
+
+def _pixels(blur: float) -> str:
+    """Rounded up, so that a blur just over its bound is not told as the bound."""
+    return f"{math.ceil(10 * blur) / 10:.1f}"
 
 
 def _sharpness(blur: float) -> str:

@@ -185,6 +185,12 @@ def test_steps_come_in_the_order_in_which_they_help() -> None:
     assert len(auto.propose(spoiled).reasons) == 4
 
 
+def test_a_blur_just_over_its_bound_is_not_told_as_the_bound() -> None:
+    seen = replace(auto.measure(Picture(part("mug"))), blur=auto.BLUR_LEAST_PX + 0.01)
+    assert auto.propose(seen).reasons == ("The sharpest edges are spread over 1.7 pixels, and up to 1.6 are sharp: they are sharpened.",)
+    assert "1.7 pixels, soft" in " ".join(f.text for f in seen.findings())
+
+
 def test_auto_runs_the_chain_and_says_why(grainy: str) -> None:
     weights = shelf()
     result = run(weights, grainy)

@@ -131,6 +131,15 @@ def test_a_photo_is_enhanced_by_the_client(client: Client, folder: Path) -> None
     assert report["recipe"]["steps"] == ["upscale-x2"]
 
 
+def test_a_listing_picture_comes_as_a_file_that_its_marketplace_takes_and_the_report_says_so(client: Client, folder: Path) -> None:
+    asked = {"photo": handle_file(folder / "red shoe.jpg"), "steps": ["listing"], "marketplace": "walmart", "api_name": "/enhance"}
+    picture, report = client.predict(**asked)
+    assert Path(picture).suffix == ".jpg"
+    assert report["note"].endswith("Walmart takes JPEG files only, so the file is a JPEG.")
+    picture, report = client.predict(**asked, format="jpg")
+    assert (Path(picture).suffix, "so the file" in report["note"]) == (".jpg", False)
+
+
 def test_all_that_can_be_asked_of_generate_can_be_asked_by_the_client(client: Client, folder: Path) -> None:
     asked = {"category": "tie", "count": 2, "colour": "#cc3322", "background": "transparent", "order": "best", "distance": 0.5, "walk_to": 3}
     _, report = client.predict(**asked, directions=[0.5, -1], photo=handle_file(folder / "red shoe.jpg"), api_name="/generate")

@@ -133,6 +133,15 @@ def test_the_estimate_of_a_photo_holds_for_its_parts() -> None:
     assert not torch.equal(network(part, blur), network(part))
 
 
+def test_the_estimate_of_a_photo_turned_by_half_a_turn_is_turned() -> None:
+    network, parts = small(), windows(torch.cat([noise(144, 1), noise(144, 2).square()]))
+    upright, turned = network.blur_of(parts), network.blur_of(parts.flip(-2, -1))
+    assert torch.allclose(turned[:, 1:].unflatten(1, (KERNEL_PX, KERNEL_PX)).flip(1, 2).flatten(1), upright[:, 1:], atol=1e-6)
+    assert torch.allclose(turned[:, 0], upright[:, 0], atol=1e-5)
+    assert torch.allclose(upright[:, 1:].sum(1), torch.ones(2), atol=1e-5)
+    assert not torch.equal(upright[0], upright[1])
+
+
 def test_a_batch_is_as_each_alone() -> None:
     network, both = small(), torch.cat([noise(144, 1), noise(144, 2).square()])
     assert torch.allclose(network(both), torch.cat([network(x[None]) for x in both]), atol=1e-5)

@@ -109,16 +109,22 @@ class Deblur(nn.Module):
     def forward(self, x: Tensor, blur: Tensor | None = None) -> Tensor:
         """blur: what `blur_of` says of the windows of the photos that x is a part of; of x's own if not given."""
         blur = self.blur_of(windows(x)) if blur is None else blur
-        return self.repair(undone(x, blur[:, 1:].unflatten(1, (KERNEL_PX, KERNEL_PX)), blur[:, 0]))
+        return self.repair(undone(x, blur))
 
     def blur_of(self, parts: Tensor) -> Tensor:
-        """What the `Estimator` says of windows, in one row for each photo, (N, 1 + KERNEL_PX^2): the noise, then the kernel."""
-        kernels, noise = self.estimator(parts)
-        return torch.cat([noise[:, None], kernels.flatten(1)], 1)
+        """What the `Estimator` says of windows, in one row for each photo, (N, 1 + KERNEL_PX^2): the noise, then the kernel.
+
+        A photo turned by half a turn has the same statistics and is blurred by the kernel turned. The estimator is asked about both
+        and the mean is taken, because which end of a path is which it guesses anew each time.
+        """
+        kernels, noise = self.estimator(torch.cat([parts, parts.flip(-2, -1)]))
+        upright, turned = kernels.chunk(2)
+        return torch.cat([torch.stack(noise.chunk(2), 1).mean(1, keepdim=True), (upright + turned.flip(-2, -1)).flatten(1) / 2], 1)
 
 
-def undone(x: Tensor, kernels: Tensor, noise: Tensor) -> Tensor:
-    """(N, 9, H, W): x under Wiener's filter, under a more cautious one, and as it is."""
+def undone(x: Tensor, blur: Tensor) -> Tensor:
+    """(N, 9, H, W): photos (N, 3, H, W) of the blur (N, 1 + KERNEL_PX^2) under Wiener's filter, under a more cautious one, and as they are."""
+    noise, kernels = blur[:, 0], blur[:, 1:].unflatten(1, (KERNEL_PX, KERNEL_PX))
     both = wiener(x, kernels, torch.stack([noise, noise + _TIMID], 1))
     return torch.cat([both.flatten(1, 2).to(x.dtype), x], 1)
 

@@ -49,10 +49,9 @@ class DeblurRecipe(RestoreRecipe):
     @torch.no_grad()
     def _pair(self, indices: Sequence[int], count: int, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
         blurred, sharp, _ = pairs(self.pictures, indices, count, self.seen_px, rng)
-        kernels, noise = self.whole.estimator(windows(blurred))
-        wrong = torch.from_numpy(rng.uniform(size=count) < 0.1)
-        kernels, noise = (torch.where(wrong.view(-1, *[1] * (told.dim() - 1)), told.roll(1, 0), told) for told in (kernels, noise))
-        given = undone(blurred, kernels, noise)
+        blur = self.whole.blur_of(windows(blurred))
+        wrong = torch.from_numpy(rng.uniform(size=(count, 1)) < 0.1)
+        given = undone(blurred, torch.where(wrong, blur.roll(1, 0), blur))
         top, left = (int(k) for k in rng.integers(0, self.seen_px - self.crop_px + 1, 2))
         part = (..., slice(top, top + self.crop_px), slice(left, left + self.crop_px))
         return given[part].contiguous(), sharp[part].contiguous()

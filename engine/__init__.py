@@ -114,7 +114,7 @@ class Studio:
         """What is found on a photo, and the chain of steps that it needs, with the reasons; nothing is run."""
         from engine import auto
 
-        return auto.look(file, self.settings)
+        return auto.look(file, self.weights, self.settings)
 
     def check(self, file: str | Path) -> Header:
         """What a picture file's header says; `RequestError` when it is none, or too large. Cheap, without torch."""

@@ -65,7 +65,7 @@ def enhance(request: EnhanceRequest, weights: Weights, device: Device, settings:
     if request.steps == (AUTO,):
         from engine import auto
 
-        yield from auto.enhanced(request, lambda chain: enhance(chain, weights, device, settings), settings)
+        yield from auto.enhanced(request, lambda chain: enhance(chain, weights, device, settings), weights, settings)
         return
     header = image.check(request.photo, settings)
     _check_result_size(header.cropped(request.crop), request, settings)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from shelf import Shelf, finish, shelf
+from shelf import Shelf, finish, invert, shelf
 from test_estimate import EXAMPLES, noisy
 from torch import Tensor
 
@@ -25,7 +26,7 @@ from engine.models.change import srgb_to_lab
 from engine.models.tone import adjusted
 from engine.request import EnhanceRequest, Progress, RequestError, Result
 from engine.settings import ROOT, Settings
-from engine.train.degrade import blurred, gaussian_kernel
+from engine.train.degrade import blurred, disk_kernel, gaussian_kernel, straight_kernel
 
 
 def path_of(name: str) -> str:
@@ -189,6 +190,40 @@ def test_a_blur_just_over_its_bound_is_not_told_as_the_bound() -> None:
     seen = replace(auto.measure(Picture(part("mug"))), blur=auto.BLUR_LEAST_PX + 0.01)
     assert auto.propose(seen).reasons == ("The sharpest edges are spread over 1.7 pixels, and up to 1.6 are sharp: they are sharpened.",)
     assert "1.7 pixels, soft" in " ".join(f.text for f in seen.findings())
+
+
+@pytest.mark.parametrize(
+    ("spread", "value", "found", "reason"),
+    [
+        ((2.6, 0.5), 9, "shaken by about 9 pixels", "The camera moved by about 9 pixels while it took the photo: it is sharpened."),
+        ((1.5, 1.4), 6, "out of focus, points are spots of about 6 pixels", "The photo is out of focus by about 6 pixels: it is sharpened."),
+        ((1.2, 0.3), 0.5, "edges spread over 0.5 pixels, sharp", ""),
+    ],
+)
+def test_what_the_network_sees_of_a_blur_is_told(spread: tuple[float, float], value: float, found: str, reason: str) -> None:
+    seen = replace(auto.measure(Picture(part("mug"))), blur=0.5, spread=spread)
+    assert auto.Finding("blur", value, found) in seen.findings()
+    assert [step.reason for step in auto.propose(seen).steps] == [reason] * bool(reason)
+
+
+def test_a_shaken_photo_is_known_though_its_edges_along_the_motion_are_sharp(tmp_path: Path) -> None:
+    for name, kernel in (("shaken", straight_kernel(9, 0.4)), ("blurred", disk_kernel(3.2)), ("sharp", disk_kernel(0))):
+        Picture(blurred(example("handbag"), kernel[None]).clamp(0, 1)).save(tmp_path / f"{name}.png")
+    studio = Studio()
+    shaken, out_of_focus, sharp = (studio.look(tmp_path / f"{name}.png") for name in ("shaken", "blurred", "sharp"))
+    assert (names(shaken), names(out_of_focus), names(sharp)) == (("deblur",), ("deblur",), ())
+    assert re.match(r"The camera moved by about (8|9|10) pixels", shaken.reasons[0])
+    assert re.match(r"The photo is out of focus by about (6|7) pixels", out_of_focus.reasons[0])
+    assert names(auto.look(tmp_path / "shaken.png")) == ()
+
+
+def test_blur_is_told_by_edges_alone_where_no_network_can_be_had(grainy: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    Picture(blurred(example("mug"), gaussian_kernel(3.0)[None])).save(tmp_path / "blurred.png")
+    assert auto.look(tmp_path / "blurred.png", shelf(deblur=None)).reasons[0].startswith("The sharpest edges are spread over 2.")  # type: ignore[arg-type]
+    assert "Blur is told by edges alone: " in caplog.text
+    weights = shelf(deblur=invert)
+    auto.look(grainy, weights)  # type: ignore[arg-type]
+    assert weights.asked == ["deblur"]
 
 
 def test_auto_runs_the_chain_and_says_why(grainy: str) -> None:

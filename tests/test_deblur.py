@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -20,6 +22,7 @@ from engine.request import EnhanceRequest
 from engine.settings import ROOT, Settings
 from engine.steps import How, Part, sharpened
 from engine.tiles import Tiling
+from engine.train.degrade import disk_kernel, gaussian_kernel, straight_kernel
 from engine.train.kernel import pairs
 from engine.weights import Network, Weights
 from engine.work import finished
@@ -140,6 +143,22 @@ def test_the_estimate_of_a_photo_turned_by_half_a_turn_is_turned() -> None:
     assert torch.allclose(turned[:, 0], upright[:, 0], atol=1e-5)
     assert torch.allclose(upright[:, 1:].sum(1), torch.ones(2), atol=1e-5)
     assert not torch.equal(upright[0], upright[1])
+
+
+@pytest.mark.parametrize(
+    ("kernel", "along", "across"),
+    [
+        (straight_kernel(12, 0.0), 12 / math.sqrt(12), 0.0),
+        (straight_kernel(12, 0.7), 12 / math.sqrt(12), 0.4),
+        (disk_kernel(5), 2.5, 2.5),
+        (gaussian_kernel(1.5), 1.5, 1.5),
+        (disk_kernel(0), 0.0, 0.0),
+    ],
+    ids=["level", "slanting", "disk", "Gaussian", "sharp"],
+)
+def test_how_far_a_blur_spreads_a_point(kernel: Tensor, along: float, across: float) -> None:
+    found = deblur.spread(torch.cat([torch.tensor([-5.0]), kernel.flatten()])[None])
+    assert found == pytest.approx((along, across), abs=0.15)
 
 
 def test_a_batch_is_as_each_alone() -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,9 @@ from engine.evaluate.measures import Row, Sources, mean, psnr
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from engine.auto import Proposal
+    from engine.weights import Network
 
 CLEAN, SPOILED = 50, 24  # held-out photos
 LEAST_PX = 200  # of both sides
@@ -27,6 +31,7 @@ def measure(sources: Sources) -> Iterator[Row]:
     yield from _noise(few)
     yield from _quality(few)
     yield from _blur(few)
+    yield from _shake(few)
     yield from _light(few)
     yield from _tint(few)
     yield from _left_alone(photos)
@@ -78,22 +83,54 @@ def _blur(photos: Sequence[Tensor]) -> Iterator[Row]:
         near = [f is not None and abs(f / expected - 1) <= NEAR_BLUR for f, expected in found]
         yield _share([x for x, _ in seen], f"blur of sigma {sigma} found within 20 % (% of them)", near, f"blur {sigma} %")
     sharp = [b is None or b <= BLUR_LEAST_PX for b in own]
-    yield _share(photos, "not called blurred as they are (% of them)", sharp)
+    yield _share(photos, "not called blurred as they are, by their edges (% of them)", sharp)
+
+
+def _shake(photos: Sequence[Tensor]) -> Iterator[Row]:
+    """Whether Auto sharpens what is blurred, and not what is sharp; blurred ones have a phone's noise and JPEG."""
+    import numpy as np
+
+    from engine.train import degrade
+
+    rng = np.random.default_rng(1)
+    kinds: dict[str, Callable[[], Tensor]] = {
+        "shaken by 6 px": lambda: degrade.motion_kernel(6, rng),
+        "shaken by 12 px": lambda: degrade.motion_kernel(12, rng),
+        "out of focus, radius 3 px": lambda: degrade.disk_kernel(3),
+    }
+    for said, draw in kinds.items():
+        found = [_has("deblur", _saved(degrade.as_saved(degrade.blurred(x, draw()[None]), rng))) for x in photos]
+        yield _share(photos, f"{said}, and sharpened by Auto (% of them)", found, f"{said.split(',')[0]} %")
+    yield _share(photos, "as they are, and not sharpened by Auto (% of them)", [not _has("deblur", x) for x in photos])
 
 
 def _light(photos: Sequence[Tensor]) -> Iterator[Row]:
     """Whether Auto lights what is too dark, and not what is right."""
     for stops in (0, -2, -3):
-        lit = [_lights(_exposed(x, stops)) for x in photos]
+        lit = [_has("tone", _exposed(x, stops)) for x in photos]
         said = f"{-stops} stops too dark, and lit by Auto (% of them)" if stops else "as they are, and not lit by Auto (% of them)"
         yield _share(photos, said, lit if stops else [not is_lit for is_lit in lit], f"dark by {-stops} %" if stops else "")
 
 
-def _lights(x: Tensor) -> bool:
+def _has(step: str, x: Tensor) -> bool:
+    """Whether Auto proposes a step for a photo."""
+    return any(proposed.name == step for proposed in _proposal(x).steps)
+
+
+def _proposal(x: Tensor) -> Proposal:
     from engine import auto
     from engine.image import Picture
 
-    return any(step.name == "tone" for step in auto.propose(auto.measure(Picture(x))).steps)
+    return auto.propose(auto.measure(Picture(x), network=_network()))
+
+
+@cache
+def _network() -> Network | None:
+    """What tells Auto how a photo is blurred."""
+    from engine import Studio, auto
+    from engine.work import finished
+
+    return finished(auto.finder(Studio().weights))
 
 
 def _tint(photos: Sequence[Tensor]) -> Iterator[Row]:
@@ -131,11 +168,11 @@ def _left_alone(photos: Sequence[Tensor]) -> Iterator[Row]:
 def _after_auto(x: Tensor) -> float:
     """PSNR of a photo after Auto against itself, in dB; infinite where nothing was done. These small copies are rightly offered
     to be enlarged: that step is left out."""
-    from engine import Studio, auto
+    from engine import Studio
     from engine.image import Picture
     from engine.request import EnhanceRequest, Result
 
-    proposal = auto.propose(auto.measure(Picture(x)))
+    proposal = _proposal(x)
     proposal = replace(proposal, steps=tuple(step for step in proposal.steps if not step.name.startswith("upscale")))
     if not proposal.steps:
         return math.inf

@@ -129,6 +129,16 @@ def undone(x: Tensor, blur: Tensor) -> Tensor:
     return torch.cat([both.flatten(1, 2).to(x.dtype), x], 1)
 
 
+def spread(blur: Tensor) -> tuple[float, float]:
+    """How far one photo's blur (1, 1 + KERNEL_PX^2) spreads a point, as standard deviations in pixels: along the direction in
+    which that is most, and across it. Motion by n pixels has n / sqrt(12) along it, a disk of radius r has r / 2."""
+    kernel = blur[0, 1:].view(KERNEL_PX, KERNEL_PX).double().cpu()
+    place = torch.stack(torch.meshgrid(*[torch.arange(KERNEL_PX, dtype=torch.float64)] * 2, indexing="ij")).flatten(1)
+    covariance = torch.cov(place, correction=0, aweights=kernel.flatten())
+    across, along = torch.linalg.eigvalsh(covariance).clamp_min(0).sqrt().tolist()
+    return along, across
+
+
 def wiener(x: Tensor, kernels: Tensor, noise: Tensor) -> Tensor:
     """Pictures (N, 3, H, W) without the blur of kernels (N, K, K) -> (N, L, 3, H, W), float32, for L levels of noise (N, L).
 

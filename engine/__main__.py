@@ -1,6 +1,7 @@
 """The command line: the studio's verbs, with arguments read off the requests' fields.
 
-Exit status 0; 2 with one sentence on stderr; 130 when interrupted.
+Exit status 0; 2 with one sentence on stderr; 130 when interrupted. Of several photos each is worked on whatever becomes of the
+others; those that could not be are told on stderr, each in its sentence, and the status is 2.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import argparse
 import json
 import logging
 import os
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import closing
@@ -16,27 +18,20 @@ from dataclasses import MISSING, Field, asdict, fields
 from pathlib import Path
 from typing import Any, NoReturn
 
-from engine import Studio, image, listing
-from engine.generate import columns
-from engine.request import REQUESTS, EngineFailure, GenerateRequest, Progress, RequestError, Requests, Result, from_recipe
+from engine import Studio, image, listing, output
+from engine.request import REQUESTS, EngineFailure, Progress, RequestError, Requests, Result, from_recipe
 from engine.settings import Settings
-
-_GAP_PX = 8  # between the pictures of a grid
-_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status."""
-    options = _parser().parse_args(arguments)
+    options = _parser().parse_args(_joined(sys.argv[1:] if arguments is None else arguments))
     logging.basicConfig(level=logging.INFO if options.verbose else logging.CRITICAL + 1, format="%(levelname)s %(message)s")
     try:
         options.command(options)
         sys.stdout.flush()
-    except RequestError as error:
-        print(error, file=sys.stderr)
-        return 2
-    except EngineFailure as error:
-        print(error if options.verbose else "Something went wrong inside Vitrine; with --verbose before the command it is told in full.", file=sys.stderr)
+    except (RequestError, EngineFailure) as error:
+        print(_sentence(error, options), file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("Stopped.", file=sys.stderr)
@@ -44,6 +39,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # whoever read the output has seen enough, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what Python still wants to write at its end
     return 0
+
+
+def _sentence(error: Exception, options: argparse.Namespace) -> str:
+    if isinstance(error, RequestError) or options.verbose:
+        return str(error)
+    return "Something went wrong inside Vitrine; with --verbose before the command it is told in full."
 
 
 class _Parser(argparse.ArgumentParser):
@@ -85,7 +86,7 @@ def _parser() -> argparse.ArgumentParser:
 
     again = add("run", "Repeat a recipe, on the same photo or on another.", _run_recipe)
     again.add_argument("recipe", metavar="RECIPE.json")
-    again.add_argument("photo", metavar="PHOTO", nargs="?", help="the photo, for recipes that need one")
+    again.add_argument("photo", metavar="PHOTO", nargs="*", help="the photo, for recipes that need one; several, or a folder of them, into a folder")
     again.add_argument("--style", metavar="FILE", help="the style picture, for a recipe whose style was a file")
     again.add_argument("--more-styles", metavar="A,B", type=_names, help="the other style pictures, for a recipe that mixed some")
     again.add_argument("--mask", metavar="FILE", help="the mask, for a recipe that had one")
@@ -102,12 +103,14 @@ def _add_argument(parser: argparse.ArgumentParser, field: Field[Any]) -> None:
     """An argument for a request's field. Types are converted here; bounds and choices are the request's own business."""
     about = field.metadata["about"]
     if field.default is MISSING:
-        parser.add_argument(field.name, metavar=field.name.upper(), help=about)
+        parser.add_argument(field.name, metavar=field.name.upper(), nargs="+", help=f"{about}; several, or a folder of them, into a folder")
         return
     if "low" in field.metadata:
         about += f" ({field.metadata['low']} to {field.metadata['high']})"
     elif "options" in field.metadata:
         about += f" ({', '.join(map(str, field.metadata['options']))})"
+    if field.name == "marketplace":
+        about += f": {', '.join(listing.marketplaces())}"
     many = isinstance(field.default, tuple)
     if field.default not in (None, (), ""):
         about += f"; {','.join(field.default) if many else field.default} unless given"
@@ -123,6 +126,21 @@ def _add_argument(parser: argparse.ArgumentParser, field: Field[Any]) -> None:
 
 def _flag(name: str) -> str:
     return "--" + name.removesuffix("_px").replace("_", "-")
+
+
+# The options that take a list.
+_LISTS = {_flag(f.name) for kind in REQUESTS.values() for f in fields(kind) if isinstance(f.default, tuple)}
+
+
+def _joined(arguments: Sequence[str]) -> list[str]:
+    """The arguments, with a list that begins with a minus joined to its option: argparse would take it for an option itself."""
+    joined: list[str] = []
+    for argument in arguments:
+        if joined and joined[-1] in _LISTS and re.match(r"-[\d.]", argument):
+            joined[-1] += f"={argument}"
+        else:
+            joined.append(argument)
+    return joined
 
 
 def _many(field: Field[Any]) -> Any:
@@ -146,8 +164,9 @@ def _add_output(parser: argparse.ArgumentParser) -> None:
         "--out",
         required=True,
         metavar="OUT",
-        help="file to write: .png, .jpg or .webp; several pictures make a grid, or single files in a folder of this name; a walk into a .gif or .webp moves",
+        help="file to write: .png, .jpg or .webp; or a folder. Several pictures make a grid in a file; a walk into a .gif or .webp moves",
     )
+    parser.add_argument("--format", default="", help="of the files in a folder (png, jpg, webp); png unless given, or what the marketplace takes")
     parser.add_argument("--quality", type=int, default=90, help="of JPEG and WebP (1 to 100); 90 unless given")
     parser.add_argument("--keep-exif", action="store_true", help="keep the photo's EXIF data, without its position")
     parser.add_argument("--json", action="store_true", help="print what happened as JSON")
@@ -155,7 +174,11 @@ def _add_output(parser: argparse.ArgumentParser) -> None:
 
 def _request(options: argparse.Namespace) -> None:
     kind = REQUESTS[options.verb]
-    _carry_out(kind(**{f.name: getattr(options, f.name) for f in fields(kind)}), options)
+    settings = {f.name: getattr(options, f.name) for f in fields(kind)}
+    if not isinstance(options.photo, list):  # one of generate's options
+        _carry_out([kind(**settings)], options)
+        return
+    _carry_out([kind(**settings | {"photo": photo}) for photo in output.photos(options.photo)], options)
 
 
 def _run_recipe(options: argparse.Namespace) -> None:
@@ -167,10 +190,11 @@ def _run_recipe(options: argparse.Namespace) -> None:
         raise RequestError(f"{options.recipe} is not a JSON file.") from error
     given = {
         name: value
-        for name in ("photo", "style", "more_styles", "mask", "protect", "sketch", "product", "ground", "reference")
+        for name in ("style", "more_styles", "mask", "protect", "sketch", "product", "ground", "reference")
         if (value := getattr(options, name)) is not None
     }
-    _carry_out(from_recipe(recipe, **given), options)
+    photos = output.photos(options.photo)
+    _carry_out([from_recipe(recipe, **given, photo=photo) for photo in photos] if photos else [from_recipe(recipe, **given)], options)
 
 
 def _look(options: argparse.Namespace) -> None:
@@ -219,20 +243,41 @@ def _recipe(options: argparse.Namespace) -> None:
     print(json.dumps(image.read_recipe(options.file), indent=2, ensure_ascii=False))
 
 
-def _carry_out(request: Requests, options: argparse.Namespace) -> None:
-    """Run a request, write its pictures, say what happened."""
-    out = Path(options.out)
-    _check_writable(out, request)
-    if not 1 <= options.quality <= 100:
-        raise RequestError("Quality must be a whole number from 1 to 100.")
-    with closing(Studio(_settings()).run(request)) as events:
-        result = _result(events)
-    files = _save(request, result, out, options)
-    if options.json:
-        print(json.dumps(result.report() | {"files": [str(file) for file in files]}, indent=2, ensure_ascii=False))
+def _carry_out(requests: Sequence[Requests], options: argparse.Namespace) -> None:
+    """Run the requests, one for each photo, write their pictures, say what happened."""
+    several = len(requests) > 1
+    out = output.Output(
+        Path(options.out),
+        output.is_folder(options.out, several=several or requests[0].many),
+        options.format,
+        options.quality,
+        options.keep_exif,
+    )
+    if several and not out.in_folder:
+        raise RequestError(f"Several photos go into a folder, not into {out.out.name}; with a / at its end it is one.")
+    for request in requests:
+        out.check(request)
+    studio, failed = Studio(_settings()), 0
+    for number, request in enumerate(requests, 1):
+        try:
+            _carry_out_one(studio, request, out, options, place=f"{number} of {len(requests)}  " if several else "")
+        except (RequestError, EngineFailure) as error:
+            if not several:
+                raise
+            failed += 1
+            print(f"{request.photo}: {_sentence(error, options)}", file=sys.stderr)
+    if failed:
+        raise RequestError(f"{failed} of {len(requests)} photos could not be done.")
+
+
+def _carry_out_one(studio: Studio, request: Requests, out: output.Output, options: argparse.Namespace, *, place: str) -> None:
+    with closing(studio.run(request)) as events:
+        result = _result(events, place)
+    files = out.save(request, result)
+    if options.json:  # of several photos one on each line
+        print(json.dumps(result.report() | {"files": [str(file) for file in files]}, indent=None if place else 2, ensure_ascii=False), flush=True)
     else:
-        print(*files, sep="\n")
-        print(result.notes.sentence(result.seconds))
+        print(*files, result.notes.sentence(result.seconds), sep="\n", flush=True)
 
 
 def _settings() -> Settings:
@@ -242,54 +287,15 @@ def _settings() -> Settings:
         raise RequestError(str(error)) from error
 
 
-def _is_folder(out: Path, request: Requests) -> bool:
-    return request.many and (out.is_dir() or not out.suffix)
-
-
-def _check_writable(out: Path, request: Requests) -> None:
-    """What `save` would refuse after minutes of work is refused before it."""
-    if _is_folder(out, request):
-        if out.is_file():
-            raise RequestError(f"{out} is a file, not a folder.")
-        return
-    if out.suffix.lower() not in (*_SUFFIXES, *(image.ANIMATED if _is_walk(request) else ())):
-        only = "; only a walk can be animated" if out.suffix.lower() in image.ANIMATED else ""
-        raise RequestError(f"Pictures are saved as {', '.join(_SUFFIXES)}, not as {out.name}{only}.")
-    market = listing.asked_by(request.recipe())
-    if market and (refusal := market.refusal(out.suffix.lower().lstrip(".").replace("jpeg", "jpg"))):
-        raise RequestError(f"{refusal}, so it would not take {out.name}.")
-    if not out.parent.is_dir():
-        raise RequestError(f"There is no folder {out.parent}.")
-
-
-def _is_walk(request: Requests) -> bool:
-    return isinstance(request, GenerateRequest) and bool(request.walk_to)
-
-
-def _save(request: Requests, result: Result, out: Path, options: argparse.Namespace) -> list[Path]:
-    how: dict[str, Any] = {"quality": options.quality, "recipe": result.recipe, "keep_exif": options.keep_exif}
-    if _is_folder(out, request):
-        try:
-            out.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise RequestError(f"The folder {out} cannot be made: {(error.strerror or str(error)).lower()}.") from error
-        return [picture.save(out / f"{picture.name}.png", **how) for picture in result.pictures]
-    if _is_walk(request) and out.suffix.lower() in image.ANIMATED:
-        return [image.animate(result.pictures, out, quality=options.quality, recipe=result.recipe)]
-    if len(result.pictures) == 1:
-        return [result.pictures[0].save(out, **how)]
-    return [image.grid(result.pictures, columns(len(result.pictures)), _GAP_PX, keep_alpha=True).save(out, **how)]
-
-
-def _result(events: Iterator[Any]) -> Result:
-    """The last event; the others become a line on stderr that is written over, where somebody can watch it."""
+def _result(events: Iterator[Any], place: str) -> Result:
+    """The last event; the others become a line on stderr that is written over, where somebody can watch it. place: what it begins with."""
     watched = sys.stderr.isatty()
     try:
         for event in events:
             if isinstance(event, Result):
                 return event
             if watched:
-                print(f"\r\x1b[K{_line(event)}", end="", file=sys.stderr, flush=True)
+                print(f"\r\x1b[K{place}{_line(event)}", end="", file=sys.stderr, flush=True)
     finally:
         if watched:
             print("\r\x1b[K", end="", file=sys.stderr, flush=True)

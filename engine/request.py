@@ -1,6 +1,6 @@
 """The contract: what a caller may ask, what it hears while it waits, what it gets.
 
-The page, the web API, the command line and a batch all build these dataclasses and consume the same events, so a
+The page, the web API and the command line all build these dataclasses and consume the same events, so a
 recipe means the same everywhere. Everything here is frozen, picklable and free of torch; a request checks itself
 when it is built and raises `RequestError` with one sentence.
 """

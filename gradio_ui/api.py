@@ -16,7 +16,8 @@ from typing import Any, Literal, get_type_hints
 
 import gradio as gr
 
-from engine.request import JOHNSON, REQUESTS, Request, RequestError, Result, StyleRequest
+from engine.listing import marketplaces
+from engine.request import JOHNSON, REQUESTS, EnhanceRequest, Request, RequestError, Result, StyleRequest
 from gradio_ui import parts
 from gradio_ui.files import Saving, names_of, shareable, written
 
@@ -118,6 +119,8 @@ def _described(kind: type[Request], presets: tuple[str, ...]) -> str:
     text = inspect.cleandoc(kind.__doc__ or "")
     if kind is StyleRequest:
         text += f"\n\nThe presets: {', '.join(presets)}. The styles of johnson: {', '.join(JOHNSON)}."
+    if kind is EnhanceRequest:
+        text += f"\n\nThe marketplaces: {', '.join(marketplaces())}."
     if kind.files:
         text += "\n\nPhotos, masks and sketches are uploads."
     text += "\n\n" + "\n".join(f"{name}: {about}." for name, about in said)

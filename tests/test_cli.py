@@ -16,9 +16,10 @@ import pytest
 from PIL import Image
 from shelf import shelf, write_photo
 
-from engine import Studio, image
+from engine import Studio, image, output
 from engine import __main__ as command_line
 from engine.image import saved
+from engine.listing import marketplaces
 from engine.request import REQUESTS, GenerateRequest
 from engine.settings import ROOT, Settings
 
@@ -251,11 +252,11 @@ def test_help_names_every_field_and_its_default(capsys: pytest.CaptureFixture[st
         for f in fields(kind):
             assert (f.name.upper() if f.name == "photo" else command_line._flag(f.name)) in text
             assert f.metadata["about"].split(",")[0] in text
-    assert "512 unless given" in text or verb != "stylize"
+        assert verb != "enhance" or all(market in text for market in marketplaces())
 
 
 def test_the_suffixes_are_those_that_the_door_can_write() -> None:
-    assert set(command_line._SUFFIXES) == set(saved.SUFFIXES)
+    assert set(output.SUFFIXES) == set(saved.SUFFIXES)
 
 
 SLOW = """
@@ -351,3 +352,111 @@ def test_a_photo_for_a_network_without_encoder_is_one_sentence(photo: str, tmp_p
     assert mistake(capsys, "generate", "--photo", photo, "--out", tmp_path / "o.png") == "The network studio cannot take a photo."
     assert "serves sketch" in mistake(capsys, "generate", "--sketch", photo, "--network", "studio", "--out", tmp_path / "o.png")
     assert mistake(capsys, "generate", "--sketch", photo, "--out", tmp_path / "o.png") == "There is no network for the task sketch."
+
+
+def photos_in(folder: Path, *names: str) -> list[str]:
+    """Photos of noise, each another."""
+    folder.mkdir(exist_ok=True)
+    return [write_photo(folder / name, seed=seed) for seed, name in enumerate(names, 1)]
+
+
+def test_pictures_of_one_photo_each_have_a_file_in_a_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pixels_of_product = np.full((70, 90, 3), 240, np.uint8)
+    pixels_of_product[20:50, 25:65] = (180, 40, 50)
+    Image.fromarray(pixels_of_product).save(tmp_path / "bag.png")
+    assert run("recolour", tmp_path / "bag.png", "--colours", "#1f3a5f,#2f5d50", "--out", tmp_path / "bags") == 0
+    assert sorted(file.name for file in (tmp_path / "bags").iterdir()) == ["bag-01.png", "bag-02.png"]
+    assert not np.array_equal(pixels(tmp_path / "bags" / "bag-01.png"), pixels(tmp_path / "bags" / "bag-02.png"))
+    assert capsys.readouterr().out.splitlines()[:2] == [str(tmp_path / "bags" / f"bag-0{i}.png") for i in (1, 2)]
+
+
+def test_several_photos_and_folders_of_them_go_into_a_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    named = photos_in(tmp_path / "more", "c.png", "b.png", "a ü.png")
+    (tmp_path / "more" / "notes.txt").write_text("not looked at")
+    (tmp_path / "more" / ".hidden.png").write_text("nor this")
+    first = write_photo(tmp_path / "first.png")
+    assert run("enhance", first, tmp_path / "more", "--steps", "restore", "--out", tmp_path / "done") == 0
+    out, err = capsys.readouterr()
+    assert out.splitlines()[::2] == [str(tmp_path / "done" / name) for name in ("first.png", "a ü.png", "b.png", "c.png")]
+    assert err == ""
+    for file in (first, *named):
+        assert np.array_equal(pixels(tmp_path / "done" / Path(file).name), 255 - pixels(Path(file)))
+
+
+def test_a_broken_photo_among_good_ones_keeps_none_of_them(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    photos_in(tmp_path / "photos", "a.png", "c.png")
+    (tmp_path / "photos" / "b.png").write_text("no picture")
+    assert run("enhance", tmp_path / "photos", "--steps", "restore", "--format", "jpg", "--json", "--out", tmp_path / "done") == 2
+    out, err = capsys.readouterr()
+    assert [json.loads(line)["files"] for line in out.splitlines()] == [[str(tmp_path / "done" / name)] for name in ("a.jpg", "c.jpg")]
+    broken, last = err.splitlines()
+    assert broken.startswith(f"{tmp_path / 'photos' / 'b.png'}: b.png is a text; Vitrine opens JPEG")
+    assert last == "1 of 3 photos could not be done."
+
+
+def test_in_a_folder_no_photo_is_written_over_and_none_of_one_name_is_lost(tmp_path: Path) -> None:
+    before = {file: Path(file).read_bytes() for file in photos_in(tmp_path, "a.png", "a.webp", "b.png")}
+    assert run("enhance", tmp_path, "--steps", "restore", "--out", tmp_path) == 0
+    assert {file: Path(file).read_bytes() for file in before} == before
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["a-2.png", "a-3.png", "a.png", "a.webp", "b-2.png", "b.png"]
+    assert np.array_equal(pixels(tmp_path / "a-3.png"), 255 - pixels(tmp_path / "a.webp"))
+
+
+def test_one_photo_may_go_into_a_folder_as_well(photo: str, tmp_path: Path) -> None:
+    assert run("enhance", photo, "--steps", "restore", "--out", f"{tmp_path}/new/") == 0
+    assert size(tmp_path / "new" / "photo.png") == (90, 70)
+
+
+def test_a_recipe_is_repeated_on_a_folder(photo: str, tmp_path: Path) -> None:
+    photos_in(tmp_path / "photos", "a.png", "b.png")
+    run("enhance", photo, "--steps", "restore", "--strength", "0.3", "--out", tmp_path / "first.png")
+    (tmp_path / "recipe.json").write_text(json.dumps(image.read_recipe(tmp_path / "first.png")))
+    assert run("run", tmp_path / "recipe.json", tmp_path / "photos", "--out", tmp_path / "done") == 0
+    assert [image.read_recipe(tmp_path / "done" / name)["strength"] for name in ("a.png", "b.png")] == [0.3, 0.3]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["photo.png", "photo.png", "--out", "o.png"], "Several photos go into a folder, not into o.png; with a / at its end it is one."),
+        (["photo.png", "photo.png", "--out", "photo.png/new"], "photo.png is a file, not a folder."),
+        (["photo.png", "photo.png", "--steps", "polish", "--out", "done"], "There is no step 'polish'"),
+        (["empty", "--out", "done"], "There is no picture in the folder empty."),
+        (["photo.png", "--format", "svg", "--out", "done/"], "The file format must be png, jpg or webp."),
+        (["photo.png", "--format", "jpg", "--out", "o.png"], "A format is chosen for the files in a folder; that of a single file is in its name."),
+        (["photo.png", "--steps", "listing", "--marketplace", "walmart", "--format", "png", "--out", "done/"], "Walmart takes JPEG files only"),
+        (["photo.png", "--out", ""], "not as a file without a name."),
+        (["", "--out", "o.png"], "Add a photo first."),
+    ],
+)
+def test_mistakes_with_folders_are_one_sentence_before_any_work(
+    photo: str, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], sentence: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(Studio, "run", lambda *_: pytest.fail("was begun"))
+    (tmp_path / "empty").mkdir()
+    assert sentence in mistake(capsys, "enhance", *arguments)
+    assert {file.name for file in tmp_path.iterdir()} == {"photo.png", "empty"}
+
+
+def test_a_folder_that_cannot_be_written_is_told_before_any_work(photo: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Studio, "run", lambda *_: pytest.fail("was begun"))
+
+    def refuse(**_: Any) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(output.tempfile, "TemporaryFile", refuse)
+    folder = Path(photo).parent
+    assert mistake(capsys, "enhance", photo, "--out", folder / "o.png") == f"Nothing can be written into {folder}: permission denied."
+    assert mistake(capsys, "enhance", photo, "--out", folder) == f"Nothing can be written into {folder}: permission denied."
+
+
+def test_a_listing_picture_in_a_folder_is_a_file_that_its_marketplace_takes(tmp_path: Path) -> None:
+    Image.fromarray(np.pad(np.full((40, 40, 3), 60, np.uint8), ((30, 30), (30, 30), (0, 0)), constant_values=250)).save(tmp_path / "box.png")
+    assert run("enhance", tmp_path / "box.png", "--steps", "listing", "--marketplace", "walmart", "--out", f"{tmp_path}/shop/") == 0
+    assert [file.name for file in (tmp_path / "shop").iterdir()] == ["box.jpg"]
+
+
+def test_a_list_may_begin_with_a_minus(photo: str, tmp_path: Path) -> None:
+    assert run("enhance", photo, "--steps", "restore", "--adjust", "-0.5,0,0,.1,0,-1", "--out", tmp_path / "o.png") == 0
+    assert image.read_recipe(tmp_path / "o.png")["adjust"] == [-0.5, 0, 0, 0.1, 0, -1]

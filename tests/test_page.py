@@ -25,6 +25,7 @@ from standin import StandIn
 
 import gradio_ui
 from engine import image
+from engine.listing import marketplaces
 from engine.request import REQUESTS, GenerateRequest, Notes, RequestError, Result, StyleRequest
 from engine.settings import ROOT
 from gradio_ui import catalogue, parts, words
@@ -107,6 +108,7 @@ def test_an_endpoint_has_the_request_s_names_and_defaults(url: str, verb: str) -
 
 def test_the_api_s_choices_are_the_request_s(url: str) -> None:
     schema = httpx.get(f"{url}/gradio_api/openapi.json").text
+    assert f"The marketplaces: {', '.join(marketplaces())}." in schema
     assert all(category in schema for category in parts.options(REQUESTS["generate"], "category"))
 
 

@@ -252,3 +252,9 @@ def test_packages_that_do_not_come_are_one_sentence(tmp_path: Path) -> None:
     done = setup(tmp_path / "work", python3="exit 0", uv=uv.replace("mkdir", "/bin/mkdir"), df=PLENTY)
     assert done.returncode == 1
     assert "Run the same command again to go on." in done.stderr
+
+
+def test_all_that_a_host_may_set_stands_in_the_readme() -> None:
+    named = re.compile(r"VITRINE_[A-Z_]*[A-Z]")
+    read = {name for file in ("app.py", "engine/settings.py") for name in named.findall((ROOT / file).read_text(encoding="utf-8"))}
+    assert read <= set(named.findall((ROOT / "README.md").read_text(encoding="utf-8")))

@@ -42,6 +42,7 @@ ADJUSTMENTS = {"exposure": 4.0, "temperature": 1.0, "tint": 0.6, "shadows": 1.0,
 PRIOR_TASKS = ("denoise", "fill", "enlarge")
 GROUND_PICTURE = "picture"  # what cut-out lays the product on: the picture of the field `ground`
 
+_NAME_MOST = 200  # letters of names of networks, with commas between them
 _HEX = re.compile(r"#[0-9a-fA-F]{6}")
 
 
@@ -544,7 +545,7 @@ def _need_photo(photo: Any) -> None:
 
 
 def _need_name(field_name: str, name: Any) -> None:
-    if not name or not isinstance(name, str):
+    if not name or not isinstance(name, str) or len(name) > _NAME_MOST:
         raise RequestError(f"{_spoken(field_name)} must be a name, not {_shown(name)}.")
 
 

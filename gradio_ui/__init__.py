@@ -22,7 +22,7 @@ SWITCH = '<button id="v-theme" type="button" aria-label="Light or dark" title="L
 
 
 class Page(gr.Blocks):
-    """Gradio's page, but for what it says to a call with too few values: a list of its own objects and all that was sent."""
+    """Gradio's page, but for what it says to a call that it cannot read: where it runs, lists of its own objects, and all that was sent."""
 
     def validate_inputs(self, block_fn: Any, inputs: list[Any]) -> None:
         """Gradio's own check of how many values a call has."""
@@ -32,6 +32,17 @@ class Page(gr.Blocks):
                 title="Vitrine",
                 print_exception=False,
             )
+
+    async def preprocess_data(self, *values: Any, **named: Any) -> Any:
+        """Gradio's own reading of what was sent."""
+        try:
+            return await super().preprocess_data(*values, **named)
+        except gr.Error:  # a ValueError as well
+            raise
+        except (OSError, ValueError) as error:  # a path that is no upload's, and what no path can be
+            parts.log.info("a call was refused: %.200r", str(error))
+            sentence = "A value of this call cannot be read; a file must be uploaded here before it is named."
+            raise gr.Error(sentence, title="Vitrine", print_exception=False) from None
 
 
 def build(studio: Studio, run: parts.Run | None = None) -> gr.Blocks:

@@ -35,10 +35,12 @@ class Saving:
     keep_exif: bool = False
 
     def __post_init__(self) -> None:
-        if self.format not in KINDS:
+        if not isinstance(self.format, str) or self.format not in KINDS:
             raise RequestError("The file format must be png, jpg or webp.")
         if isinstance(self.quality, bool) or not isinstance(self.quality, int | float) or not 1 <= self.quality <= 100:  # NaN is not either
             raise RequestError("Quality must be a number from 1 to 100.")
+        if not isinstance(self.keep_exif, bool):  # the text "false" would keep it
+            raise RequestError("Keep EXIF must be true or false.")
 
     def write(self, pictures: Sequence[Picture], names: Sequence[str], recipe: Mapping[str, Any], folder: Path) -> list[Path]:
         """Save each picture under its name in `folder`, the recipe inside."""

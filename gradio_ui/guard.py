@@ -1,12 +1,14 @@
 """The page's own doorman: what Gradio lets through and this page has no use for.
 
 Gradio's `max_file_size` holds for uploads only, so a picture inside a JSON body would pass it; its file route fetches
-any public address for whoever asks, and so does a "path" in a request. All three are refused here.
+any public address for whoever asks, and so does a "path" in a request. All three are refused here. So is what Gradio
+would answer with an error of its own, or never: a call that is no JSON object, an endpoint or an answer that is not there.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 from gradio.route_utils import FnIndexInferError
@@ -15,6 +17,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 JSON_BYTES = 2_000_000  # settings and file names, with room for a small picture as a data URL
 UPLOAD_BYTES = 110_000_000  # four files of the largest size in one upload
+_ANSWER = re.compile(r"/call/(?:v2/)?[^/]+/([^/]+)/?$")  # the address of a call's answer
+NO_ENDPOINT = "There is no such endpoint; the page's API view lists them."
 
 
 class TooLarge(Exception):
@@ -35,6 +39,9 @@ class Guard:
             await _refuse(403, "This server does not fetch other addresses.", scope, receive, send)
             return
         if scope["method"] not in ("POST", "PUT", "PATCH"):
+            if scope["method"] == "GET" and (answer := _ANSWER.search(scope["path"])) and not _is_awaited(scope["app"], answer[1]):
+                await _refuse(404, "There is no such call here, or its answer has been fetched.", scope, receive, send)
+                return
             await self.app(scope, receive, send)
             return
         headers = {name: value for name, value in scope["headers"] if name in (b"content-length", b"content-type")}
@@ -45,24 +52,42 @@ class Guard:
             await _refuse(413, "This request is too large.", scope, receive, send)
             return
         if upload:
-            await self.app(scope, _counted(receive, limit), send)
+            await self._upload(scope, _counted(receive, limit), send)
             return
         try:
             body = await _whole(receive, limit)
         except TooLarge:
             await _refuse(413, "This request is too large.", scope, receive, send)
             return
-        if _names_address(body):
+        sent = _parsed(body)
+        if _names_address(sent):
             await _refuse(400, "Send the picture itself, not its address.", scope, receive, send)
             return
+        kind = headers.get(b"content-type", b"").split(b";")[0].strip().lower()
+        if "/call/" in scope["path"] and (mistake := _mistake(sent, kind, by_name="/call/v2/" in scope["path"])):
+            await _refuse(422, mistake, scope, receive, send)
+            return
+        await self._call(scope, _replayed(body, receive), send)
+
+    async def _call(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """With what Gradio raises before it has answered told in a sentence."""
+        path = scope["path"]
         try:
-            await self.app(scope, _replayed(body, receive), send)
-        except TypeError as error:  # how Gradio refuses a parameter that it does not know, before it has answered
-            if "/call/v2/" not in scope["path"]:
+            await self.app(scope, receive, send)
+        except TypeError as error:  # a parameter that it does not know
+            if "/call/v2/" not in path:
                 raise
             await _refuse(422, str(error).split(". ")[0] + ".", scope, receive, send)
-        except FnIndexInferError:  # the same for an endpoint
-            await _refuse(404, "There is no such endpoint; the page's API view lists them.", scope, receive, send)
+        except (FnIndexInferError, KeyError):  # an endpoint that it does not know, by its name or its number
+            if "/call/" not in path and not path.endswith("/queue/join"):
+                raise
+            await _refuse(404, NO_ENDPOINT, scope, receive, send)
+
+    async def _upload(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await self.app(scope, receive, send)
+        except TypeError:  # a file without a name
+            await _refuse(400, "A file is sent under the name files, with a file name of its own.", scope, receive, send)
 
 
 def _fetches(path: str) -> bool:
@@ -71,19 +96,42 @@ def _fetches(path: str) -> bool:
     return name.endswith("/proxy") or (name.endswith("/file") and "://" in rest.replace(":/", "://")) or "/file/http" in path
 
 
-def _names_address(body: bytes) -> bool:
-    """Whether a JSON body gives an address as a file's path. A body that is not JSON is for Gradio to refuse."""
+def _is_awaited(app: Any, event: str) -> bool:
+    """Whether the answer of that call is still to be fetched: Gradio lets who asks for another wait without end."""
+    queue = app.get_blocks()._queue
+    return event in queue.event_ids_to_events or any(event in events for events in queue.pending_event_ids_session.values())
+
+
+def _parsed(body: bytes) -> Any:
+    """What a JSON body says; None where it is none."""
     try:
-        return _any_address(json.loads(body)) if body else False
+        return json.loads(body)
     except (ValueError, RecursionError):
-        return False
+        return None
 
 
-def _any_address(value: Any) -> bool:
-    if isinstance(value, dict):
-        path = value.get("path")
-        return (isinstance(path, str) and "://" in path[:12]) or any(_any_address(v) for v in value.values())
-    return isinstance(value, list) and any(_any_address(v) for v in value)
+def _mistake(sent: Any, kind: bytes, *, by_name: bool) -> str:
+    """Why a call cannot be read, in a sentence; nothing where it can."""
+    if not isinstance(sent, dict) or kind != b"application/json":
+        return "Send the settings as a JSON object, with the content type application/json."
+    if not by_name and not isinstance(sent.get("data"), list):
+        return 'Send the values as {"data": [...]}, or by name to /call/v2/.'
+    return ""
+
+
+def _names_address(sent: Any) -> bool:
+    """Whether an address is given as a file's path, however deep."""
+    waiting = [sent]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, dict):
+            path = value.get("path")
+            if isinstance(path, str) and "://" in path[:12]:
+                return True
+            waiting += value.values()
+        elif isinstance(value, list):
+            waiting += value
+    return False
 
 
 async def _whole(receive: Receive, limit: int) -> bytes:

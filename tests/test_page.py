@@ -187,6 +187,9 @@ def test_progress_is_heard_on_the_way(client: Client) -> None:
         ("enhance", {"photo": None, "network": 5}, "Add a photo first."),
         ("enhance", {"photo": None, "quality": float("nan")}, "Quality must be a number from 1 to 100."),
         ("enhance", {"photo": None, "format": "svg"}, "The file format must be png, jpg or webp."),
+        ("enhance", {"photo": None, "format": ["png"]}, "The file format must be png, jpg or webp."),
+        ("enhance", {"photo": None, "keep_exif": "false"}, "Keep EXIF must be true or false."),
+        ("generate", {"network": "x" * 5000}, "Network must be a name, not 'xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx...."),
         ("generate", {"count": 10**9}, "Count must be a whole number from 1 to 36, not 1000000000."),
         ("generate", {"count": True}, "Count must be a whole number from 1 to 36, not True."),
         ("generate", {"category": "<img src=x onerror=alert(1)>"}, "not '&lt;img src=x onerror=alert(1)&gt;'."),
@@ -289,9 +292,48 @@ def test_an_unknown_parameter_is_named(url: str) -> None:
     assert (status, answer["error"]) == ("422", "Parameter `kategory` is not a valid key-word argument.")
 
 
-def test_an_endpoint_that_is_not_there_is_one_sentence(url: str) -> None:
-    answer = httpx.post(f"{url}/gradio_api/call/sparkle", json={"data": []}, timeout=PATIENT_S)
+@pytest.mark.parametrize(
+    ("route", "body"),
+    [("call/sparkle", {"data": []}), ("call/v2/sparkle", {}), ("queue/join", {"fn_index": 99_999, "data": [], "session_hash": "x"})],
+)
+def test_an_endpoint_that_is_not_there_is_one_sentence(url: str, route: str, body: dict[str, Any]) -> None:
+    answer = httpx.post(f"{url}/gradio_api/{route}", json=body, timeout=PATIENT_S)
     assert (answer.status_code, answer.json()["error"]) == (404, "There is no such endpoint; the page's API view lists them.")
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"null", b"[]", b'{"count": ' + b"9" * 5000 + b"}", b'{"a":' * 900 + b"1" + b"}" * 900])
+@pytest.mark.parametrize("route", ["call/generate", "call/v2/generate"])
+def test_a_call_that_is_no_json_object_is_one_sentence(url: str, route: str, body: bytes) -> None:
+    answer = httpx.post(f"{url}/gradio_api/{route}", content=body, headers={"content-type": "application/json"}, timeout=PATIENT_S)
+    assert answer.status_code == 422
+    _is_one_sentence(answer.json()["error"], Path("/nowhere/x"))
+
+
+def test_a_call_without_its_content_type_is_told_so(url: str) -> None:
+    answer = httpx.post(f"{url}/gradio_api/call/v2/generate", content=b'{"count": 1}', timeout=PATIENT_S)
+    assert (answer.status_code, answer.json()["error"]) == (422, "Send the settings as a JSON object, with the content type application/json.")
+
+
+def test_an_answer_that_was_fetched_is_not_waited_for_again(url: str) -> None:
+    event = httpx.post(f"{url}/gradio_api/call/v2/generate", json={"count": 1}, timeout=PATIENT_S).json()["event_id"]
+    assert "event: complete" in httpx.get(f"{url}/gradio_api/call/generate/{event}", timeout=PATIENT_S).text
+    for again in (event, "nonsense"):
+        answer = httpx.get(f"{url}/gradio_api/call/generate/{again}", timeout=PATIENT_S)
+        assert (answer.status_code, answer.json()["error"]) == (404, "There is no such call here, or its answer has been fetched.")
+
+
+def test_an_upload_without_a_file_name_is_one_sentence(url: str) -> None:
+    answer = httpx.post(f"{url}/gradio_api/upload", files={"files": ("", b"x")}, timeout=PATIENT_S)
+    assert (answer.status_code, answer.json()["error"]) == (400, "A file is sent under the name files, with a file name of its own.")
+
+
+@pytest.mark.parametrize("sent", [{"path": "/etc/passwd"}, {"path": ""}, {"path": "../app.py"}, {"path": "\0"}, {"path": "x" * 5000}, {"size": "large"}])
+def test_a_file_that_was_not_uploaded_is_one_sentence_that_tells_no_place(
+    url: str, shoe: dict[str, Any], sent: dict[str, Any], capfd: pytest.CaptureFixture[str]
+) -> None:
+    event, answer = called(url, "look", {"photo": shoe | sent})
+    assert (event, answer["error"]) == ("error", "A value of this call cannot be read; a file must be uploaded here before it is named.")
+    assert "Traceback" not in capfd.readouterr().err
 
 
 def test_a_call_with_too_few_values_is_one_sentence(url: str) -> None:
@@ -321,6 +363,48 @@ def test_a_cancelled_request_stops_working(folder: Path) -> None:
         assert job.cancel()
         assert until(lambda: not studio.running)
     assert (studio.closed, studio.finished) == (1, 0)
+
+
+def test_who_leaves_the_stream_of_a_call_stops_the_work(folder: Path) -> None:
+    studio = StandIn(folder, seconds=PATIENT_S / 2)
+    with served(studio) as url:
+        event = httpx.post(f"{url}/gradio_api/call/v2/generate", json={}, timeout=PATIENT_S).json()["event_id"]
+        with httpx.stream("GET", f"{url}/gradio_api/call/generate/{event}", timeout=PATIENT_S) as answer:
+            assert next(answer.iter_lines()) == "event: generating"
+        assert until(lambda: not studio.running)
+    assert (studio.closed, studio.finished) == (1, 0)
+
+
+def test_who_leaves_while_waiting_is_not_worked_for(folder: Path) -> None:
+    studio = StandIn(folder, seconds=10)
+    with served(studio) as url:
+        asked = [httpx.post(f"{url}/gradio_api/call/v2/generate", json={"seed": seed}, timeout=PATIENT_S).json()["event_id"] for seed in (1, 2, 3)]
+        with httpx.stream("GET", f"{url}/gradio_api/call/generate/{asked[1]}", timeout=PATIENT_S):
+            pass
+        studio.seconds = 0.1  # the first, at work, hastens too
+        assert "event: complete" in httpx.get(f"{url}/gradio_api/call/generate/{asked[2]}", timeout=PATIENT_S).text
+    assert [request.seed for request in studio.requests] == [1, 3]
+
+
+def test_two_clients_at_once_get_their_own(url: str, folder: Path, tmp_path: Path) -> None:
+    names = ("green", "blue")
+    answers: dict[str, Any] = {}
+
+    def ask(name: str) -> None:
+        Image.new("RGB", (40, 30), name).save(tmp_path / f"{name}.png")
+        (tmp_path / name).mkdir()
+        client = Client(url, verbose=False, download_files=str(tmp_path / name))
+        answers[name] = client.predict(photo=handle_file(tmp_path / f"{name}.png"), strength=len(name) / 10, api_name="/enhance")
+
+    threads = [threading.Thread(target=ask, args=(name,)) for name in names]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(PATIENT_S)
+    for name in names:
+        picture, report = answers[name]
+        assert Path(picture).name == f"{name}-enhanced.png"
+        assert report["recipe"]["strength"] == image.read_recipe(picture)["strength"] == len(name) / 10
 
 
 def test_a_full_queue_says_so(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,11 +9,12 @@ import argparse
 import importlib
 import logging
 import os
+import socket
 import sys
 import threading
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from engine.device import configure
 
@@ -47,6 +48,7 @@ def main(arguments: list[str] | None = None) -> None:
         settings = Settings.from_environment()
     except ValueError as error:
         sys.exit(str(error))
+    _check_address(options.host, options.port)
     studio = Studio(settings)
     if on_gpu:
         studio.warm_up()  # a ZeroGPU request runs in a fork of this process: what is loaded now, it has
@@ -74,6 +76,21 @@ def _port(text: str) -> int:
     return int(text)
 
 
+def _check_address(host: str, port: int) -> None:
+    """End in one sentence where no page can be served, before Gradio is imported."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind, protocol) as tried:
+            tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # the server does so too: a page that has just ended is no reason to wait
+            tried.bind(address)
+    except OSError as error:
+        _end_unserved(host, port, error.strerror or str(error))
+
+
+def _end_unserved(host: str, port: int, reason: str) -> NoReturn:
+    sys.exit(f"The page cannot be served on {host}:{port}: {reason[:1].lower()}{reason[1:].rstrip('.')}. VITRINE_HOST and VITRINE_PORT name another place.")
+
+
 def served(studio: Studio, run: Callable[..., Any], options: argparse.Namespace) -> gr.Blocks:
     """The page, answering."""
     import gradio_ui
@@ -83,7 +100,7 @@ def served(studio: Studio, run: Callable[..., Any], options: argparse.Namespace)
     try:
         demo.launch(server_name=options.host, server_port=options.port, share=options.share, prevent_thread_lock=True, **gradio_ui.launch_options())
     except OSError as error:
-        sys.exit(f"The page cannot be served on {options.host}:{options.port}: {str(error).splitlines()[0].rstrip('.')}. VITRINE_PORT takes another port.")
+        _end_unserved(options.host, options.port, str(error).split(". ")[0])
     except ValueError:
         if not demo.is_running:
             raise

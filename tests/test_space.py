@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import os
 import re
+import socket
 import subprocess
 import sys
 import types
@@ -152,6 +153,18 @@ def test_a_port_that_is_none_is_refused(port: str, monkeypatch: pytest.MonkeyPat
     with pytest.raises(SystemExit):
         app.parsed([])
     assert "a port is a number from 1 to 65535" in capsys.readouterr().err
+
+
+def test_a_place_where_no_page_can_be_served_ends_in_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(app, "served", lambda *_: pytest.fail("was begun"))
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(SystemExit, match=rf"^The page cannot be served on 127\.0\.0\.1:{port}: address already in use\. VITRINE_HOST and"):
+            app.main(["--port", str(port)])
+    with pytest.raises(SystemExit, match=r"^The page cannot be served on 192\.0\.2\.1:7860: .*\.$"):
+        app.main(["--host", "192.0.2.1", "--port", "7860"])
 
 
 def test_a_setting_that_is_no_number_ends_in_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ from starlette.middleware import Middleware
 from gradio_ui import api, catalogue, enhance, generate, parts, recolour, style
 from gradio_ui.guard import Guard
 from gradio_ui.recipes import fill_from_link
-from gradio_ui.theme import CSS, SCRIPT, theme
+from gradio_ui.theme import CSS, MARK, SCRIPT, theme
 from gradio_ui.words import said
 
 if TYPE_CHECKING:
@@ -82,6 +82,7 @@ def launch_options() -> dict[str, Any]:
         "theme": theme(),
         "css_paths": CSS,
         "head": f"<script>{SCRIPT.read_text(encoding='utf-8')}</script>",
+        "favicon_path": str(MARK),
         "i18n": said,
         "footer_links": ["api", "settings"],
         "run_history": False,  # it keeps pictures in the browser of whoever uses the machine next

@@ -8,6 +8,7 @@ import gradio as gr
 
 CSS = Path(__file__).with_name("page.css")
 SCRIPT = Path(__file__).with_name("page.js")
+MARK = Path(__file__).with_name("mark.svg")  # in the browser's tab; drawn as the one beside the name
 
 _VIRIDIAN = gr.themes.Color(
     *("#edfaf6", "#d3f3e9", "#a9e6d4", "#74d2b9", "#3fb99b", "#1c9d80", "#0f7f68", "#0d6655", "#0e5145", "#0d433a", "#062621"), name="viridian"

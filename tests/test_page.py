@@ -31,6 +31,7 @@ from engine.settings import ROOT
 from gradio_ui import catalogue, parts, words
 from gradio_ui.files import bundled, tidy
 from gradio_ui.recipes import read_recipe
+from gradio_ui.theme import MARK
 
 PATIENT_S = 60  # for what takes a moment on a quiet machine
 
@@ -89,6 +90,11 @@ assert "torch" not in sys.modules
 """
     done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
+
+
+def test_the_browser_s_tab_shows_vitrine_s_mark(url: str) -> None:
+    answer = httpx.get(f"{url}/favicon.ico")
+    assert (answer.headers["content-type"], answer.content) == ("image/svg+xml", MARK.read_bytes())
 
 
 def test_the_api_has_six_endpoints_and_the_page_s_own_events_are_none_of_them(url: str) -> None:

@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import count
+from os.path import exists, isdir, isfile  # unlike Path's, these raise nothing for a name that is too long or a folder that is closed
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +23,12 @@ _GAP_PX = 8  # between the pictures of a grid
 
 def photos(named: Sequence[str]) -> list[str]:
     """The photos that arguments name: each file itself, whatever it is, and the pictures in each folder, by their suffixes and in order."""
-    return [photo for name in named for photo in (_inside(Path(name)) if name and Path(name).is_dir() else [name])]
+    return [photo for name in named for photo in (_inside(Path(name)) if isdir(name) else [name])]
 
 
 def _inside(folder: Path) -> list[str]:
     try:
-        found = sorted(str(file) for file in folder.iterdir() if file.suffix.lower() in _PHOTOS and not file.name.startswith(".") and file.is_file())
+        found = sorted(str(file) for file in folder.iterdir() if file.suffix.lower() in _PHOTOS and not file.name.startswith(".") and isfile(file))
     except OSError as error:
         raise RequestError(f"The folder {folder} cannot be opened: {reason(error)}.") from error
     if not found:
@@ -37,7 +38,7 @@ def _inside(folder: Path) -> list[str]:
 
 def is_folder(out: str, *, several: bool) -> bool:
     """Whether OUT is a folder: one that is there, or is written as one; `several` pictures also go into one that has no suffix."""
-    return out != "" and (Path(out).is_dir() or out.endswith(("/", os.sep)) or (several and not Path(out).suffix))
+    return isdir(out) or out.endswith(("/", os.sep)) or (several and out != "" and not Path(out).suffix)
 
 
 @dataclass
@@ -68,7 +69,7 @@ class Output:
         if self.in_folder:
             _check_folder(self.out)
             self._taken |= {Path(file).resolve() for name in request.files if (file := getattr(request, name))}
-        elif not self.out.parent.is_dir():
+        elif not isdir(self.out.parent):
             raise RequestError(f"There is no folder {self.out.parent}.")
         else:
             _check_writable(self.out.parent)
@@ -122,8 +123,8 @@ def _numbered(folder: Path, name: str, format: str) -> Iterator[Path]:
 
 def _check_folder(folder: Path) -> None:
     """That it is one that can be written into, or that it can be made."""
-    there = next(place for place in (folder, *folder.parents) if place.exists())
-    if not there.is_dir():
+    there = next(place for place in (folder, *folder.parents) if exists(place))
+    if not isdir(there):
         raise RequestError(f"{there} is a file, not a folder.")
     _check_writable(there)
 

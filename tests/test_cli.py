@@ -427,6 +427,8 @@ def test_a_recipe_is_repeated_on_a_folder(photo: str, tmp_path: Path) -> None:
         (["photo.png", "--steps", "listing", "--marketplace", "walmart", "--format", "png", "--out", "done/"], "Walmart takes JPEG files only"),
         (["photo.png", "--out", ""], "not as a file without a name."),
         (["", "--out", "o.png"], "Add a photo first."),
+        (["x" * 300, "photo.png", "--steps", "polish", "--out", "o/"], "There is no step 'polish'"),
+        (["photo.png", "--out", "x" * 300 + "/o.png"], "There is no folder xxx"),
     ],
 )
 def test_mistakes_with_folders_are_one_sentence_before_any_work(

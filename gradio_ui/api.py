@@ -55,7 +55,7 @@ def add(run: parts.Run, presets: Sequence[Any], models: Callable[[], list[dict[s
 def _endpoint(kind: type[Request], run: parts.Run, presets: tuple[str, ...]) -> Callable[..., Iterator[Any]]:
     """A generator function that Gradio can read like one written by hand: what `kind` asks, then how to save it."""
     many = kind.many
-    parameters = _parameters(kind) + [inspect.Parameter(n, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=d, annotation=t) for n, t, d, _ in _SAVING]
+    parameters = _parameters(kind, presets) + [inspect.Parameter(n, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=d, annotation=t) for n, t, d, _ in _SAVING]
     asked = [f.name for f in fields(kind)]
 
     @parts.in_sentences
@@ -81,25 +81,25 @@ def _endpoint(kind: type[Request], run: parts.Run, presets: tuple[str, ...]) -> 
     return endpoint
 
 
-def _parameters(kind: type[Request]) -> list[inspect.Parameter]:
+def _parameters(kind: type[Request], presets: tuple[str, ...]) -> list[inspect.Parameter]:
     hints = get_type_hints(kind)
     return [
         inspect.Parameter(
             f.name,
             inspect.Parameter.POSITIONAL_OR_KEYWORD,
             default=parts.default(kind, f.name),  # a photo has none: without it the request says so in its own words
-            annotation=_annotation(f.name, hints[f.name], f.metadata),
+            annotation=_annotation(f.name, hints[f.name], f.metadata, presets),
         )
         for f in fields(kind)
     ]
 
 
-def _annotation(name: str, hint: Any, metadata: Mapping[str, Any]) -> Any:
+def _annotation(name: str, hint: Any, metadata: Mapping[str, Any], presets: tuple[str, ...]) -> Any:
     """The type as the API shows it."""
     if name in _FILES:
         return gr.FileData | None
     if name == "style":
-        return str | gr.FileData
+        return Literal[(*presets, *(style for style in JOHNSON if style not in presets))] | gr.FileData  # the page's snippets quote the names of a Literal
     if name == "more_styles":
         return list[str | gr.FileData]
     if name == "colours" and "options" not in metadata:
@@ -116,7 +116,7 @@ def _annotation(name: str, hint: Any, metadata: Mapping[str, Any]) -> Any:
 def _described(kind: type[Request], presets: tuple[str, ...]) -> str:
     """The endpoint's documentation, from the dataclass."""
     said = [(f.name, f.metadata["about"] + _bounds(f.metadata)) for f in fields(kind) if "about" in f.metadata] + [(n, about) for n, _, _, about in _SAVING]
-    text = inspect.cleandoc(kind.__doc__ or "")
+    text = "\n\n".join(" ".join(paragraph.split()) for paragraph in inspect.cleandoc(kind.__doc__ or "").split("\n\n"))
     if kind is StyleRequest:
         text += f"\n\nThe presets: {', '.join(presets)}. The styles of johnson: {', '.join(JOHNSON)}."
     if kind is EnhanceRequest:
@@ -130,6 +130,8 @@ def _described(kind: type[Request], presets: tuple[str, ...]) -> str:
 
 
 def _bounds(metadata: Mapping[str, Any]) -> str:
+    if "options" in metadata:
+        return f" ({', '.join(map(str, metadata['options']))})"
     return f", {metadata['low']} to {metadata['high']}" if "low" in metadata else ""
 
 

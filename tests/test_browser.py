@@ -640,3 +640,11 @@ def test_a_drawing_on_the_pad_is_black_on_white(page: Page, studio: StandIn) -> 
     finished(page, "generate")
     with Image.open(studio.requests[-1].sketch) as drawn:
         assert drawn.convert("L").getextrema() == (255, 255)
+
+
+def test_the_api_view_shows_a_setting_on_each_line(page: Page) -> None:
+    page.get_by_role("button", name="Use via API").click()
+    described = page.locator(".api-docs .desc").first
+    expect(described).to_contain_text("strength: 0 gives the photo")
+    assert "strength: 0 gives the photo, 1 the full effect, 0.0 to 1.0." in described.inner_text().splitlines()
+    expect(page.locator(".api-docs")).to_contain_text('style="great-wave"')

@@ -109,7 +109,15 @@ def test_an_endpoint_has_the_request_s_names_and_defaults(url: str, verb: str) -
     assert offered == {f.name: parts.default(REQUESTS[verb], f.name) for f in fields(REQUESTS[verb])} | {"format": "png", "quality": 90, "keep_exif": False}
     assert all(p["type"] for p in endpoint["parameters"])
     described = endpoint["description"]
+    assert all(f"({', '.join(map(str, f.metadata['options']))})" in described for f in fields(REQUESTS[verb]) if "options" in f.metadata)
     assert all(f"{f.name}: {f.metadata['about']}" in described for f in fields(REQUESTS[verb]) if "about" in f.metadata)
+
+
+def test_the_api_view_s_snippets_name_a_style_in_quotes(url: str) -> None:
+    parameters = httpx.get(f"{url}/gradio_api/info").json()["named_endpoints"]["/stylize"]["parameters"]
+    style = next(p["python_type"]["type"] for p in parameters if p["parameter_name"] == "style")
+    assert style.startswith("Literal['great-wave', ")
+    assert style.endswith(" | filepath")
 
 
 def test_the_api_s_choices_are_the_request_s(url: str) -> None:

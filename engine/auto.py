@@ -12,6 +12,7 @@ import time
 from collections.abc import Generator, Iterator
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -157,27 +158,32 @@ def measure(photo: Picture, table: tuple[int, ...] | None = None, network: Netwo
         tiles = estimate.tiles(pixels)
         noise = estimate.noise_sigma(tiles)
         qualities = [estimate.jpeg_quality(tiles), estimate.quality_of_table(table) if table else None]
-        blur = estimate.blur_sigma(tiles, noise)
         return Look(
             photo.width,
             photo.height,
             noise,
             min((quality for quality in qualities if quality is not None), default=None),
-            blur,
+            estimate.blur_sigma(tiles, noise),
             estimate.light(pixels),
             estimate.cast(pixels),
             estimate.background(pixels),
-            _spread(pixels, network) if network and blur is not None else None,
+            _spread(pixels, noise, network) if network else None,
         )
 
 
-def _spread(pixels: Tensor, network: Network) -> tuple[float, float] | None:
-    """How far the blur of a photo (1, 3, H, W) spreads a point; None where the network cannot tell."""
-    from engine.models import deblur
+def _spread(pixels: Tensor, noise: float, network: Network) -> tuple[float, float] | None:
+    """How far the blur of a photo (1, 3, H, W) spreads a point; None where the network cannot tell, or nothing has an edge."""
+    import torch.nn.functional as F
+
+    from engine.models import deblur, estimate
 
     if not isinstance(network.module, deblur.Deblur) or min(pixels.shape[2:]) < deblur.WINDOW_PX:
         return None
-    return deblur.spread(network.apply(network.module.blur_of, deblur.windows(pixels).float()))
+    blur, factor = deblur.fitting(partial(network.apply, network.module.blur_of), pixels.float())
+    if estimate.blur_sigma(estimate.tiles(F.avg_pool2d(pixels.float(), factor)), noise / factor) is None:
+        return None
+    along, across = deblur.spread(blur)
+    return factor * along, factor * across
 
 
 def propose(seen: Look) -> Proposal:

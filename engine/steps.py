@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
 from engine import tiles
@@ -94,25 +95,37 @@ def restored(photo: Picture, network: Network | None, how: How) -> Parts:
 
 
 def sharpened(photo: Picture, network: Network | None, how: How) -> Parts:
-    """Without blur; by unsharp masking where there is no network."""
-    if network:
-        return photo.with_pixels((yield from _through(photo, network, how, _told_the_blur(network, photo, how))))
-    from engine.models import sharpen
+    """Without blur; by unsharp masking where there is no network.
 
-    tiling = Tiling(overlap_px=2 * sharpen.reach_px(), bytes_per_px=100, most_px=512)
-    sharp = yield from tiles.run(sharpen.unsharp, photo.pixels, tiling, memory=how.settings.tile_memory, preview=how.preview.pixels)
-    return photo.with_pixels(sharp)
+    The network of Vitrine is told what blur the whole photo has, as it would otherwise estimate one for each tile.
+    """
+    from engine.models import deblur, sharpen
+
+    if network is None:
+        tiling = Tiling(overlap_px=2 * sharpen.reach_px(), bytes_per_px=100, most_px=512)
+        sharp = yield from tiles.run(sharpen.unsharp, photo.pixels, tiling, memory=how.settings.tile_memory, preview=how.preview.pixels)
+        return photo.with_pixels(sharp)
+    if not isinstance(network.module, deblur.Deblur):
+        return photo.with_pixels((yield from _through(photo, network, how)))
+    part = how.part if how.part and photo.width == how.part.width else None
+    blur, factor = deblur.fitting(partial(network.apply, network.module.blur_of), (part.whole if part else photo).pixels.float())
+    if factor == 1:
+        return photo.with_pixels((yield from _through(photo, network, how, lambda x: network(x, blur))))
+    return (yield from _sharpened_small(photo, factor, lambda small: _through(small, network, how, lambda x: network(x, blur)), part))
 
 
-def _told_the_blur(network: Network, photo: Picture, how: How) -> Callable[[Tensor], Tensor]:
-    """The network, told what blur the whole photo has, if it would otherwise estimate one for each tile."""
-    from engine.models.deblur import Deblur, windows
+def _sharpened_small(photo: Picture, factor: int, through: Callable[[Picture], Generator[tuple[int, int], None, Tensor]], part: Part | None) -> Parts:
+    """The photo, and what `through` adds to a copy that is `factor` times smaller, where a blur is shorter: it has no finer
+    detail to be brought back, and what is sharp along a motion stays."""
+    import torch.nn.functional as F
 
-    if not isinstance(network.module, Deblur):
-        return network
-    blurred = photo.pixels if how.part is None or photo.width != how.part.width else how.part.whole.pixels
-    blur = network.apply(network.module.blur_of, windows(blurred).float())
-    return lambda x: network(x, blur)
+    left, top = (part.left % factor, part.top % factor) if part else (0, 0)  # so that a part has the pixels of the whole's copy
+    around = (left, -(left + photo.width) % factor, top, -(top + photo.height) % factor)
+    small = F.avg_pool2d(F.pad(photo.pixels.float(), around, mode="replicate"), factor)
+    sharp = yield from through(replace(photo, pixels=small, alpha=None))
+    added = F.interpolate(sharp.float() - small, scale_factor=factor, mode="bicubic")
+    pixels = added[..., top : top + photo.height, left : left + photo.width].add_(photo.pixels).clamp_(0, 1)
+    return photo.with_pixels(pixels.to(photo.pixels.dtype))
 
 
 def enlarged(scale: int) -> Callable[[Picture, Network | None, How], Parts]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Generator
 
 import numpy as np
 import pytest
@@ -20,7 +21,7 @@ from engine.models.restore import Restore
 from engine.preview import Preview
 from engine.request import EnhanceRequest
 from engine.settings import ROOT, Settings
-from engine.steps import How, Part, sharpened
+from engine.steps import How, Part, _sharpened_small, sharpened
 from engine.tiles import Tiling
 from engine.train.degrade import disk_kernel, gaussian_kernel, straight_kernel
 from engine.train.kernel import pairs
@@ -161,6 +162,44 @@ def test_how_far_a_blur_spreads_a_point(kernel: Tensor, along: float, across: fl
     assert found == pytest.approx((along, across), abs=0.15)
 
 
+def told(along: float, across: float) -> Tensor:
+    """What `blur_of` says of a blur that spreads a point so."""
+    reach = torch.arange(-(KERNEL_PX // 2), KERNEL_PX // 2 + 1.0)
+    kernel = torch.exp(-0.5 * ((reach / max(along, 0.1)) ** 2 + (reach[:, None] / max(across, 0.1)) ** 2))
+    return torch.cat([torch.tensor([-5.0]), (kernel / kernel.sum()).flatten()])[None]
+
+
+@pytest.mark.parametrize(
+    ("said", "factor", "calls"),
+    [
+        ([(0.5, 0.5)], 1, 1),
+        ([(1.4, 0.5)], 1, 1),
+        ([(3.0, 0.4), (0.4, 0.3), (0.8, 0.3), (1.5, 0.4)], 1, 4),  # fits as it is
+        ([(3.0, 2.0), (0.7, 0.3), (1.4, 0.3), (2.8, 0.4)], 2, 4),
+        ([(2.2, 2.1), (2.0, 0.3), (4.0, 0.4)], 4, 3),
+        ([(2.2, 2.1), (3.8, 0.4)], 8, 2),
+        ([(2.8, 2.6), (0.5, 0.5), (1.2, 1.2)], 4, 3),  # a disk of which twice as much was never learned
+    ],
+)
+def test_a_blur_is_taken_from_the_largest_copy_on_which_it_fits(said: list[tuple[float, float]], factor: int, calls: int) -> None:
+    asked: list[Tensor] = []
+
+    def blur_of(parts: Tensor) -> Tensor:
+        asked.append(parts)
+        return told(*said[len(asked) - 1])
+
+    blur, found = deblur.fitting(blur_of, noise(16 * WINDOW_PX))
+    assert (found, len(asked)) == (factor, calls)
+    assert torch.equal(blur, told(*said[0] if factor == 1 else said[-1]))
+
+
+def test_no_copy_is_so_small_that_little_of_it_is_seen() -> None:
+    asked: list[Tensor] = []
+    deblur.fitting(lambda parts: (asked.append(parts), told(3, 3))[1], noise(4 * WINDOW_PX - 1))  # type: ignore[func-returns-value]
+    assert len(asked) == 1
+    assert deblur.fitting(lambda _: told(3, 3), noise(4 * WINDOW_PX))[1] == 2
+
+
 def test_a_batch_is_as_each_alone() -> None:
     network, both = small(), torch.cat([noise(144, 1), noise(144, 2).square()])
     assert torch.allclose(network(both), torch.cat([network(x[None]) for x in both]), atol=1e-5)
@@ -175,6 +214,46 @@ def test_the_network_is_built_from_its_file() -> None:
         assert torch.equal(network(x), again(x))
     with pytest.raises(RuntimeError, match="Missing key"):
         deblur.from_state_dict({k: v for k, v in network.state_dict().items() if k != "estimator.last.weight"})
+
+
+def test_a_photo_to_which_its_small_copy_adds_nothing_is_as_it_was() -> None:
+    def nothing(small: Picture) -> Generator[tuple[int, int], None, Tensor]:
+        assert (small.width, small.height, small.alpha) == (40, 51, None)
+        yield 1, 1
+        return small.pixels
+
+    photo = Picture(noise(203)[..., :157], (noise(203)[:, :1, :, :157] > 0.5).float())
+    same = finished(_sharpened_small(photo, 4, nothing, None))
+    assert torch.equal(same.pixels, photo.pixels)
+    assert same.alpha is photo.alpha
+
+
+def test_a_part_has_the_pixels_of_the_whole_also_by_a_small_copy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(deblur, "fitting", lambda blur_of, x: (blur_of(windows(x)), 4))
+    whole = Picture(F.interpolate(noise(48), size=(384, 384), mode="bicubic").clamp(0, 1))
+    left, top, width, height = 61, 90, 250, 203
+    part = Picture(whole.pixels[..., top : top + height, left : left + width])
+    module = small()
+    module.forward = lambda x, blur=None: 2 * x - F.avg_pool2d(x, 3, 1, 1)  # type: ignore[method-assign, assignment, misc]
+    network = Network(row("deblur", "deblur", tiling=Tiling(overlap_px=8, multiple_px=8, blend=True, most_px=512)), module)
+    made = []
+    for photo, where in ((whole, None), (part, Part(whole, left, top, width, height))):
+        made.append(finished(sharpened(photo, network, How(EnhanceRequest("photo.png", steps=("deblur",)), Settings(), Preview(photo.pixels), part=where))))
+    inside = (..., slice(20, -20), slice(20, -20))
+    difference = (made[1].pixels - made[0].pixels[..., top : top + height, left : left + width])[inside]
+    assert float((made[0].pixels - whole.pixels).abs().max()) > 0.02
+    assert float(difference.abs().max()) < 1e-5
+
+
+def test_a_blur_that_is_longer_than_a_kernel_is_taken_off() -> None:
+    sharp = image.load(str(ROOT / "gradio_ui/examples/handbag.jpg")).pixels
+    reach = torch.arange(-9.0, 10)
+    disk = (torch.hypot(reach, reach[:, None]) < 8.5).float()
+    blurred = F.conv2d(F.pad(sharp, (9, 9, 9, 9), mode="replicate").transpose(0, 1), (disk / disk.sum())[None, None]).transpose(0, 1)
+    network = finished(Weights(Device(), Settings()).load("deblur"))
+    mended = finished(sharpened(Picture(blurred), network, How(EnhanceRequest("photo.png", steps=("deblur",)), Settings(), Preview(blurred))))
+    before, after = (float(-10 * (x - sharp).square().mean().log10()) for x in (blurred, mended.pixels))
+    assert after > before + 3
 
 
 def _sharpened(photo: Picture, part: Part | None = None) -> list[Tensor]:

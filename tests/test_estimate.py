@@ -135,6 +135,15 @@ def test_blur_is_ordered_and_classed(name: str) -> None:
     assert sigmas[0] < 0.9 < sigmas[1] < 1.45 < sigmas[2] < 2.3 < sigmas[3] < 3.5
 
 
+@pytest.mark.parametrize("name", EXAMPLES[:3])
+def test_the_fine_coefficients_that_blur_took_are_no_coarse_jpeg(name: str) -> None:
+    pixels = example(name)
+    for _ in range(3):
+        pixels = F.avg_pool2d(F.pad(pixels, (8, 8, 8, 8), mode="replicate"), 17, 1)
+    found = find_quality(jpeg(noisy(pixels, 2)[0], 90)[None])
+    assert found is None or found >= 80
+
+
 @pytest.mark.parametrize("sigma", [0.7, 1.0, 2.0, 3.0])
 @pytest.mark.parametrize("noise", [0.0, 8.0])
 def test_a_step_edge_tells_its_blur(sigma: float, noise: float) -> None:

@@ -110,7 +110,7 @@ def test_a_network_that_does_nothing_gains_nothing(sources: Sources, monkeypatch
     monkeypatch.setattr(deconvolution, "family", lambda: degrade.disk_kernel(2.0)[None])
     rows = list(deblur.measure(network("deblur", Plain(lambda x: x)), sources))
     blurred = [r for r in rows if r.against == "the blurred photo"]
-    assert len(blurred) == 4
+    assert len(blurred) == 5
     assert all(r.ours == r.baseline for r in blurred)
     assert {r.headline: r.ours for r in rows}["gain dB"] == 0
     assert {r.against for r in rows} >= {"Wiener, true kernel", "Richardson-Lucy, best kernel of 1", "unsharp masking, as without a network"}

@@ -18,6 +18,7 @@ SIDE_PX = 192
 BORDER_PX = 12  # not measured: filters err where they do not see
 NOISES = (0.003, 0.01, 0.03, 0.1)  # of Wiener's filter
 ITERATIONS = 20  # of Richardson and Lucy's at most
+ENLARGED = 3  # times, to have longer blurs
 GOAL_DB = 3.5
 
 
@@ -50,6 +51,11 @@ def measure(network: Network, sources: Sources) -> Iterator[Row]:
         yield Row(said, "PSNR (dB)", ours, masked, "unsharp masking, as without a network")
         for name, value in _filters(pairs).items():
             yield Row(said, "PSNR (dB)", ours, value, name)
+    larger = [(_enlarged(x), _enlarged(sharp)) for x, sharp, _ in _blurred(photos, kinds["shaken by 4 to 21 px"])]
+    step = _step(network)
+    ours, before = (mean(psnr(method(x), sharp, ENLARGED * BORDER_PX) for x, sharp in larger) for method in (step, lambda x: x))
+    said = f"{len(larger)} held-out photos, shaken and then enlarged x{ENLARGED}: by {4 * ENLARGED} to {21 * ENLARGED} px"
+    yield Row(said, "PSNR (dB)", ours, before, "the blurred photo")
     printed = _printed(photos)
     pairs = list(_blurred(printed, _random_kernel))
     ours, before = (mean(psnr(method(x), sharp, BORDER_PX) for x, sharp, _ in pairs) for method in (run, lambda x: x))
@@ -59,6 +65,25 @@ def measure(network: Network, sources: Sources) -> Iterator[Row]:
         yield Row(f"{len(pictures)} held-out photos {said}", "PSNR to themselves (dB)", kept, float("inf"), "as it is")
     x = torch.rand(1, 3, 1024, 1024)
     yield time_beside("1 Mpx", lambda: run(x), lambda: sharpen.unsharp(x), "unsharp masking")
+
+
+def _step(network: Network) -> Callable[[Tensor], Tensor]:
+    """As a request has it done, which finds a longer blur on a smaller copy; (1, 3, H, W) in and out."""
+    from engine.image import Picture
+    from engine.preview import Preview
+    from engine.request import EnhanceRequest
+    from engine.settings import Settings
+    from engine.steps import How, sharpened
+    from engine.work import finished
+
+    request, settings = EnhanceRequest("photo.png", steps=("deblur",)), Settings.from_environment()
+    return lambda x: finished(sharpened(Picture(x), network, How(request, settings, Preview(x)))).pixels
+
+
+def _enlarged(x: Tensor) -> Tensor:
+    import torch.nn.functional as F
+
+    return F.interpolate(x, scale_factor=ENLARGED, mode="bicubic").clamp(0, 1)
 
 
 def _random_kernel(rng: np.random.Generator) -> Tensor:

@@ -14,6 +14,8 @@ Convolutions alone would need to see as far as the kernel is long, and to learn 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -31,6 +33,9 @@ _MAPS = 4  # statistics of a window, see `_statistics`
 _DRAWN = 4  # maps that the pixels of a window contribute
 _TRIED = 2  # kernels that are tried for sharp edges
 _CAUTION = 0.05  # of the kernels that are tried
+_MILD_PX = 1.5  # spread of a point: whatever more than this is seen on a photo may be a part of a longer blur
+_MOST_ALONG_PX, _MOST_ACROSS_PX = 2.5, 1.15  # on a small copy: twice as much is still a blur that the network has learned
+_SHRUNK = (8, 4, 2)  # how many times smaller a copy may be
 _TIMID = 2.5  # how much larger the log of the noise is for the more cautious filter
 
 
@@ -137,6 +142,24 @@ def spread(blur: Tensor) -> tuple[float, float]:
     covariance = torch.cov(place, correction=0, aweights=kernel.flatten())
     across, along = torch.linalg.eigvalsh(covariance).clamp_min(0).sqrt().tolist()
     return along, across
+
+
+def fitting(blur_of: Callable[[Tensor], Tensor], x: Tensor) -> tuple[Tensor, int]:
+    """The blur of a photo (1, 3, H, W) as `blur_of` tells it of `windows`, and how many times smaller the copy is on which it is
+    so short: 1, 2, 4 or 8.
+
+    A blur that is longer than a kernel shows as some other one, while on a copy of half the size it is half as long. So where
+    there is more than a mild one, small copies are asked first, and larger ones as long as it will still fit.
+    """
+    blur = blur_of(windows(x))
+    if spread(blur)[0] <= _MILD_PX:
+        return blur, 1
+    for factor in (f for f in _SHRUNK if min(x.shape[2:]) >= 2 * f * WINDOW_PX):
+        seen = blur_of(windows(F.avg_pool2d(x, factor)))
+        along, across = spread(seen)
+        if along > _MOST_ALONG_PX or across > _MOST_ACROSS_PX:
+            return seen, factor
+    return blur, 1
 
 
 def wiener(x: Tensor, kernels: Tensor, noise: Tensor) -> Tensor:

@@ -210,7 +210,8 @@ def _blocks(t: Tensor) -> Tensor:
 def _evidence(coefficients: Tensor) -> Tensor:
     """Log likelihood of each quality from 1 to 100 against no JPEG at all, for each of `_ROUNDINGS`, (R, 100).
 
-    Coefficients near 0 are left out: they are near a multiple of everything.
+    Coefficients near 0 are left out, and one whose nearest multiple is 0 may speak against a quality but not for it: the fine
+    coefficients of a blurred photo are near a multiple of everything coarse.
     """
     bins = (coefficients.abs() / _BIN).round().long().flatten(1).clamp(max=_BINS)  # (B, 64)
     bins = bins + torch.arange(64) * (_BINS + 1)
@@ -223,6 +224,7 @@ def _evidence(coefficients: Tensor) -> Tensor:
     rounding = torch.tensor(_ROUNDINGS).view(-1, 1, 1)
     density = torch.exp(-rest.square() / (2 * rounding**2)) / (rounding * math.sqrt(2 * math.pi))
     gain = ((1 - _STRAY) * step * density + _STRAY).log()  # (R, 121, bins), of each step against none
+    gain = torch.where(value < step / 2, gain.clamp(max=0), gain)
     per_step = histograms @ gain.mT  # (R, 64, 121)
     tables = torch.stack([luma_table(quality).flatten() for quality in range(1, 101)])  # (100, 64)
     known = (tables <= 121).float()

@@ -244,10 +244,10 @@ def _adversarial(args: argparse.Namespace, settings: dict[str, Any]) -> Recipe:
 
 PRESETS: dict[str, dict[str, Preset]] = {
     "features": {"default": Preset(_features, {"steps": 2600}, "0.34 % error in conv5")},
-    "restore": {"default": Preset(_restore, {"steps": 26000}, "BSD68 sigma 25: 30.50 dB")},
+    "restore": {"default": Preset(_restore, {"steps": 44000, "batch": 6, "crop_px": 112}, "BSD68 sigma 25: 30.XX dB")},
     "deblur": {
-        "repair": Preset(_deblur, {"steps": 10400}, "3.2 dB over the blurred photo"),
-        "kernel": Preset(_kernel, {"steps": 10250}, ""),
+        "repair": Preset(_deblur, {"steps": 13000}, "3.X dB over the blurred photo"),
+        "kernel": Preset(_kernel, {"steps": 20250}, ""),
     },
     "tone": {"default": Preset(_tone, {"steps": 4000}, "")},
     "matte": {"default": Preset(_matte, {"steps": 11000}, "mean IoU 0.90 on composites and on photos")},

@@ -1,8 +1,8 @@
 """Recipe of `restore`: clean crops of photos, disturbed at random, are to be given back.
 
 Charbonnier loss (Lai et al. 2017): L1 that is smooth at zero, which ends a little above L1 in PSNR; L2 for the last
-tenth, which is what PSNR counts. The learning rate falls in that tenth alone, so a run that turns out too short is
-made longer by giving --steps, from a checkpoint of before its end.
+fifth, which is what PSNR counts. The learning rate falls in that fifth alone, so a run that turns out too short is
+made longer by giving --steps, from a checkpoint of before it.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from engine.models.restore import Restore
 from engine.train import data, degrade
 from engine.train.loop import Average, Recipe, learning_rate
 from engine.train.muon import optimizers
+
+_HOLD = 0.8  # part of the run at the full learning rate
 
 
 class RestoreRecipe(Recipe):
@@ -48,13 +50,13 @@ class RestoreRecipe(Recipe):
 
     def step(self, step: int) -> dict[str, float]:
         for optimizer in self.optimizers.values():
-            learning_rate(optimizer, self.peak, step, self.steps, hold=0.9)
+            learning_rate(optimizer, self.peak, step, self.steps, hold=_HOLD)
         rng = self.rng(step)
         given, clean = self._pair(self.indices, self.batch, rng)
         difference = self.network(given.to(memory_format=torch.channels_last)) - clean
         # Heavy noise would drown JPEG's faint traces; weighing by all of the disturbance would overdo it for clean pictures.
         size = 0.01 + (given[:, -3:] - clean).abs().mean((1, 2, 3))
-        if step < 0.9 * self.steps:
+        if step < _HOLD * self.steps:
             error, weight = (difference.square() + 1e-6).sqrt().mean((1, 2, 3)), size.pow(-0.5)
         else:
             error, weight = difference.square().mean((1, 2, 3)), (0.01 + size).pow(-1.5)

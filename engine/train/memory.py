@@ -1,4 +1,4 @@
-"""`python -m engine.train.memory [style|restore|upscale-x2]`: how much memory a large photo takes above the model, in a process of its own.
+"""`python -m engine.train.memory [style|restore|deblur|upscale-x2]`: how much memory a large photo takes above the model, in a process of its own.
 
 Prints the gigabytes by which a request for a photo of 4K (style) or 8K raises the peak of the process over what it had
 after a small one, how often it was heard of, and the longest silence in between.
@@ -6,6 +6,7 @@ after a small one, how often it was heard of, and the longest silence in between
 
 from __future__ import annotations
 
+import argparse
 import itertools
 import resource
 import subprocess
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from engine.request import Requests
 
 SMALL_PX = 256
-SIZES = {"style": (3840, 2160), "restore": (7680, 4320), "upscale-x2": (7680, 4320)}
+SIZES = {"style": (3840, 2160), "restore": (7680, 4320), "deblur": (7680, 4320), "upscale-x2": (7680, 4320)}
 
 
 @dataclass(frozen=True)
@@ -82,5 +83,7 @@ if __name__ == "__main__":
     from engine.device import configure
 
     configure()
-    asked = sys.argv[1] if len(sys.argv) > 1 else "style"
+    parser = argparse.ArgumentParser(prog="python -m engine.train.memory", description="Measure how much memory a large photo takes above the model.")
+    parser.add_argument("what", nargs="?", choices=SIZES, default="style", help="done to the photo (%(default)s)")
+    asked = parser.parse_args().what
     print(measured(asked, *SIZES[asked]))

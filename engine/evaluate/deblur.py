@@ -51,10 +51,10 @@ def measure(network: Network, sources: Sources) -> Iterator[Row]:
         yield Row(said, "PSNR (dB)", ours, masked, "unsharp masking, as without a network")
         for name, value in _filters(pairs).items():
             yield Row(said, "PSNR (dB)", ours, value, name)
-    larger = [(_enlarged(x), _enlarged(sharp)) for x, sharp, _ in _blurred(photos, kinds["shaken by 4 to 21 px"])]
+    pairs = list(_longer(photos, kinds["shaken by 4 to 21 px"]))
     step = _step(network)
-    ours, before = (mean(psnr(method(x), sharp, ENLARGED * BORDER_PX) for x, sharp in larger) for method in (step, lambda x: x))
-    said = f"{len(larger)} held-out photos, shaken and then enlarged x{ENLARGED}: by {4 * ENLARGED} to {21 * ENLARGED} px"
+    ours, before = (mean(psnr(method(x), sharp, ENLARGED * BORDER_PX) for x, sharp, _ in pairs) for method in (step, lambda x: x))
+    said = f"{len(pairs)} held-out photos x{ENLARGED}, shaken by {4 * ENLARGED} to {21 * ENLARGED} px"
     yield Row(said, "PSNR (dB)", ours, before, "the blurred photo")
     printed = _printed(photos)
     pairs = list(_blurred(printed, _random_kernel))
@@ -78,12 +78,6 @@ def _step(network: Network) -> Callable[[Tensor], Tensor]:
 
     request, settings = EnhanceRequest("photo.png", steps=("deblur",)), Settings.from_environment()
     return lambda x: finished(sharpened(Picture(x), network, How(request, settings, Preview(x)))).pixels
-
-
-def _enlarged(x: Tensor) -> Tensor:
-    import torch.nn.functional as F
-
-    return F.interpolate(x, scale_factor=ENLARGED, mode="bicubic").clamp(0, 1)
 
 
 def _random_kernel(rng: np.random.Generator) -> Tensor:
@@ -116,6 +110,21 @@ def _blurred(photos: list[Tensor], draw: Callable[[np.random.Generator], Tensor]
     for photo in photos:
         kernel = draw(rng)
         yield degrade.as_saved(degrade.blurred(photo, kernel[None]), rng), photo[:, :, edge:-edge, edge:-edge], kernel.flip(0, 1)
+
+
+def _longer(photos: list[Tensor], draw: Callable[[np.random.Generator], Tensor]) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    """As `_blurred`, photos and kernels enlarged before."""
+    import numpy as np
+    import torch.nn.functional as F
+
+    from engine.train import degrade
+
+    rng = np.random.default_rng(0)
+    for photo in photos:
+        large, kernel = (F.interpolate(x, scale_factor=ENLARGED, mode="bicubic").clamp(0, 1) for x in (photo, draw(rng)[None, None]))
+        blurred = F.conv2d(large.transpose(0, 1), kernel / kernel.sum()).transpose(0, 1)
+        edge = kernel.shape[-1] // 2
+        yield degrade.as_saved(blurred, rng), large[:, :, edge:-edge, edge:-edge], kernel[0, 0]
 
 
 def _filters(pairs: list[tuple[Tensor, Tensor, Tensor]]) -> dict[str, float]:

@@ -14,6 +14,7 @@ Convolutions alone would need to see as far as the kernel is long, and to learn 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import torch
@@ -35,7 +36,8 @@ _TRIED = 2  # kernels that are tried for sharp edges
 _CAUTION = 0.05  # of the kernels that are tried
 _MILD_PX = 1.5  # spread of a point: whatever more than this is seen on a photo may be a part of a longer blur
 _MOST_ALONG_PX, _MOST_ACROSS_PX = 2.5, 1.15  # on a small copy: twice as much is still a blur that the network has learned
-_SHRUNK = (8, 4, 2)  # how many times smaller a copy may be
+_SHRUNK, _COPY_PX = (8, 4, 2), 128  # how many times smaller a copy may be, and its shorter side at least
+_SHARP_PX, _AGREED = 0.45, 0.85  # what a sharp copy is spread by; how much of the rest the next larger one has to show
 _TIMID = 2.5  # how much larger the log of the noise is for the more cautious filter
 
 
@@ -148,18 +150,23 @@ def fitting(blur_of: Callable[[Tensor], Tensor], x: Tensor) -> tuple[Tensor, int
     """The blur of a photo (1, 3, H, W) as `blur_of` tells it of `windows`, and how many times smaller the copy is on which it is
     so short: 1, 2, 4 or 8.
 
-    A blur that is longer than a kernel shows as some other one, while on a copy of half the size it is half as long. So where
-    there is more than a mild one, small copies are asked first, and larger ones as long as it will still fit.
+    A blur that is longer than a kernel shows as some shorter one, while on a copy of half the size it is half as long. So where
+    there is more than a mild one, small copies are asked first, and larger ones as long as it will still fit and they agree.
     """
-    blur = blur_of(windows(x))
-    if spread(blur)[0] <= _MILD_PX:
-        return blur, 1
-    for factor in (f for f in _SHRUNK if min(x.shape[2:]) >= 2 * f * WINDOW_PX):
-        seen = blur_of(windows(F.avg_pool2d(x, factor)))
-        along, across = spread(seen)
+    found = blur_of(windows(x)), 1
+    if spread(found[0])[0] <= _MILD_PX:
+        return found
+    least = 0.0  # of the spread on the next larger copy, in pixels of the photo
+    fitted = None
+    for factor in (f for f in _SHRUNK if min(x.shape[2:]) >= f * _COPY_PX):
+        seen = blur_of(windows(F.avg_pool2d(x, factor))), factor
+        along, across = spread(seen[0])
+        if fitted and factor * along < least:
+            return fitted
         if along > _MOST_ALONG_PX or across > _MOST_ACROSS_PX:
-            return seen, factor
-    return blur, 1
+            return seen
+        fitted, least = seen, _AGREED * factor * math.sqrt(max(0.0, along**2 - _SHARP_PX**2))
+    return fitted if fitted and spread(found[0])[0] < least else found
 
 
 def wiener(x: Tensor, kernels: Tensor, noise: Tensor) -> Tensor:

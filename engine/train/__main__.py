@@ -244,9 +244,9 @@ def _adversarial(args: argparse.Namespace, settings: dict[str, Any]) -> Recipe:
 
 PRESETS: dict[str, dict[str, Preset]] = {
     "features": {"default": Preset(_features, {"steps": 2600}, "0.34 % error in conv5")},
-    "restore": {"default": Preset(_restore, {"steps": 44000, "batch": 6, "crop_px": 112}, "BSD68 sigma 25: 30.XX dB")},
+    "restore": {"default": Preset(_restore, {"steps": 44000, "batch": 6, "crop_px": 112}, "BSD68 sigma 25: 30.51 dB")},
     "deblur": {
-        "repair": Preset(_deblur, {"steps": 13000}, "3.X dB over the blurred photo"),
+        "repair": Preset(_deblur, {"steps": 13000}, "3.7 dB over the blurred photo"),
         "kernel": Preset(_kernel, {"steps": 20250}, ""),
     },
     "tone": {"default": Preset(_tone, {"steps": 4000}, "")},

@@ -203,6 +203,18 @@ def test_no_copy_is_so_small_that_little_of_it_is_seen() -> None:
     assert deblur.fitting(lambda _: told(3, 3), noise(256))[1] == 2
 
 
+def test_no_ringing_is_left_on_an_even_ground() -> None:
+    photo = torch.full((1, 3, 96, 160), 1.0)
+    photo[..., 40:] = 0.97
+    photo[..., :40] = noise(96)[..., :40]
+    for dtype in (torch.float32, torch.bfloat16):
+        given = photo.to(dtype)
+        made = small().to(dtype)(given)
+        assert made.dtype == dtype
+        assert torch.equal(made[..., 44:], given[..., 44:])
+        assert not torch.equal(made[..., :40], given[..., :40])
+
+
 def test_a_batch_is_as_each_alone() -> None:
     network, both = small(), torch.cat([noise(144, 1), noise(144, 2).square()])
     assert torch.allclose(network(both), torch.cat([network(x[None]) for x in both]), atol=1e-5)

@@ -8,6 +8,7 @@
    square of the frequency (Levin et al. 2007, their Gaussian one): all frequencies of a photo at once, however long the kernel.
 3. The network of `restore` takes from it the noise and the ringing that this costs, with the blurred photo beside it
    (Deep Wiener deconvolution, Dong et al. 2020, who are told the kernel).
+4. Where the blurred photo is even, it stays as it is: nothing was blurred there, and ringing would be seen.
 
 Convolutions alone would need to see as far as the kernel is long, and to learn each kernel's inverse.
 """
@@ -38,6 +39,7 @@ _MILD_PX = 1.5  # spread of a point: whatever more than this is seen on a photo 
 _MOST_ALONG_PX, _MOST_ACROSS_PX = 2.5, 1.15  # on a small copy: twice as much is still a blur that the network has learned
 _SHRUNK, _COPY_PX = (8, 4, 2), 128  # how many times smaller a copy may be, and its shorter side at least
 _SHARP_PX, _AGREED = 0.45, 0.85  # what a sharp copy is spread by; how much of the rest the next larger one has to show
+_AROUND_PX, _EVEN, _UNEVEN = 3, 0.4 / 255, 1.2 / 255  # standard deviations of luma around a pixel: nothing was blurred there, or something
 _TIMID = 2.5  # how much larger the log of the noise is for the more cautious filter
 
 
@@ -116,7 +118,7 @@ class Deblur(nn.Module):
     def forward(self, x: Tensor, blur: Tensor | None = None) -> Tensor:
         """blur: what `blur_of` says of the windows of the photos that x is a part of; of x's own if not given."""
         blur = self.blur_of(windows(x)) if blur is None else blur
-        return self.repair(undone(x, blur))
+        return _where_uneven(self.repair(undone(x, blur)), x)
 
     def blur_of(self, parts: Tensor) -> Tensor:
         """What the `Estimator` says of windows, in one row for each photo, (N, 1 + KERNEL_PX^2): the noise, then the kernel.
@@ -127,6 +129,16 @@ class Deblur(nn.Module):
         kernels, noise = self.estimator(torch.cat([parts, parts.flip(-2, -1)]))
         upright, turned = kernels.chunk(2)
         return torch.cat([torch.stack(noise.chunk(2), 1).mean(1, keepdim=True), (upright + turned.flip(-2, -1)).flatten(1) / 2], 1)
+
+
+def _where_uneven(sharp: Tensor, x: Tensor) -> Tensor:
+    """What was made of photos x, both (N, 3, H, W), but x itself where that is even all around: an edge that was blurred into a
+    pixel has left it uneven, so all that comes there is the ringing of edges further away, which is seen on white."""
+    luma = x.float().mean(1, keepdim=True) - 0.5  # half formats have no such small variances
+    reach = min(_AROUND_PX, *(length - 1 for length in x.shape[2:]))
+    mean, square = F.avg_pool2d(F.pad(torch.cat([luma, luma.square()], 1), (reach,) * 4, mode="reflect"), 2 * reach + 1, 1).split(1, 1)
+    deviation = (square - mean.square()).clamp_min(0).sqrt()
+    return torch.lerp(x, sharp, ((deviation - _EVEN) / (_UNEVEN - _EVEN)).clamp(0, 1).to(sharp.dtype))
 
 
 def undone(x: Tensor, blur: Tensor) -> Tensor:

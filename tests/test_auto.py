@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from PIL import Image
 from shelf import Shelf, finish, invert, shelf
 from test_estimate import EXAMPLES, noisy
@@ -27,6 +28,7 @@ from engine.models.tone import adjusted
 from engine.request import EnhanceRequest, Progress, RequestError, Result
 from engine.settings import ROOT, Settings
 from engine.train.degrade import blurred, disk_kernel, gaussian_kernel, straight_kernel
+from engine.work import finished
 
 
 def path_of(name: str) -> str:
@@ -215,6 +217,15 @@ def test_a_shaken_photo_is_known_though_its_edges_along_the_motion_are_sharp(tmp
     assert re.match(r"The camera moved by about (8|9|10) pixels", shaken.reasons[0])
     assert re.match(r"The photo is out of focus by about (6|7) pixels", out_of_focus.reasons[0])
     assert names(auto.look(tmp_path / "shaken.png")) == ()
+
+
+def test_a_blur_so_long_that_no_edge_is_left_is_known_by_a_smaller_copy() -> None:
+    pixels = Picture(example("mug")).resized(2000, 2000).pixels
+    for _ in range(3):  # three boxes of 17 px: spread by 8.5
+        pixels = F.avg_pool2d(F.pad(pixels, (8, 8, 8, 8), mode="replicate"), 17, 1)
+    seen = auto.measure(Picture(pixels), network=finished(auto.finder(Studio().weights)))
+    assert seen.blur is None
+    assert seen.spread == pytest.approx((8.5, 8.5), rel=0.3)
 
 
 def test_blur_is_told_by_edges_alone_where_no_network_can_be_had(grainy: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

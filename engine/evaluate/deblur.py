@@ -51,10 +51,10 @@ def measure(network: Network, sources: Sources) -> Iterator[Row]:
         yield Row(said, "PSNR (dB)", ours, masked, "unsharp masking, as without a network")
         for name, value in _filters(pairs).items():
             yield Row(said, "PSNR (dB)", ours, value, name)
-    pairs = list(_longer(photos, kinds["shaken by 4 to 21 px"]))
+    larger = list(_longer(photos, kinds["shaken by 4 to 21 px"]))
     step = _step(network)
-    ours, before = (mean(psnr(method(x), sharp, ENLARGED * BORDER_PX) for x, sharp, _ in pairs) for method in (step, lambda x: x))
-    said = f"{len(pairs)} held-out photos x{ENLARGED}, shaken by {4 * ENLARGED} to {21 * ENLARGED} px"
+    ours, before = (mean(psnr(method(x), sharp, ENLARGED * BORDER_PX) for x, sharp in larger) for method in (step, lambda x: x))
+    said = f"{len(larger)} held-out photos x{ENLARGED}, shaken by {4 * ENLARGED} to {21 * ENLARGED} px"
     yield Row(said, "PSNR (dB)", ours, before, "the blurred photo")
     printed = _printed(photos)
     pairs = list(_blurred(printed, _random_kernel))
@@ -112,8 +112,8 @@ def _blurred(photos: list[Tensor], draw: Callable[[np.random.Generator], Tensor]
         yield degrade.as_saved(degrade.blurred(photo, kernel[None]), rng), photo[:, :, edge:-edge, edge:-edge], kernel.flip(0, 1)
 
 
-def _longer(photos: list[Tensor], draw: Callable[[np.random.Generator], Tensor]) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-    """As `_blurred`, photos and kernels enlarged before."""
+def _longer(photos: list[Tensor], draw: Callable[[np.random.Generator], Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
+    """(blurred, sharp) as of `_blurred`, photos and kernels enlarged before."""
     import numpy as np
     import torch.nn.functional as F
 
@@ -124,7 +124,7 @@ def _longer(photos: list[Tensor], draw: Callable[[np.random.Generator], Tensor])
         large, kernel = (F.interpolate(x, scale_factor=ENLARGED, mode="bicubic").clamp(0, 1) for x in (photo, draw(rng)[None, None]))
         blurred = F.conv2d(large.transpose(0, 1), kernel / kernel.sum()).transpose(0, 1)
         edge = kernel.shape[-1] // 2
-        yield degrade.as_saved(blurred, rng), large[:, :, edge:-edge, edge:-edge], kernel[0, 0]
+        yield degrade.as_saved(blurred, rng), large[:, :, edge:-edge, edge:-edge]
 
 
 def _filters(pairs: list[tuple[Tensor, Tensor, Tensor]]) -> dict[str, float]:

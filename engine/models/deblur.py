@@ -135,8 +135,8 @@ def _where_uneven(sharp: Tensor, x: Tensor) -> Tensor:
     """What was made of photos x, both (N, 3, H, W), but x itself where that is even all around: an edge that was blurred into a
     pixel has left it uneven, so all that comes there is the ringing of edges further away, which is seen on white."""
     luma = x.float().mean(1, keepdim=True) - 0.5  # half formats have no such small variances
-    reach = min(_AROUND_PX, *(length - 1 for length in x.shape[2:]))
-    mean, square = F.avg_pool2d(F.pad(torch.cat([luma, luma.square()], 1), (reach,) * 4, mode="reflect"), 2 * reach + 1, 1).split(1, 1)
+    moments = F.pad(torch.cat([luma, luma.square()], 1), (_AROUND_PX,) * 4, mode="reflect")
+    mean, square = F.avg_pool2d(moments, 2 * _AROUND_PX + 1, 1).split(1, 1)
     deviation = (square - mean.square()).clamp_min(0).sqrt()
     return torch.lerp(x, sharp, ((deviation - _EVEN) / (_UNEVEN - _EVEN)).clamp(0, 1).to(sharp.dtype))
 
@@ -165,20 +165,20 @@ def fitting(blur_of: Callable[[Tensor], Tensor], x: Tensor) -> tuple[Tensor, int
     A blur that is longer than a kernel shows as some shorter one, while on a copy of half the size it is half as long. So where
     there is more than a mild one, small copies are asked first, and larger ones as long as it will still fit and they agree.
     """
-    found = blur_of(windows(x)), 1
-    if spread(found[0])[0] <= _MILD_PX:
-        return found
-    least = 0.0  # of the spread on the next larger copy, in pixels of the photo
-    fitted = None
+    blur = blur_of(windows(x))
+    seen_px = spread(blur)[0]
+    if seen_px <= _MILD_PX:
+        return blur, 1
+    fitted, least_px = (blur, 1), 0.0  # what was seen last; how far the next larger copy has to show it, in pixels of the photo
     for factor in (f for f in _SHRUNK if min(x.shape[2:]) >= f * _COPY_PX):
-        seen = blur_of(windows(F.avg_pool2d(x, factor))), factor
-        along, across = spread(seen[0])
-        if fitted and factor * along < least:
+        smaller = blur_of(windows(F.avg_pool2d(x, factor)))
+        along, across = spread(smaller)
+        if factor * along < least_px:
             return fitted
+        fitted, least_px = (smaller, factor), _AGREED * factor * math.sqrt(max(0.0, along**2 - _SHARP_PX**2))
         if along > _MOST_ALONG_PX or across > _MOST_ACROSS_PX:
-            return seen
-        fitted, least = seen, _AGREED * factor * math.sqrt(max(0.0, along**2 - _SHARP_PX**2))
-    return fitted if fitted and spread(found[0])[0] < least else found
+            return fitted
+    return fitted if seen_px < least_px else (blur, 1)
 
 
 def wiener(x: Tensor, kernels: Tensor, noise: Tensor) -> Tensor:

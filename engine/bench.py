@@ -84,7 +84,8 @@ def times_s(size_px: int, runs: int) -> list[float]:
     import torch
 
     from engine import tiles
-    from engine.models.restore import Restore
+    from engine.models.restore import Gate, Restore
+    from engine.models.unet import UNet
     from engine.weights import Network, Weights, WeightsUnavailable
 
     settings = Settings.from_environment()
@@ -92,7 +93,7 @@ def times_s(size_px: int, runs: int) -> list[float]:
     try:
         network = finished(weights.load("restore"))
     except WeightsUnavailable:
-        network = Network(weights.find("restore"), Restore())
+        network = Network(weights.find("restore"), Restore([UNet(deepest=1)], Gate(1)))
         network.to_cpu()
     photo = torch.rand(1, 3, size_px, size_px)
     seconds = []

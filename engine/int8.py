@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 _SCALE = ".scale"
 _STEPS = 127
+FEW_MOST = 40_000  # numbers of a convolution in a network that repairs: the larger ones lose nothing by it, of the others each counts
 
 
 def pack(state: dict[str, Tensor], few: int = 0) -> dict[str, Tensor]:

@@ -78,19 +78,31 @@ class How:
         """What light and colour have to be judged by: the whole as the chain has made it so far, perhaps a small copy."""
         return (self.part.seen or self.part.whole) if self.part else picture
 
+    def part_of(self, picture: Picture) -> Part | None:
+        """Where the picture lies on its whole photo, if the chain has not enlarged it: the two are of one scale then."""
+        return self.part if self.part and picture.width == self.part.width else None
+
     def of_part(self, values: Tensor, picture: Picture) -> Tensor:
         """Values (1, C, H, W) of `whole(picture)` where the picture is."""
         return self.part.of(values, picture) if self.part else values
 
 
 def restored(photo: Picture, network: Network | None, how: How) -> Parts:
-    """photo + strength * (effect - photo); exactly the photo at 0. The effect is at most noise of the level that is given."""
+    """photo + strength * (effect - photo); exactly the photo at 0. The effect is at most noise of the level that is given.
+
+    The network of Vitrine is told which of its experts suits the whole photo, as it would otherwise choose one for each tile.
+    """
     import torch
 
-    from engine.models.restore import at_most
+    from engine.models import restore
 
-    clean, sigma = needed(network), how.request.noise / 255
-    effect = yield from _through(photo, clean, how, (lambda x: x - at_most(x - clean(x), sigma)) if sigma else None)
+    given, sigma = needed(network), how.request.noise / 255
+    clean: Callable[[Tensor], Tensor] = given
+    if isinstance(given.module, restore.Restore):
+        part = how.part_of(photo)
+        expert = restore.best(partial(given.apply, given.module.gate), (part.whole if part else photo).pixels)
+        clean = lambda x: given.apply(partial(given.module, expert=expert), x).clamp(0, 1)  # noqa: E731
+    effect = yield from _through(photo, given, how, (lambda x: x - restore.at_most(x - clean(x), sigma)) if sigma else clean)
     return photo.with_pixels(torch.lerp(photo.pixels.to(effect.dtype), effect, how.request.strength, out=effect))
 
 
@@ -107,7 +119,7 @@ def sharpened(photo: Picture, network: Network | None, how: How) -> Parts:
         return photo.with_pixels(sharp)
     if not isinstance(network.module, deblur.Deblur):
         return photo.with_pixels((yield from _through(photo, network, how)))
-    part = how.part if how.part and photo.width == how.part.width else None
+    part = how.part_of(photo)
     blur, factor = deblur.fitting(partial(network.apply, network.module.blur_of), (part.whole if part else photo).pixels.float())
     if factor == 1:
         return photo.with_pixels((yield from _through(photo, network, how, lambda x: network(x, blur))))

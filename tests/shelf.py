@@ -31,6 +31,14 @@ class Plain(nn.Module):
         return self.function(*inputs)
 
 
+class DarkOrLight(nn.Module):
+    """A gate that sends light photos to the second expert."""
+
+    def forward(self, parts: Tensor) -> Tensor:
+        light = parts.mean((1, 2, 3)) - 0.5
+        return torch.stack([-light, light], 1)
+
+
 class TinyGenerator(Plain):
     """Each code becomes a flat picture of 8 x 8 px in its own colour."""
 
@@ -162,18 +170,19 @@ def write_networks(folder: Path) -> None:
     from engine.models.generator import Generator as ProductGenerator
     from engine.models.inpaint import Inpaint
     from engine.models.matte import Matte
-    from engine.models.restore import Restore
+    from engine.models.restore import Gate, Restore
     from engine.models.searched import Architecture, Searched
     from engine.models.sketch import ANY, Sketch
     from engine.models.tone import Tone
+    from engine.models.unet import UNet
     from engine.models.upscale import Upscale
     from engine.request import CATEGORIES
 
     torch.manual_seed(0)
     networks = {
         "features": Features((4, 4, 8, 8, 8)),
-        "restore": Restore((8, 8, 16)),
-        "deblur": Deblur(Estimator(8, 8, 8), Restore((8, 8, 16), pictures=3)),
+        "restore": Restore([UNet((8, 8, 16), deepest=1) for _ in range(2)], Gate(2, 8)),
+        "deblur": Deblur(Estimator(8, 8, 8), UNet((8, 8, 16), pictures=3)),
         "inpaint": Inpaint((8, 8, 8)),
         "matte": Matte((8, 8, 8, 8), deepest=1),
         "tone": Tone((8, 8), basis=2),

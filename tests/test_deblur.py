@@ -18,7 +18,7 @@ from engine.device import Device
 from engine.image import Picture
 from engine.models import deblur
 from engine.models.deblur import KERNEL_PX, WINDOW_PX, Deblur, Estimator, wiener, windows
-from engine.models.restore import Restore
+from engine.models.unet import UNet
 from engine.preview import Preview
 from engine.request import EnhanceRequest
 from engine.settings import ROOT, Settings
@@ -45,7 +45,7 @@ def kernel(*places: tuple[int, int]) -> Tensor:
 
 def small() -> Deblur:
     torch.manual_seed(0)
-    made = Deblur(Estimator(8, 8, 8), Restore((8, 8, 8), pictures=3)).eval().requires_grad_(False)
+    made = Deblur(Estimator(8, 8, 8), UNet((8, 8, 8), pictures=3)).eval().requires_grad_(False)
     torch.nn.init.normal_(made.repair.to_block.weight, std=0.01)
     return made
 
@@ -222,7 +222,7 @@ def test_a_batch_is_as_each_alone() -> None:
 
 def test_the_network_is_built_from_its_file() -> None:
     torch.manual_seed(0)
-    network = Deblur(Estimator(8, 12, 6), Restore((8, 8, 16), (1, 1, 2, 1, 1), 3)).eval()
+    network = Deblur(Estimator(8, 12, 6), UNet((8, 8, 16), (1, 1, 2, 1, 1), 3)).eval()
     again = deblur.from_state_dict(network.state_dict()).eval()
     x = noise(96)
     with torch.no_grad():

@@ -48,3 +48,17 @@ def test_blurring_is_the_convolution_with_the_kernel():
     plain = F.conv2d(x[:1].transpose(0, 1), kernels[:1, None]).transpose(0, 1)
     torch.testing.assert_close(y[:1], plain, atol=1e-5, rtol=0)
     torch.testing.assert_close(y[1], x[1, :, 12:-12, 12:-12], atol=1e-5, rtol=0)
+
+
+def test_each_kind_of_disturbance_is_drawn_as_often_as_its_share():
+    kinds = [lambda x, rng, k=k: torch.full_like(x, k) for k in range(3)]
+    drawn = degrade._one_of(kinds, (0.5, 0.3, 0.2), torch.zeros(4000, 1, 1, 1), np.random.default_rng(0)).flatten()
+    assert [float((drawn == k).float().mean()) for k in range(3)] == pytest.approx([0.5, 0.3, 0.2], abs=0.03)
+
+
+def test_what_the_expert_for_noise_sees_is_mostly_white_noise_of_all_levels():
+    x = torch.full((300, 3, 16, 16), 0.5)
+    noise = degrade.random_noise(x, np.random.default_rng(0)) - x
+    deviations = noise.std((1, 2, 3)) * 255
+    assert 50 < float(deviations.max()) < 66
+    assert float((noise.abs() > 0.5).any(3).any(2).any(1).float().mean()) > 0.1  # not cut off at black and white

@@ -4,8 +4,9 @@ import math
 
 import pytest
 import torch
+from shelf import DarkOrLight, Plain
 
-from engine.models import categories, features, generator, restore, upscale
+from engine.models import categories, features, generator, restore, unet, upscale
 
 
 def randomised(module, seed=0):
@@ -23,7 +24,9 @@ def small_generator(categories=("mug", "lamp")):
 
 NETWORKS = {
     "features": (lambda: features.Features((4, 6, 8, 10, 12)), features),
-    "restore": (lambda: restore.Restore((8, 12, 16), (1, 2, 1, 1, 0)), restore),
+    "unet": (lambda: unet.UNet((8, 12, 16), (1, 2, 1, 1, 0)), unet),
+    "unet, deeper": (lambda: unet.UNet((8, 12, 16), deepest=2), unet),
+    "restore": (lambda: restore.Restore([unet.UNet((8, 8, 8)), unet.UNet((8, 12, 16), deepest=1)], restore.Gate(2, 8)), restore),
     "upscale-x2": (lambda: upscale.Upscale(2, 8, 3), upscale),
     "upscale-x4": (lambda: upscale.Upscale(4, 8, 2), upscale),
     "generator": (small_generator, generator),
@@ -36,7 +39,7 @@ def test_a_network_is_rebuilt_from_its_weights_alone(name):
     build, module = NETWORKS[name]
     network = randomised(build())
     again = module.from_state_dict(network.state_dict()).eval()
-    x = (torch.rand(2, 8), torch.tensor([0, 1])) if name == "generator" else (torch.rand(2, 3, 32, 40),)
+    x = (torch.rand(2, 8), torch.tensor([0, 1])) if name == "generator" else (torch.rand(2, 3, 32, 48),)
     with torch.no_grad():
         ours, theirs = network(*x), again(*x)
     pairs = zip(ours, theirs, strict=True) if isinstance(ours, list) else [(ours, theirs)]
@@ -52,10 +55,10 @@ def test_a_missing_tensor_is_refused(name):
         module.from_state_dict(state)
 
 
-@pytest.mark.parametrize("name", ["restore", "upscale-x2", "upscale-x4", "features", "categories"])
+@pytest.mark.parametrize("name", ["unet", "restore", "upscale-x2", "upscale-x4", "features", "categories"])
 def test_a_batch_of_two_equals_two_batches_of_one(name):
     network = randomised(NETWORKS[name][0]())
-    x = torch.rand(2, 3, 32, 40)
+    x = torch.rand(2, 3, 32, 48)
     with torch.no_grad():
         both = network(x)
         one = [network(p[None]) for p in x]
@@ -95,13 +98,47 @@ def test_pooling_gives_means_deviations_and_maxima_of_the_three_deepest_layers()
     torch.testing.assert_close(pooled[0, -24], maps[4][0, 0, :2, :2].max())
 
 
-def test_restore_without_its_two_ends_gives_the_photo_back():
-    network = randomised(restore.Restore((8, 8, 8)))
+def test_a_unet_without_its_two_ends_gives_the_photo_back():
+    network = randomised(unet.UNet((8, 8, 8)))
     for parameter in (*network.tail.parameters(), *network.to_block.parameters()):
         parameter.data.zero_()
     x = torch.rand(1, 3, 16, 24)
     with torch.no_grad():
         assert torch.equal(network(x), x)
+
+
+def test_the_deepest_level_changes_nothing_until_it_is_trained():
+    plain = randomised(unet.UNet((8, 8, 8)))
+    deeper = unet.UNet((8, 8, 8), deepest=1)
+    deeper.load_state_dict({**deeper.state_dict(), **plain.state_dict()})
+    x = torch.rand(1, 3, 32, 48)
+    with torch.no_grad():
+        assert torch.equal(deeper(x), plain(x))
+        deeper.from_sixteenth.bias.data.fill_(0.1)
+        assert not torch.equal(deeper(x), plain(x))
+
+
+def test_each_photo_goes_to_the_expert_that_its_gate_chooses():
+    network = restore.Restore([Plain(lambda x: x + 0.1), Plain(lambda x: x + 0.2)], DarkOrLight())
+    x = torch.stack([torch.full((3, 16, 16), 0.3), torch.full((3, 16, 16), 0.7)])
+    torch.testing.assert_close(network(x), x + torch.tensor([0.1, 0.2]).view(2, 1, 1, 1))
+    torch.testing.assert_close(network(x, expert=0), x + 0.1)
+
+
+def test_the_expert_is_chosen_by_the_whole_photo_not_by_its_first_part():
+    photo = torch.full((1, 3, 300, 900), 0.9)
+    photo[..., :300] = 0.1
+    assert restore.best(DarkOrLight(), photo) == 1
+    assert restore.best(DarkOrLight(), photo[..., :310]) == 0
+
+
+def test_a_gate_takes_parts_of_any_size_and_sees_no_light():
+    gate = randomised(restore.Gate(3, 8))
+    x = torch.rand(2, 3, 35, 50)
+    with torch.no_grad():
+        assert gate(x).shape == (2, 3)
+        torch.testing.assert_close(gate(x), gate(x + 0.25), atol=1e-5, rtol=1e-4)
+        torch.testing.assert_close(gate(x), gate(x[..., :32, :48]))
 
 
 @pytest.mark.parametrize("scale", [2, 4])

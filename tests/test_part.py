@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 import torch
 from PIL import Image
-from shelf import Shelf, shelf, write_photo
+from shelf import DarkOrLight, Plain, Shelf, invert, row, shelf, write_photo
 from test_chain import everything, product_photo, run
 
 from engine import image
 from engine.device import Device
+from engine.models.restore import Restore
 from engine.product import looked_for
 from engine.request import RequestError, Result
 from engine.settings import Settings
@@ -59,6 +60,17 @@ def test_light_is_judged_by_what_the_chain_has_made_of_the_whole_photo(product: 
     asked = {"steps": ("cut-out", "tone"), "cut_out_background": "#101010"}
     whole, part = both(weights, product, **asked)  # type: ignore[arg-type]
     assert (whole - part).abs().mean() < 0.01
+
+
+@pytest.mark.parametrize("noise", [0, 20])
+def test_a_part_is_cleaned_by_the_expert_that_suits_the_whole_photo(tmp_path: Path, noise: int) -> None:
+    picture = Image.new("RGB", (240, 180), "white")
+    picture.paste((20, 20, 20), (120, 60, 180, 132))
+    picture.save(tmp_path / "photo.png")
+    weights = Shelf((row("restore", "restore"), Restore([Plain(invert), Plain(lambda x: x * 0.9)], DarkOrLight())))
+    whole, part = both(weights, str(tmp_path / "photo.png"), steps=("restore",), noise=noise)
+    assert torch.allclose(whole, part, atol=1 / 255)  # how much noise there is, is measured around each pixel
+    assert float(part.max()) < 20 / 255  # the dark part alone would have been inverted
 
 
 def test_a_part_without_any_product_is_ground(product: str) -> None:

@@ -13,12 +13,13 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
+from shelf import Plain
 
-from engine.models import generator
+from engine.models import generator, restore
 from engine.models.deblur import Estimator
 from engine.models.features import Features
 from engine.models.generator import Autoencoder
-from engine.models.restore import Restore
+from engine.models.unet import UNet
 from engine.models.upscale import Upscale
 from engine.request import RequestError
 from engine.train import augment, data, degrade, gan, loop, metrics, vae
@@ -32,7 +33,7 @@ from engine.train.inpaint import InpaintRecipe
 from engine.train.kernel import KernelRecipe
 from engine.train.matte import CutOuts, MatteRecipe
 from engine.train.packshots import SQUASHED, Packshots, frame, recolour
-from engine.train.restore import RestoreRecipe
+from engine.train.restore import ExpertRecipe, GateRecipe, RestoreRecipe
 from engine.train.tone import ToneRecipe
 from engine.train.upscale import UpscaleRecipe, shrink
 from engine.train.vae import VaeRecipe
@@ -95,11 +96,14 @@ def squares():
 RECIPES = {
     "features": lambda p: FeaturesRecipe(Features(), p, **small({})),
     "restore": lambda p: RestoreRecipe(p, **small({})),
+    "restore-noise": lambda p: ExpertRecipe(p, "noise", None, **small({})),
+    "restore-jpeg": lambda p: ExpertRecipe(p, "jpeg", None, **small({})),
+    "restore-gate": lambda p: GateRecipe(p, [UNet((8, 8, 8)).state_dict(), UNet((8, 8, 8), deepest=1).state_dict()], **small({})),
     "upscale-x4": lambda p: UpscaleRecipe(p, scale=4, **small({})),
     "upscale-x4-rich": lambda p: UpscaleRecipe(p, scale=4, rich=True, **small({})),
     "upscale-x4-crisp": lambda p: CrispRecipe(Features(), p, None, **small({})),
     "faststyle": lambda p: FastStyleRecipe(Features(), lambda photo, _: photo.flip(2), p, p, style_px=32, taught=0.7, adversarial=0.5, closer=0, **small({})),
-    "deblur": lambda p: DeblurRecipe(Estimator(8, 8, 8), p, steps=6, batch=2, crop_px=32, seen_px=40, network=Restore((8, 8, 8), pictures=3)),
+    "deblur": lambda p: DeblurRecipe(Estimator(8, 8, 8), p, steps=6, batch=2, crop_px=32, seen_px=40, network=UNet((8, 8, 8), pictures=3)),
     "kernel": lambda p: KernelRecipe(p, steps=6, batch=2, crop_px=40),
     "tone": lambda p: ToneRecipe(p, steps=6, batch=4),
     "matte": lambda p: MatteRecipe(squares(), squares(), p, steps=6, batch=3, size_px=32),
@@ -166,6 +170,42 @@ def test_held_out_pictures_are_about_one_in_twelve_and_never_trained_on(pictures
     recipe = RECIPES["restore"](pictures)
     assert recipe.held_out
     assert not any(data.is_held_out(pictures.names[i]) for i in recipe.indices)
+
+
+def test_an_expert_begins_as_the_network_of_both(pictures):
+    torch.manual_seed(0)
+    both = UNet().eval()
+    recipe = ExpertRecipe(pictures, "jpeg", both.state_dict(), steps=6, crop_px=32)
+    x = torch.rand(1, 3, 32, 32)
+    with torch.no_grad():
+        torch.testing.assert_close(recipe.network(x), both(x))
+
+
+def test_the_expert_for_jpeg_is_judged_by_luma_most(pictures):
+    recipe = ExpertRecipe(pictures, "jpeg", None, **small({}))
+    grey, colour = torch.full((1, 3, 4, 4), 0.1), torch.tensor([0.114, 0.0, -0.299]).view(1, 3, 1, 1).expand(1, 3, 4, 4)
+    assert float(recipe._power(grey)) == pytest.approx(1.25 * 0.1**2)
+    assert float(recipe._power(colour)) == pytest.approx(0.25 * (0.114**2 + 0.299**2) / 3)
+
+
+def test_the_gate_learns_which_expert_leaves_less(pictures, tmp_path):
+    recipe = GateRecipe(pictures, [UNet((8, 8, 8)).state_dict()] * 2, **small({"steps": 30}))
+    recipe.whole.experts = torch.nn.ModuleList([Plain(lambda x: x + 0.2), Plain(lambda x: x)])
+    rows = run(recipe, tmp_path / "run")
+    assert rows[-1]["dB lost"] == 0
+    assert restore.best(recipe.whole.gate, torch.rand(1, 3, 64, 64)) == 1
+
+
+def test_crops_are_made_smaller_as_far_as_the_picture_allows():
+    ramp = torch.arange(64, dtype=torch.uint8).mul(3).expand(3, 64, 64)
+    slopes = {}
+    for closest in (1.0, 1.6):
+        crops = data.random_crops([ramp], [0], 40, 32, np.random.default_rng(0), closest)
+        assert crops.shape == (40, 3, 32, 32)
+        slopes[closest] = crops[:, 0].flatten(1).std(1) * 255
+    assert float(slopes[1.0].max() / slopes[1.0].min()) == pytest.approx(1, abs=0.01)
+    assert 1.4 < float(slopes[1.6].max() / slopes[1.6].min()) < 1.65
+    assert data.random_crops([ramp[:, :32, :40]], [0], 8, 32, np.random.default_rng(0), 1.6).shape == (8, 3, 32, 32)
 
 
 def test_a_tar_and_a_folder_pack_to_the_same_pixels(tmp_path, pictures):

@@ -22,8 +22,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from engine.models import restore
-from engine.models.restore import Residual, Restore
+from engine.models import unet
+from engine.models.unet import Residual, UNet
 
 KERNEL_PX = 25  # side of a kernel
 WINDOW_PX = 96  # side of the parts of a photo that its kernel is estimated from
@@ -110,10 +110,10 @@ class _Edges(nn.Module):
 class Deblur(nn.Module):
     """(N, 3, H, W) in [0, 1] -> the sharp photos, same shape; H and W are multiples of 8. Not clamped."""
 
-    def __init__(self, estimator: Estimator | None = None, repair: Restore | None = None) -> None:
+    def __init__(self, estimator: Estimator | None = None, repair: UNet | None = None) -> None:
         super().__init__()
         self.estimator = estimator or Estimator()
-        self.repair = repair or Restore(pictures=3)
+        self.repair = repair or UNet(pictures=3)
 
     def forward(self, x: Tensor, blur: Tensor | None = None) -> Tensor:
         """blur: what `blur_of` says of the windows of the photos that x is a part of; of x's own if not given."""
@@ -289,7 +289,7 @@ def _wrapped(x: Tensor, dim: int) -> Tensor:
 def from_state_dict(state: dict[str, Tensor]) -> Deblur:
     """The network whose weights these are; all sizes are read from their shapes. Strict."""
     width, maps, basis = (len(state[f"estimator.{name}"]) for name in ("pixels.0.weight", "first.weight", "basis"))
-    repair = restore.from_state_dict({key.removeprefix("repair."): value for key, value in state.items() if key.startswith("repair.")})
+    repair = unet.from_state_dict({key.removeprefix("repair."): value for key, value in state.items() if key.startswith("repair.")})
     network = Deblur(Estimator(width, maps, basis), repair)
     network.load_state_dict(state)
     return network

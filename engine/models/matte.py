@@ -19,8 +19,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from engine.models import guided
-from engine.models.restore import Residual
 from engine.models.segment import components, dilated, eroded, flooded, shrunk
+from engine.models.unet import Residual
 
 WORK_PX = 192  # longer side of the small copy; about what the recipe shows it
 MULTIPLE_PX = 32

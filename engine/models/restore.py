@@ -1,64 +1,65 @@
 """Blind removal of noise and JPEG artefacts, in one pass.
 
-A U-Net (Ronneberger et al. 2015) that predicts the disturbance, not the picture (DnCNN, Zhang et al. 2017), on
-half-size planes (FFDNet's pixel unshuffle, Zhang et al. 2018), of plain 3x3 residual blocks without normalisation
-(DRUNet, Zhang et al. 2021). Where we leave them: no noise level is given, so the network must see it; most channels
-work at an eighth of the size, where a 3x3 convolution is 64 times cheaper; and since that is the grid of JPEG, the
-deepest level is given each block of 8x8 pixels whole and may answer with one. 55 kMAC per pixel in all.
+Noise and JPEG ask for opposite things: noise is to be averaged away, while nearly all that JPEG has left is to be kept. One
+small network that has to do both does neither well, so there is one for each, and a gating network (Jacobs et al. 1991,
+"Adaptive Mixtures of Local Experts") that looks at the photo and chooses. Where we leave them: one expert is chosen
+for the whole photo, so that a pixel costs no more than with one network and no seam can be seen.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from engine.models import unet
+from engine.models.estimate import tiles
+from engine.models.unet import UNet
+
 _AROUND_PX = 15  # side of the square that says how much noise there is at a pixel
+_BLOCK_PX = 8  # of JPEG
 
 
-class Residual(nn.Module):
-    """x + conv(relu(conv(x))), (N, width, H, W) in and out."""
+class Gate(nn.Module):
+    """Parts of a photo (N, 3, H, W) in [0, 1], with corners on multiples of 8 of it -> how well each of K experts suits it, (N, K).
 
-    def __init__(self, width: int) -> None:
+    It is given each block of 8x8 pixels whole, in which JPEG leaves multiples of few numbers.
+    """
+
+    def __init__(self, experts: int = 2, width: int = 64) -> None:
         super().__init__()
-        self.first = nn.Conv2d(width, width, 3, padding=1)
-        self.second = nn.Conv2d(width, width, 3, padding=1)
+        self.blocks = nn.Conv2d(3 * _BLOCK_PX**2, width, 1)
+        self.between = nn.Conv2d(width, width, 3, padding=1)
+        self.told = nn.Linear(2 * width, experts)
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.second(F.relu(self.first(x)))
+        y = F.pixel_unshuffle(x[..., : x.shape[2] // _BLOCK_PX * _BLOCK_PX, : x.shape[3] // _BLOCK_PX * _BLOCK_PX], _BLOCK_PX)
+        # Not the light of a block, but how its pixels differ.
+        y = F.relu(self.blocks((y.unflatten(1, (3, -1)) - y.unflatten(1, (3, -1)).mean(2, keepdim=True)).flatten(1, 2)))
+        y = F.relu(self.between(y))
+        return self.told(torch.cat([y.mean((2, 3)), y.square().mean((2, 3)).sqrt()], 1))
 
 
 class Restore(nn.Module):
-    """(N, 3, H, W) in [0, 1] -> the clean picture, same shape; H and W are multiples of 8. Not clamped.
+    """(N, 3, H, W) in [0, 1] -> the clean pictures, same shape; H and W are multiples of 16. Not clamped."""
 
-    `pictures` of it may be given, (N, 3 pictures, H, W): the first is the one to be cleaned.
-    """
-
-    def __init__(self, widths: tuple[int, int, int] = (48, 72, 112), blocks: tuple[int, int, int, int, int] = (1, 2, 3, 1, 1), pictures: int = 1) -> None:
+    def __init__(self, experts: Sequence[UNet], gate: Gate) -> None:
         super().__init__()
-        half, quarter, eighth = widths
-        self.head = nn.Conv2d(12 * pictures, half, 3, padding=1)
-        self.down1 = _chain(half, blocks[0])
-        self.to_quarter = nn.Conv2d(half, quarter, 2, stride=2)
-        self.down2 = _chain(quarter, blocks[1])
-        self.to_eighth = nn.Conv2d(quarter, eighth, 2, stride=2)
-        self.from_block = nn.Conv2d(192, eighth, 1)
-        self.middle = _chain(eighth, blocks[2])
-        self.to_block = nn.Conv2d(eighth, 192, 1)
-        nn.init.zeros_(self.to_block.weight)
-        self.from_eighth = nn.ConvTranspose2d(eighth, quarter, 2, stride=2)
-        self.up2 = _chain(quarter, blocks[3])
-        self.from_quarter = nn.ConvTranspose2d(quarter, half, 2, stride=2)
-        self.up1 = _chain(half, blocks[4])
-        self.tail = nn.Conv2d(half, 12, 3, padding=1)
+        self.experts = nn.ModuleList(experts)
+        self.gate = gate
 
-    def forward(self, x: Tensor) -> Tensor:
-        half = self.down1(self.head(F.pixel_unshuffle(x, 2)))  # (N, 48, H/2, W/2)
-        x = x[:, :3]
-        quarter = self.down2(self.to_quarter(half))
-        eighth = self.middle(self.to_eighth(quarter) + self.from_block(F.pixel_unshuffle(x, 8)))
-        y = self.up2(self.from_eighth(eighth) + quarter)
-        y = self.up1(self.from_quarter(y) + half)
-        return x - F.pixel_shuffle(self.tail(y), 2) - F.pixel_shuffle(self.to_block(eighth), 8)
+    def forward(self, x: Tensor, expert: int | None = None) -> Tensor:
+        """expert: which of them, as `best` says of the whole photo; for each picture by its own if not given."""
+        if expert is not None:
+            return self.experts[expert](x)
+        return torch.cat([self.experts[best(self.gate, picture)](picture) for picture in x.split(1)])
+
+
+def best(gate: Callable[[Tensor], Tensor], photo: Tensor) -> int:
+    """Which expert the gate chooses for a photo (1, 3, H, W) of any size, by parts that are spread over it."""
+    return int(gate(tiles(photo)).mean(0).argmax())
 
 
 def at_most(noise: Tensor, sigma: float) -> Tensor:
@@ -70,13 +71,9 @@ def at_most(noise: Tensor, sigma: float) -> Tensor:
 
 
 def from_state_dict(state: dict[str, Tensor]) -> Restore:
-    """The network whose weights these are; widths and depths are read from the keys and shapes. Strict."""
-    widths = tuple(state[f"{name}.weight"].shape[0] for name in ("head", "to_quarter", "to_eighth"))
-    blocks = tuple(sum(k.startswith(f"{name}.") and k.endswith("first.weight") for k in state) for name in ("down1", "down2", "middle", "up2", "up1"))
-    network = Restore(widths, blocks, state["head.weight"].shape[1] // 12)  # type: ignore[arg-type]
+    """The network whose weights these are; all sizes are read from their shapes. Strict."""
+    count, width = len(state["gate.told.weight"]), len(state["gate.blocks.weight"])
+    parts = ({k.removeprefix(f"experts.{i}."): v for k, v in state.items() if k.startswith(f"experts.{i}.")} for i in range(count))
+    network = Restore([unet.from_state_dict(part) for part in parts], Gate(count, width))
     network.load_state_dict(state)
     return network
-
-
-def _chain(width: int, count: int) -> nn.Sequential:
-    return nn.Sequential(*(Residual(width) for _ in range(count)))

@@ -52,7 +52,26 @@ def _features(args: argparse.Namespace, settings: dict[str, Any]) -> Recipe:
 def _restore(args: argparse.Namespace, settings: dict[str, Any]) -> Recipe:
     from engine.train.restore import RestoreRecipe
 
-    return RestoreRecipe(_photos(args), seed=args.seed, **settings)
+    recipe = RestoreRecipe(_photos(args), seed=args.seed, **settings)
+    recipe.name = "restore-both"
+    return recipe
+
+
+def _restore_expert(args: argparse.Namespace, settings: dict[str, Any]) -> Recipe:
+    from engine.train.restore import ExpertRecipe
+
+    if (start := _average(args.runs / "restore-both")) is None:
+        raise RequestError("The experts of restore start from a network of both: run `python -m engine.train restore --preset both` first.")
+    return ExpertRecipe(_photos(args), start=start, bf16=args.bf16, seed=args.seed, **settings)
+
+
+def _restore_gate(args: argparse.Namespace, settings: dict[str, Any]) -> Recipe:
+    from engine.train.restore import EXPERTS, GateRecipe
+
+    states = {kind: _average(args.runs / f"restore-{kind}") for kind in EXPERTS}
+    if missing := [kind for kind, state in states.items() if state is None]:
+        raise RequestError(f"The gate chooses between experts: run `python -m engine.train restore --preset {missing[0]}` first.")
+    return GateRecipe(_photos(args), [state for state in states.values() if state is not None], seed=args.seed, **settings)
 
 
 def _kernel(args: argparse.Namespace, settings: dict[str, Any]) -> Recipe:
@@ -64,7 +83,7 @@ def _kernel(args: argparse.Namespace, settings: dict[str, Any]) -> Recipe:
 def _deblur(args: argparse.Namespace, settings: dict[str, Any]) -> Recipe:
     from engine.train.deblur import DeblurRecipe, begin
 
-    return DeblurRecipe(_estimator(args), _photos(args), network=begin(_average(args.runs / "restore")), seed=args.seed, **settings)
+    return DeblurRecipe(_estimator(args), _photos(args), network=begin(_average(args.runs / "restore-both")), seed=args.seed, **settings)
 
 
 def _estimator(args: argparse.Namespace) -> Any:
@@ -244,7 +263,12 @@ def _adversarial(args: argparse.Namespace, settings: dict[str, Any]) -> Recipe:
 
 PRESETS: dict[str, dict[str, Preset]] = {
     "features": {"default": Preset(_features, {"steps": 2600}, "0.34 % error in conv5")},
-    "restore": {"default": Preset(_restore, {"steps": 44000, "batch": 6, "crop_px": 112}, "BSD68 sigma 25: 30.51 dB")},
+    "restore": {
+        "gate": Preset(_restore_gate, {"steps": 600}, ""),
+        "noise": Preset(_restore_expert, {"kind": "noise", "steps": 9000}, ""),
+        "jpeg": Preset(_restore_expert, {"kind": "jpeg", "steps": 9000}, ""),
+        "both": Preset(_restore, {"steps": 44000, "batch": 6, "crop_px": 112}, "BSD68 sigma 25: 30.51 dB"),
+    },
     "deblur": {
         "repair": Preset(_deblur, {"steps": 13000}, "3.7 dB over the blurred photo"),
         "kernel": Preset(_kernel, {"steps": 20250}, ""),
@@ -310,6 +334,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--steps", type=int, help="instead of the preset's")
     parser.add_argument("--budget", type=float, default=40.0, help="of search: minutes of one core's time")
     parser.add_argument("--stop-at", type=int, help="stop at this step; the same command goes on from there")
+    parser.add_argument("--bf16", action="store_true", help="of restore: work in bfloat16, for processors that have it (AVX512-BF16, AMX)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, help="of the processor; all if not given")
     parser.add_argument("--install", action="store_true", help="copy the trained file into weights/ at the end")

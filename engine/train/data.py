@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from PIL import Image, ImageOps
 from torch import Tensor
 
@@ -180,23 +181,29 @@ def shrink(factor: float, most_px: int = 10**6) -> Callable[[Image.Image], Image
     return prepare
 
 
-def random_crops(pictures: Sequence[Tensor], indices: Sequence[int], count: int, size_px: int, rng: np.random.Generator) -> Tensor:
+def random_crops(pictures: Sequence[Tensor], indices: Sequence[int], count: int, size_px: int, rng: np.random.Generator, closest: float = 1.0) -> Tensor:
     """`count` square crops, float (count, 3, size, size) in [0, 1], each flipped and turned at random.
 
     A crop is kept from being plain background by taking the busier of two tries, since most of a product photo
-    teaches nothing.
+    teaches nothing. closest: above 1, half of the crops are taken up to so much larger, as far as the picture allows,
+    and shrunk to their size.
     """
     crops: list[Tensor] = []
     while len(crops) < count:
         picture = pictures[indices[int(rng.integers(len(indices)))]]
         _, h, w = picture.shape
+        side = size_px
+        if closest > 1 and rng.uniform() < 0.5:
+            side = int(size_px * rng.uniform(1, max(1, min(closest, min(h, w) / size_px))))
         tries = []
         for _ in range(2):
-            y, x = int(rng.integers(h - size_px + 1)), int(rng.integers(w - size_px + 1))
-            tries.append(picture[:, y : y + size_px, x : x + size_px])
+            y, x = int(rng.integers(h - side + 1)), int(rng.integers(w - side + 1))
+            tries.append(picture[:, y : y + side, x : x + side])
         busy = [float(t[1, ::4, ::4].float().std()) for t in tries]
         crop = tries[int(np.argmax(busy))]
+        if side > size_px:
+            crop = F.interpolate(crop[None].float(), size=(size_px, size_px), mode="bicubic", antialias=True)[0].round_().clamp_(0, 255)
         turns = int(rng.integers(8))
         crop = crop.rot90(turns % 4, (1, 2))
-        crops.append(crop.flip(2) if turns >= 4 else crop)
-    return torch.stack([c.contiguous() for c in crops]).float().div_(255)
+        crops.append((crop.flip(2) if turns >= 4 else crop).contiguous().float())
+    return torch.stack(crops).div_(255)

@@ -15,8 +15,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from engine.int8 import FEW_MOST, pack
 from engine.models.deblur import Deblur, Estimator, undone, windows
-from engine.models.restore import Restore
+from engine.models.unet import UNet
 from engine.train import data
 from engine.train.kernel import EDGE_PX, pairs
 from engine.train.restore import RestoreRecipe
@@ -39,7 +40,7 @@ class DeblurRecipe(RestoreRecipe):
         crop_px: int = 96,
         seen_px: int = 144,
         peak: float = 2e-3,
-        network: Restore | None = None,
+        network: UNet | None = None,
         seed: int = 0,
     ) -> None:
         self.seen_px, self.margin_px = seen_px, seen_px + 2 * EDGE_PX - crop_px
@@ -63,12 +64,12 @@ class DeblurRecipe(RestoreRecipe):
             return torch.cat([given[:, -3:], self.average.module(given), sharp])
 
     def export(self) -> dict[str, Tensor]:
-        return self.whole.state_dict()
+        return pack(self.whole.state_dict(), few=FEW_MOST)
 
 
-def begin(state: dict[str, Tensor] | None) -> Restore:
+def begin(state: dict[str, Tensor] | None) -> UNet:
     """The network before training: what `restore` has learned, if given, which looks at the first picture alone."""
-    network = Restore(pictures=PICTURES)
+    network = UNet(pictures=PICTURES)
     if state is not None:
         head = torch.zeros_like(network.head.weight)
         head[:, : state["head.weight"].shape[1]] = state["head.weight"]

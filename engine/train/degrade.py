@@ -6,6 +6,8 @@ Every function takes float pictures (N, 3, H, W) in [0, 1] and gives the same sh
 from __future__ import annotations
 
 import io
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 import torch
@@ -56,29 +58,41 @@ def _random_quality(picture: Tensor, rng: np.random.Generator, low: int, high: i
 
 
 def random_disturbance(x: Tensor, rng: np.random.Generator) -> Tensor:
-    """The mixture `restore` learns from: white noise 30 %, sensor noise 10 %, JPEG 52 %, noise under good JPEG 8 %.
+    """Everything that `restore` is for: white noise up to sigma 55 30 %, sensor noise 10 %, JPEG 52 %, noise under good JPEG 8 %.
 
     Noise under JPEG is what a phone hands out, at qualities of 60 and more. Below that it looks like texture under
     JPEG, and a network that learned to take it off takes texture with it.
     """
-    kinds = np.searchsorted(np.cumsum([0.30, 0.10, 0.52]), rng.uniform(size=len(x)))
+    return _one_of((_white, sensor_noise, random_jpeg, _noise_under_jpeg), (0.30, 0.10, 0.52, 0.08), x, rng)
+
+
+def _one_of(kinds: Sequence[Callable[[Tensor, np.random.Generator], Tensor]], shares: Sequence[float], x: Tensor, rng: np.random.Generator) -> Tensor:
+    """Each picture under one of `kinds`, as often as the `shares` of 1 say."""
+    chosen = np.searchsorted(np.cumsum(shares[:-1]), rng.uniform(size=len(x)))
     out = x.clone()
-    for kind in range(4):
-        chosen = torch.from_numpy(np.flatnonzero(kinds == kind))
-        if not len(chosen):
-            continue
-        part = x[chosen]
-        if kind == 0:
-            sigma = torch.from_numpy(rng.uniform(0, 55, (len(chosen), 1, 1, 1)).astype(np.float32))
-            part = gaussian_noise(part, sigma, rng)
-        elif kind == 1:
-            part = sensor_noise(part, rng)
-        elif kind == 2:
-            part = random_jpeg(part, rng)
-        else:
-            part = torch.stack([_random_quality(picture, rng, 60, 96) for picture in sensor_noise(part, rng)])
-        out[chosen] = part
+    for kind, disturb in enumerate(kinds):
+        where = torch.from_numpy(np.flatnonzero(chosen == kind))
+        if len(where):
+            out[where] = disturb(x[where], rng)
     return out
+
+
+def _white(x: Tensor, rng: np.random.Generator, most: float = 55.0) -> Tensor:
+    return gaussian_noise(x, torch.from_numpy(rng.uniform(0, most, (len(x), 1, 1, 1)).astype(np.float32)), rng)
+
+
+def _noise_under_jpeg(x: Tensor, rng: np.random.Generator) -> Tensor:
+    return torch.stack([_random_quality(picture, rng, 60, 96) for picture in sensor_noise(x, rng)])
+
+
+def random_noise(x: Tensor, rng: np.random.Generator) -> Tensor:
+    """What the expert for noise learns from: white noise up to sigma 60 70 %, sensor noise 15 %, noise under good JPEG 15 %."""
+    return _one_of((partial(_white, most=60.0), sensor_noise, _noise_under_jpeg), (0.70, 0.15, 0.15), x, rng)
+
+
+def random_coding(x: Tensor, rng: np.random.Generator) -> Tensor:
+    """What the expert for JPEG learns from: JPEG 85 %, noise under good JPEG 15 %."""
+    return _one_of((random_jpeg, _noise_under_jpeg), (0.85, 0.15), x, rng)
 
 
 BLUR_PX = 25  # side of a blur kernel

@@ -22,6 +22,7 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
+from engine.int8 import FEW_MOST, pack
 from engine.models import segment
 from engine.models.matte import Matte
 from engine.train import data, degrade
@@ -167,7 +168,7 @@ class MatteRecipe(Recipe):
         return torch.cat([p.expand(-1, 3, -1, -1) for row in rows for p in row])
 
     def export(self) -> dict[str, Tensor]:
-        return self.average.module.state_dict()
+        return pack(self.average.module.state_dict(), few=FEW_MOST)
 
 
 def overlap(a: Tensor, b: Tensor) -> Tensor:

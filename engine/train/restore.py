@@ -7,17 +7,23 @@ made longer by giving --steps, from a checkpoint of before it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from engine.models.restore import Restore
+from engine.int8 import FEW_MOST, pack
+from engine.models import unet
+from engine.models.restore import Gate, Restore
+from engine.models.unet import UNet
 from engine.train import data, degrade
-from engine.train.loop import Average, Recipe, learning_rate
+from engine.train.loop import Average, Recipe, descend, learning_rate
 from engine.train.muon import optimizers
 
+EXPERTS = ("noise", "jpeg")  # in the order in which the gate knows them
 _HOLD = 0.8  # part of the run at the full learning rate
 
 
@@ -35,7 +41,7 @@ class RestoreRecipe(Recipe):
         batch: int = 16,
         crop_px: int = 64,
         peak: float = 2e-3,
-        network: Restore | None = None,
+        network: UNet | None = None,
         seed: int = 0,
     ) -> None:
         super().__init__()
@@ -43,16 +49,17 @@ class RestoreRecipe(Recipe):
         self.steps, self.batch, self.crop_px, self.peak, self.seed = steps, batch, crop_px, peak, seed
         self.pictures = pictures
         self.indices, self.held_out = pictures.split(crop_px + self.margin_px)
-        self.network = (network or Restore()).to(memory_format=torch.channels_last)
+        self.network = (network or UNet()).to(memory_format=torch.channels_last)
         self.average = Average(self.network, half_life_steps=500)
         self.modules = {"network": self.network, "average": self.average.module}
         self.optimizers = optimizers(self.network, peak)
+        self._ahead = ThreadPoolExecutor(1)
+        self._next: tuple[int, Future[tuple[Tensor, Tensor]]] | None = None
 
     def step(self, step: int) -> dict[str, float]:
         for optimizer in self.optimizers.values():
             learning_rate(optimizer, self.peak, step, self.steps, hold=_HOLD)
-        rng = self.rng(step)
-        given, clean = self._pair(self.indices, self.batch, rng)
+        given, clean = self._drawn(step)
         difference = self.network(given.to(memory_format=torch.channels_last)) - clean
         # Heavy noise would drown JPEG's faint traces; weighing by all of the disturbance would overdo it for clean pictures.
         size = 0.01 + (given[:, -3:] - clean).abs().mean((1, 2, 3))
@@ -68,6 +75,13 @@ class RestoreRecipe(Recipe):
             optimizer.step()
         self.average.update(self.network, step)
         return {"loss": float(loss.detach()), "psnr": float(-10 * difference.detach().square().mean().log10())}
+
+    def _drawn(self, step: int) -> tuple[Tensor, Tensor]:
+        """The pair of `step`; that of the next is drawn beside the arithmetic of this one."""
+        ahead = self._next if self._next and self._next[0] == step else (step, self._ahead.submit(self._pair, self.indices, self.batch, self.rng(step)))
+        given, clean = ahead[1].result()
+        self._next = (step + 1, self._ahead.submit(self._pair, self.indices, self.batch, self.rng(step + 1)))
+        return given, clean
 
     def _pair(self, indices: Sequence[int], count: int, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
         """`count` crops (N, 3, crop_px, crop_px) of the pictures `indices`, disturbed, and as they were.
@@ -86,3 +100,118 @@ class RestoreRecipe(Recipe):
 
     def export(self) -> dict[str, Tensor]:
         return self.average.module.state_dict()
+
+
+_LUMA = (0.299, 0.587, 0.114)  # BT.601
+_FLOOR = 0.05  # of the power of the disturbance: where less than this is left, it is not worth much to take off more
+
+
+class ExpertRecipe(RestoreRecipe):
+    """One of the two networks of `restore`, of which one knows noise and the other JPEG; kind: "noise" or "jpeg".
+
+    The logarithm of the mean squared error, which is what PSNR counts (NAFNet's loss, Chen et al. 2022), but less of
+    it where little is left to gain; in luma as well for JPEG, which spoils chroma beyond repair and is judged by luma.
+    start: the weights of a network of both, from `RestoreRecipe`.
+    bf16: convolutions in bfloat16, for processors that have them: twice as fast there, and much slower elsewhere.
+    """
+
+    def __init__(
+        self,
+        pictures: data.Pictures,
+        kind: str,
+        start: dict[str, Tensor] | None,
+        *,
+        steps: int,
+        batch: int = 32,
+        crop_px: int = 112,
+        peak: float = 1.5e-3,
+        hold: float = 0.3,
+        bf16: bool = False,
+        seed: int = 0,
+    ) -> None:
+        network = expert()
+        if start is not None:
+            network.load_state_dict({**network.state_dict(), **start})
+        super().__init__(pictures, steps=steps, batch=batch, crop_px=crop_px, peak=peak, network=network, seed=seed)
+        self.kind, self.name, self.hold, self.bf16 = kind, f"restore-{kind}", hold, bf16
+
+    def step(self, step: int) -> dict[str, float]:
+        for optimizer in self.optimizers.values():
+            learning_rate(optimizer, self.peak, step, self.steps, hold=self.hold)
+        given, clean = self._drawn(step)
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.bf16):
+            cleaned = self.network(given.to(memory_format=torch.channels_last))
+        difference = cleaned.float() - clean
+        left, taken = self._power(difference), self._power(given - clean)
+        loss = (left + _FLOOR * taken + 1e-6).log().mean()
+        descend(loss, *self.optimizers.values(), most_norm=0.5)
+        self.average.update(self.network, step)
+        return {"loss": float(loss.detach()), "psnr": float(-10 * difference.detach().square().mean((1, 2, 3)).log10().mean())}
+
+    def _power(self, difference: Tensor) -> Tensor:
+        """Mean square of each picture's (N, 3, H, W), as this expert is judged by it: (N,)."""
+        power = difference.square().mean((1, 2, 3))
+        if self.kind == "noise":
+            return power
+        return 0.25 * power + torch.einsum("c,nchw->nhw", torch.tensor(_LUMA), difference).square().mean((1, 2))
+
+    def _pair(self, indices: Sequence[int], count: int, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+        clean = data.random_crops(self.pictures, indices, count, self.crop_px, rng, closest=MOST_SHRUNK)
+        disturb = degrade.random_noise if self.kind == "noise" else degrade.random_coding
+        return disturb(clean, rng), clean
+
+
+MOST_SHRUNK = 1.6  # crops are made up to so much smaller: finer texture, and less of the JPEG that the photos came with
+
+
+def expert() -> UNet:
+    """An expert before its training: 60 kMAC per pixel."""
+    return UNet(blocks=(1, 2, 3, 1, 1), deepest=1)
+
+
+class GateRecipe(Recipe):
+    """The gate of `restore`: which expert leaves less of a disturbance, of crops that are disturbed in every way.
+
+    experts: the averaged weights of both, as `ExpertRecipe` has trained them. The loss is what is to be expected of the
+    choice: the logarithm of the mean squared error that each leaves, times the probability that it is chosen.
+    """
+
+    name = "restore"
+
+    def __init__(
+        self, pictures: data.Pictures, experts: Sequence[dict[str, Tensor]], *, steps: int, batch: int = 16, crop_px: int = 128, seed: int = 0
+    ) -> None:
+        super().__init__()
+        torch.manual_seed(seed)
+        self.steps, self.batch, self.crop_px, self.seed = steps, batch, crop_px, seed
+        self.pictures = pictures
+        self.indices, self.held_out = pictures.split(crop_px)
+        self.whole = Restore([unet.from_state_dict(state) for state in experts], Gate(len(experts))).to(memory_format=torch.channels_last)
+        self.whole.experts.requires_grad_(False)
+        self.modules = {"gate": self.whole.gate}
+        self.optimizers = {"adam": torch.optim.Adam(self.whole.gate.parameters(), 1e-3)}
+
+    def step(self, step: int) -> dict[str, float]:
+        learning_rate(self.optimizers["adam"], 1e-3, step, self.steps, warm_up=20)
+        disturbed, clean = self._pair(self.indices, self.batch, self.rng(step))
+        with torch.no_grad():
+            left = torch.stack([(expert(disturbed) - clean).square().mean((1, 2, 3)) for expert in self.whole.experts], 1)
+        gains = (left + 1e-6).log()
+        chosen = torch.softmax(self.whole.gate(disturbed), 1)
+        loss = (chosen * gains).sum(1).mean()
+        descend(loss, *self.optimizers.values())
+        lost = gains.gather(1, chosen.argmax(1, keepdim=True))[:, 0] - gains.amin(1)
+        return {"loss": float(loss.detach()), "dB lost": float(10 * lost.mean() / math.log(10))}
+
+    def _pair(self, indices: Sequence[int], count: int, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+        clean = data.random_crops(self.pictures, indices, count, self.crop_px, rng)
+        return degrade.random_disturbance(clean, rng).contiguous(memory_format=torch.channels_last), clean
+
+    def sample(self) -> Tensor:
+        """Held-out crops disturbed, as the network gives them back, and as they were."""
+        disturbed, clean = self._pair(self.held_out, 8, np.random.default_rng(0))
+        with torch.no_grad():
+            return torch.cat([disturbed, self.whole(disturbed), clean])
+
+    def export(self) -> dict[str, Tensor]:
+        return pack(self.whole.state_dict(), few=FEW_MOST)

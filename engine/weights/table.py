@@ -47,7 +47,7 @@ ROWS = (
         licence="Apache-2.0",
         credit=_OURS,
         builder="engine.models.restore:from_state_dict",
-        tiling=Tiling(scale=1, overlap_px=32, multiple_px=8, blend=True, bytes_per_px=450, most_px=1024),
+        tiling=Tiling(scale=1, overlap_px=32, multiple_px=16, blend=True, bytes_per_px=450, most_px=1024),
         half=True,
     ),
     Weight(

@@ -7,6 +7,7 @@ import torch
 from shelf import DarkOrLight, Plain
 
 from engine.models import categories, features, generator, restore, unet, upscale
+from engine.train.restore import expert
 
 
 def randomised(module, seed=0):
@@ -118,6 +119,21 @@ def test_the_deepest_level_changes_nothing_until_it_is_trained():
         assert not torch.equal(deeper(x), plain(x))
 
 
+def test_an_expert_of_restore_costs_at_most_60_kmac_a_pixel():
+    network, made = expert(), []
+
+    def count(layer, given, answer):
+        places = (given[0] if isinstance(layer, torch.nn.ConvTranspose2d) else answer)[0, 0].numel()
+        made.append(layer.weight.numel() * places)
+
+    for layer in network.modules():
+        if isinstance(layer, torch.nn.Conv2d | torch.nn.ConvTranspose2d):
+            layer.register_forward_hook(count)
+    with torch.no_grad():
+        network(torch.rand(1, 3, 64, 64))
+    assert 55_000 < sum(made) / 64**2 <= 60_000
+
+
 def test_each_photo_goes_to_the_expert_that_its_gate_chooses():
     network = restore.Restore([Plain(lambda x: x + 0.1), Plain(lambda x: x + 0.2)], DarkOrLight())
     x = torch.stack([torch.full((3, 16, 16), 0.3), torch.full((3, 16, 16), 0.7)])
@@ -139,6 +155,7 @@ def test_a_gate_takes_parts_of_any_size_and_sees_no_light():
         assert gate(x).shape == (2, 3)
         torch.testing.assert_close(gate(x), gate(x + 0.25), atol=1e-5, rtol=1e-4)
         torch.testing.assert_close(gate(x), gate(x[..., :32, :48]))
+        assert gate(x[..., :3, :5]).isfinite().all()
 
 
 @pytest.mark.parametrize("scale", [2, 4])

@@ -15,6 +15,7 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 from shelf import Plain
 
+from engine import int8
 from engine.models import generator, restore
 from engine.models.deblur import Estimator
 from engine.models.features import Features
@@ -33,7 +34,7 @@ from engine.train.inpaint import InpaintRecipe
 from engine.train.kernel import KernelRecipe
 from engine.train.matte import CutOuts, MatteRecipe
 from engine.train.packshots import SQUASHED, Packshots, frame, recolour
-from engine.train.restore import ExpertRecipe, GateRecipe, RestoreRecipe
+from engine.train.restore import EXPERTS, ExpertRecipe, GateRecipe, RestoreRecipe
 from engine.train.tone import ToneRecipe
 from engine.train.upscale import UpscaleRecipe, shrink
 from engine.train.vae import VaeRecipe
@@ -397,6 +398,28 @@ def test_upscale_goes_on_from_what_the_rich_network_folds_into(tmp_path):
     network.load_state_dict(rich)
     for name, weight in network.folded().items():  # one step at the start of a warm-up changes next to nothing
         torch.testing.assert_close(plain[name], weight, atol=1e-4, rtol=1e-3)
+
+
+def test_restore_is_put_together_from_its_experts(tmp_path, capsys):
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for i in range(20):
+        picture(i, 400, 420).save(folder / f"{i}.jpg")
+    common = ["--data", str(folder), "--runs", str(tmp_path / "runs"), "--steps", "1"]
+    for preset, sentence in (("gate", "run `python -m engine.train restore --preset noise` first"), ("jpeg", "--preset both` first")):
+        assert main(["restore", "--preset", preset, *common]) == 2
+        assert sentence in capsys.readouterr().err
+    for preset in ("both", "noise", "jpeg", "gate"):
+        assert main(["restore", "--preset", preset, *common]) == 0
+    file = tmp_path / "runs" / "restore" / "restore.safetensors"
+    assert file.stat().st_size < 4.1e6, "most weights take a byte"
+    network = restore.from_state_dict(int8.unpack(load_file(file)))
+    experts = [torch.load(tmp_path / "runs" / f"restore-{kind}" / "checkpoint.pt", weights_only=True)["state"]["average"] for kind in EXPERTS]
+    for expert, state in zip(network.experts, experts, strict=True):
+        x, whole = torch.rand(1, 3, 32, 32), UNet(deepest=1)
+        whole.load_state_dict(state)
+        with torch.no_grad():
+            torch.testing.assert_close(expert(x), whole(x), atol=2 / 255, rtol=0)
 
 
 def test_weights_are_written_whole_or_not_at_all(tmp_path):

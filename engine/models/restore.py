@@ -35,10 +35,11 @@ class Gate(nn.Module):
         self.told = nn.Linear(2 * width, experts)
 
     def forward(self, x: Tensor) -> Tensor:
-        y = F.pixel_unshuffle(x[..., : x.shape[2] // _BLOCK_PX * _BLOCK_PX, : x.shape[3] // _BLOCK_PX * _BLOCK_PX], _BLOCK_PX)
-        # Not the light of a block, but how its pixels differ.
-        y = F.relu(self.blocks((y.unflatten(1, (3, -1)) - y.unflatten(1, (3, -1)).mean(2, keepdim=True)).flatten(1, 2)))
-        y = F.relu(self.between(y))
+        height, width = (max(_BLOCK_PX, side // _BLOCK_PX * _BLOCK_PX) for side in x.shape[2:])  # whole blocks, and one at least
+        x = F.pad(x, (0, width - x.shape[3], 0, height - x.shape[2]), mode="replicate")
+        blocks = F.pixel_unshuffle(x, _BLOCK_PX).unflatten(1, (3, -1))
+        differences = blocks - blocks.mean(2, keepdim=True)  # a block's light says nothing
+        y = F.relu(self.between(F.relu(self.blocks(differences.flatten(1, 2)))))
         return self.told(torch.cat([y.mean((2, 3)), y.square().mean((2, 3)).sqrt()], 1))
 
 

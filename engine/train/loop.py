@@ -160,7 +160,7 @@ def save_weights(state: dict[str, Tensor], file: Path, **facts: str) -> None:
     """Write weights as safetensors in fp16 (storage only), with `facts` in the header. Atomic."""
     file.parent.mkdir(parents=True, exist_ok=True)
     partial = file.with_suffix(".partial")
-    halves = {k: v.detach().cpu().half().contiguous() if v.is_floating_point() else v.cpu() for k, v in state.items()}
+    halves = {k: (v.detach().half() if v.is_floating_point() else v).cpu().contiguous() for k, v in state.items()}
     save_file(halves, partial, metadata={"format": "pt", **facts})
     partial.chmod(0o644)  # safetensors writes for the owner alone
     os.replace(partial, file)

@@ -11,13 +11,14 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from shelf import Plain, row
+from shelf import DarkOrLight, Plain, row
 from torch import Tensor
 
-from engine.evaluate import auto, cards, deblur, enhance, inpaint, matte, measures
+from engine.evaluate import auto, cards, deblur, enhance, inpaint, matte, measures, restore
 from engine.evaluate.__main__ import KNOWN
 from engine.evaluate.measures import Row, Sources
 from engine.models.matte import WORK_PX, Matte
+from engine.models.restore import Restore
 from engine.tiles import Tiling
 from engine.train import data, deconvolution, degrade, sheets
 from engine.train.matte import CutOuts
@@ -125,6 +126,15 @@ def test_holes_are_measured_inside_and_the_rest_is_counted(sources: Sources, mon
     assert in_holes.ours == pytest.approx(-20 * math.log10(0.6 / math.sqrt(12)), abs=2)  # grey against colours spread evenly over 0.6
     assert in_holes.headline == "PSNR in holes dB"
     assert rows["values outside the holes that changed", "none"].ours == 0
+
+
+def test_a_gate_is_measured_by_what_its_choices_lose() -> None:
+    experts = Restore([Plain(lambda x: x), Plain(lambda x: 0 * x)], DarkOrLight())
+    light, dark = texture() * 0.2 + 0.7, texture() * 0.2  # the second expert, which is of no use, is for light pictures
+    assert restore._by_the_gate(network("restore", experts), [dark]) == (0, 100)
+    lost, right = restore._by_the_gate(network("restore", experts), [light, dark])
+    assert right == 50
+    assert lost > 5
 
 
 def test_overlaps_are_those_of_known_masks() -> None:

@@ -21,6 +21,8 @@ def measure(network: Network, sources: Sources) -> Iterator[Row]:
     """White noise in colour against the best filter; JPEG on luma against the JPEG itself."""
     import torch
 
+    from engine.models.restore import Restore
+
     pictures, run = benchmark(sources.folder, "BSD68"), runner(network)
     for sigma in (15, 25, 50):
         yield _noise("BSD68", pictures, sigma, run, f"sigma {sigma} dB")
@@ -32,6 +34,10 @@ def measure(network: Network, sources: Sources) -> Iterator[Row]:
     said = f"{len(own)} held-out photos"
     yield _noise(said, own, 25, run, "own photos, sigma 25 dB")
     yield _jpeg(said, own, 20, run, "own photos, JPEG q20 dB")
+    if isinstance(network.module, Restore):
+        lost, right = _by_the_gate(network, own)
+        yield Row(said, "in ten ways disturbed: given to the better expert (%)", right, 50.0, "chance")
+        yield Row(said, "PSNR lost where it was not (dB, mean over all)", lost, 0.0, "always the better expert")
     x = torch.rand(1, 3, 1024, 1024)
     yield time_beside("1 Mpx", lambda: run(x), lambda: gaussian_filter(x, 1.5), "Gaussian filter")
 
@@ -55,3 +61,28 @@ def _jpeg(data: str, pictures: list[Tensor], quality: int, run: Callable[[Tensor
     coded = [jpeg(x[0], quality)[None] for x in pictures]
     ours, before = (mean(psnr(luma(f(c)), luma(x)) for c, x in zip(coded, pictures, strict=True)) for f in (run, lambda c: c))
     return Row(data, f"JPEG quality {quality}, luma PSNR (dB)", ours, before, "the JPEG", headline)
+
+
+def _by_the_gate(network: Network, pictures: list[Tensor]) -> tuple[float, float]:
+    """PSNR lost (dB) by the gate's choices, and how many are right (%): of pictures under white noise, sensor noise, JPEG, and noise under JPEG."""
+    import numpy as np
+    import torch
+
+    from engine.models.restore import best
+    from engine.train import degrade
+
+    rng = np.random.default_rng(0)
+    ways: list[Callable[[Tensor], Tensor]] = [lambda x, s=s: degrade.gaussian_noise(x, s, rng) for s in (5, 15, 25, 50)]  # type: ignore[misc]
+    ways += [lambda x: degrade.sensor_noise(x, rng)]
+    ways += [lambda x, q=q: degrade.jpeg(x[0], q)[None] for q in (10, 30, 60, 85)]  # type: ignore[misc]
+    ways += [lambda x: degrade.jpeg(degrade.sensor_noise(x, rng)[0], 85)[None]]
+    lost, right = [], []
+    with torch.no_grad():
+        for x in pictures:
+            for disturb in ways:
+                disturbed = disturb(x)
+                reached = [psnr(expert(disturbed), x) for expert in network.module.experts]
+                chosen = reached[best(network.module.gate, disturbed)]
+                lost.append(max(reached) - chosen)
+                right.append(100.0 * (chosen == max(reached)))
+    return mean(lost), mean(right)

@@ -130,7 +130,7 @@ def test_holes_are_measured_inside_and_the_rest_is_counted(sources: Sources, mon
 
 def test_a_gate_is_measured_by_what_its_choices_lose() -> None:
     experts = Restore([Plain(lambda x: x), Plain(lambda x: 0 * x)], DarkOrLight())
-    light, dark = texture() * 0.2 + 0.7, texture() * 0.2  # the second expert, which is of no use, is for light pictures
+    light, dark = texture() * 0.2 + 0.7, texture() * 0.5  # the second expert, which is of no use, is for light pictures
     assert restore._by_the_gate(network("restore", experts), [dark]) == (0, 100)
     lost, right = restore._by_the_gate(network("restore", experts), [light, dark])
     assert right == 50

@@ -62,3 +62,10 @@ def test_what_the_expert_for_noise_sees_is_mostly_white_noise_of_all_levels():
     deviations = noise.std((1, 2, 3)) * 255
     assert 50 < float(deviations.max()) < 66
     assert float((noise.abs() > 0.5).any(3).any(2).any(1).float().mean()) > 0.1  # not cut off at black and white
+
+
+def test_strong_noise_has_no_sigma_below_22():
+    noise = degrade.strong_noise(torch.zeros(200, 3, 16, 16), np.random.default_rng(0))
+    deviations = noise.std((1, 2, 3)) * 255
+    assert 20 < float(deviations.min()) < 26
+    assert 56 < float(deviations.max()) < 65

@@ -60,18 +60,18 @@ def _restore(args: argparse.Namespace, settings: dict[str, Any]) -> Recipe:
 def _restore_expert(args: argparse.Namespace, settings: dict[str, Any]) -> Recipe:
     from engine.train.restore import ExpertRecipe
 
-    if (start := _average(args.runs / "restore-both")) is None:
-        raise RequestError("The experts of restore start from a network of both: run `python -m engine.train restore --preset both` first.")
+    settings = dict(settings)
+    source = settings.pop("source")
+    start = _trained(args, f"restore-{source}", f"It starts from another network: run `python -m engine.train restore --preset {source}` first.")
     return ExpertRecipe(_photos(args), start=start, bf16=args.bf16, seed=args.seed, **settings)
 
 
 def _restore_gate(args: argparse.Namespace, settings: dict[str, Any]) -> Recipe:
     from engine.train.restore import EXPERTS, GateRecipe
 
-    states = {kind: _average(args.runs / f"restore-{kind}") for kind in EXPERTS}
-    if missing := [kind for kind, state in states.items() if state is None]:
-        raise RequestError(f"The gate chooses between experts: run `python -m engine.train restore --preset {missing[0]}` first.")
-    return GateRecipe(_photos(args), [state for state in states.values() if state is not None], seed=args.seed, **settings)
+    said = "The gate chooses between experts: run `python -m engine.train restore --preset {}` first."
+    states = [_trained(args, f"restore-{kind}", said.format(kind)) for kind in EXPERTS]
+    return GateRecipe(_photos(args), states, seed=args.seed, **settings)
 
 
 def _kernel(args: argparse.Namespace, settings: dict[str, Any]) -> Recipe:
@@ -89,11 +89,17 @@ def _deblur(args: argparse.Namespace, settings: dict[str, Any]) -> Recipe:
 def _estimator(args: argparse.Namespace) -> Any:
     from engine.models.deblur import Estimator
 
-    if (state := _average(args.runs / "kernel")) is None:
-        raise RequestError("The recipe of deblur needs an estimator of blur: run `python -m engine.train deblur --preset kernel` first.")
+    state = _trained(args, "kernel", "The recipe of deblur needs an estimator of blur: run `python -m engine.train deblur --preset kernel` first.")
     estimator = Estimator()
     estimator.load_state_dict(state)
     return estimator
+
+
+def _trained(args: argparse.Namespace, run: str, otherwise: str) -> dict[str, Any]:
+    """The averaged weights of a run's network; RequestError with a sentence where there is no such run."""
+    if (state := _average(args.runs / run)) is None:
+        raise RequestError(otherwise)
+    return state
 
 
 def _average(run: Path) -> dict[str, Any] | None:
@@ -146,8 +152,7 @@ def _upscale(args: argparse.Namespace, settings: dict[str, Any]) -> Recipe:
 def _crisp(args: argparse.Namespace, settings: dict[str, Any]) -> Recipe:
     from engine.train.crisp import CrispRecipe
 
-    if (start := _average(args.runs / "upscale-x4")) is None:
-        raise RequestError("The crisp network starts from the faithful one: run `python -m engine.train upscale` first.")
+    start = _trained(args, "upscale-x4", "The crisp network starts from the faithful one: run `python -m engine.train upscale` first.")
     return CrispRecipe(_own_features(), _photos(args), start, seed=args.seed, **settings)
 
 
@@ -265,8 +270,9 @@ PRESETS: dict[str, dict[str, Preset]] = {
     "features": {"default": Preset(_features, {"steps": 2600}, "0.34 % error in conv5")},
     "restore": {
         "gate": Preset(_restore_gate, {"steps": 600}, ""),
-        "noise": Preset(_restore_expert, {"kind": "noise", "steps": 9000}, ""),
-        "jpeg": Preset(_restore_expert, {"kind": "jpeg", "steps": 9000}, ""),
+        "noise": Preset(_restore_expert, {"kind": "noise", "source": "both", "steps": 8500}, ""),
+        "strong-noise": Preset(_restore_expert, {"kind": "strong-noise", "source": "noise", "steps": 3000, "hold": 0.0}, ""),
+        "jpeg": Preset(_restore_expert, {"kind": "jpeg", "source": "both", "steps": 7000}, ""),
         "both": Preset(_restore, {"steps": 44000, "batch": 6, "crop_px": 112}, "BSD68 sigma 25: 30.51 dB"),
     },
     "deblur": {

@@ -77,8 +77,8 @@ def _one_of(kinds: Sequence[Callable[[Tensor, np.random.Generator], Tensor]], sh
     return out
 
 
-def _white(x: Tensor, rng: np.random.Generator, most: float = 55.0) -> Tensor:
-    return gaussian_noise(x, torch.from_numpy(rng.uniform(0, most, (len(x), 1, 1, 1)).astype(np.float32)), rng)
+def _white(x: Tensor, rng: np.random.Generator, least: float = 0.0, most: float = 55.0) -> Tensor:
+    return gaussian_noise(x, torch.from_numpy(rng.uniform(least, most, (len(x), 1, 1, 1)).astype(np.float32)), rng)
 
 
 def _noise_under_jpeg(x: Tensor, rng: np.random.Generator) -> Tensor:
@@ -88,6 +88,11 @@ def _noise_under_jpeg(x: Tensor, rng: np.random.Generator) -> Tensor:
 def random_noise(x: Tensor, rng: np.random.Generator) -> Tensor:
     """What the expert for noise learns from: white noise up to sigma 60 70 %, sensor noise 15 %, noise under good JPEG 15 %."""
     return _one_of((partial(_white, most=60.0), sensor_noise, _noise_under_jpeg), (0.70, 0.15, 0.15), x, rng)
+
+
+def strong_noise(x: Tensor, rng: np.random.Generator) -> Tensor:
+    """What the expert for strong noise learns from: white noise of sigma 22 to 60."""
+    return _white(x, rng, 22.0, 60.0)
 
 
 def random_coding(x: Tensor, rng: np.random.Generator) -> Tensor:

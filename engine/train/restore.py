@@ -23,7 +23,11 @@ from engine.train import data, degrade
 from engine.train.loop import Average, Recipe, descend, learning_rate
 from engine.train.muon import optimizers
 
-EXPERTS = ("noise", "jpeg")  # in the order in which the gate knows them
+EXPERTS = {  # in the order in which the gate knows them, and what each learns from
+    "noise": degrade.random_noise,
+    "strong-noise": degrade.strong_noise,
+    "jpeg": degrade.random_coding,
+}
 _HOLD = 0.8  # part of the run at the full learning rate
 
 
@@ -107,11 +111,11 @@ _FLOOR = 0.05  # of the power of the disturbance: where less than this is left, 
 
 
 class ExpertRecipe(RestoreRecipe):
-    """One of the two networks of `restore`, of which one knows noise and the other JPEG; kind: "noise" or "jpeg".
+    """One of the networks of `restore`, each of which is for one kind of disturbance; kind: of EXPERTS.
 
     The logarithm of the mean squared error, which is what PSNR counts (NAFNet's loss, Chen et al. 2022), but less of
     it where little is left to gain; in luma as well for JPEG, which spoils chroma beyond repair and is judged by luma.
-    start: the weights of a network of both, from `RestoreRecipe`.
+    start: weights of a network that knows more kinds, such as that of all from `RestoreRecipe`.
     bf16: convolutions in bfloat16, for processors that have them: twice as fast there, and much slower elsewhere.
     """
 
@@ -151,14 +155,13 @@ class ExpertRecipe(RestoreRecipe):
     def _power(self, difference: Tensor) -> Tensor:
         """Mean square of each picture's (N, 3, H, W), as this expert is judged by it: (N,)."""
         power = difference.square().mean((1, 2, 3))
-        if self.kind == "noise":
+        if self.kind != "jpeg":
             return power
         return 0.25 * power + torch.einsum("c,nchw->nhw", torch.tensor(_LUMA), difference).square().mean((1, 2))
 
     def _pair(self, indices: Sequence[int], count: int, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
         clean = data.random_crops(self.pictures, indices, count, self.crop_px, rng, closest=MOST_SHRUNK)
-        disturb = degrade.random_noise if self.kind == "noise" else degrade.random_coding
-        return disturb(clean, rng), clean
+        return EXPERTS[self.kind](clean, rng), clean
 
 
 MOST_SHRUNK = 1.6  # crops are made up to so much smaller: finer texture, and less of the JPEG that the photos came with

@@ -36,8 +36,8 @@ def measure(network: Network, sources: Sources) -> Iterator[Row]:
     yield _jpeg(said, own, 20, run, "own photos, JPEG q20 dB")
     if isinstance(network.module, Restore):
         lost, right = _by_the_gate(network, own)
-        yield Row(said, "in ten ways disturbed: given to the better expert (%)", right, 50.0, "chance")
-        yield Row(said, "PSNR lost where it was not (dB, mean over all)", lost, 0.0, "always the better expert")
+        yield Row(said, "in ten ways disturbed: given to the best expert (%)", right, 100 / len(network.module.experts), "chance")
+        yield Row(said, "PSNR lost where it was not (dB, mean over all)", lost, 0.0, "always the best expert")
     x = torch.rand(1, 3, 1024, 1024)
     yield time_beside("1 Mpx", lambda: run(x), lambda: gaussian_filter(x, 1.5), "Gaussian filter")
 

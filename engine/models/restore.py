@@ -20,6 +20,7 @@ from engine.models.unet import UNet
 
 _AROUND_PX = 15  # side of the square that says how much noise there is at a pixel
 _BLOCK_PX = 8  # of JPEG
+_CONTRAST = 10.0  # noise and blocks are a few hundredths of the range
 
 
 class Gate(nn.Module):
@@ -38,7 +39,7 @@ class Gate(nn.Module):
         height, width = (max(_BLOCK_PX, side // _BLOCK_PX * _BLOCK_PX) for side in x.shape[2:])  # whole blocks, and one at least
         x = F.pad(x, (0, width - x.shape[3], 0, height - x.shape[2]), mode="replicate")
         blocks = F.pixel_unshuffle(x, _BLOCK_PX).unflatten(1, (3, -1))
-        differences = blocks - blocks.mean(2, keepdim=True)  # a block's light says nothing
+        differences = _CONTRAST * (blocks - blocks.mean(2, keepdim=True))  # a block's light says nothing
         y = F.relu(self.between(F.relu(self.blocks(differences.flatten(1, 2)))))
         return self.told(torch.cat([y.mean((2, 3)), y.square().mean((2, 3)).sqrt()], 1))
 

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from PIL import Image, ImageDraw
 from torch import Tensor
 
+from engine.int8 import FEW_MOST, pack
 from engine.models.discriminator import Heads
 from engine.models.features import Features
 from engine.models.inpaint import Inpaint
@@ -133,7 +134,7 @@ class InpaintRecipe(Recipe):
         return torch.cat([part for row in rows for part in row])
 
     def export(self) -> dict[str, Tensor]:
-        return self.average.module.state_dict()
+        return pack(self.average.module.state_dict(), few=FEW_MOST)
 
 
 def _where_asked(maps: list[Tensor], holes: Tensor) -> list[Tensor]:

@@ -64,8 +64,10 @@ def test_what_the_expert_for_noise_sees_is_mostly_white_noise_of_all_levels():
     assert float((noise.abs() > 0.5).any(3).any(2).any(1).float().mean()) > 0.1  # not cut off at black and white
 
 
-def test_strong_noise_has_no_sigma_below_22():
-    noise = degrade.strong_noise(torch.zeros(200, 3, 16, 16), np.random.default_rng(0))
+def test_strong_noise_has_no_sigma_below_22_and_is_half_of_the_time_as_in_files():
+    noise = degrade.strong_noise(torch.full((200, 3, 16, 16), 0.5), np.random.default_rng(0)) - 0.5
     deviations = noise.std((1, 2, 3)) * 255
     assert 20 < float(deviations.min()) < 26
-    assert 56 < float(deviations.max()) < 65
+    assert 54 < float(deviations.max()) < 65
+    loud = noise[deviations > 45]
+    assert 0.3 < float((loud.abs().amax((1, 2, 3)) <= 0.5).float().mean()) < 0.7

@@ -326,6 +326,7 @@ def test_a_network_too_large_for_the_gpu_runs_on_the_cpu_and_the_note_says_so(ph
         """A network on a GPU whose memory is always full."""
 
         weight = restore
+        module = torch.nn.Identity()
         device = torch.device("cuda")
 
         def __call__(self, x: Tensor) -> Tensor:

@@ -72,7 +72,8 @@ def test_several_colours_become_one_each_with_its_own_shading(photo: str) -> Non
     block, stripe = (both.pictures[0].pixels[0, :, y, 80] for y in (45, 65))
     assert torch.allclose(block, torch.tensor([0x20, 0x40, 0xC0]) / 255, atol=0.03)
     assert torch.allclose(stripe, block, atol=0.1)
-    assert torch.equal(run(photo, colours=("#2040c0",), source="#be282d").pictures[0].pixels, run(photo, colours=("#2040c0",)).pictures[0].pixels)
+    named, found = (run(photo, colours=("#2040c0",), source=source).pictures[0].pixels for source in ("#be282d", ""))
+    assert torch.allclose(named, found, atol=1e-5)  # what is found is a mean, which some processors round otherwise
 
 
 def test_a_colour_that_is_not_there_is_not_said_to_be_replaced(photo: str) -> None:

@@ -1,9 +1,9 @@
 """Blind removal of noise and JPEG artefacts, in one pass.
 
 Noise and JPEG ask for opposite things: noise is to be averaged away, while nearly all that JPEG has left is to be kept. One
-small network that has to do both does neither well, so there is one for each, and a gating network (Jacobs et al. 1991,
-"Adaptive Mixtures of Local Experts") that looks at the photo and chooses. Where we leave them: one expert is chosen
-for the whole photo, so that a pixel costs no more than with one network and no seam can be seen.
+small network that has to do everything does nothing well, so there are experts, for noise, for strong noise and for JPEG, and a
+gating network that looks at the photo and chooses (Jacobs et al. 1991, "Adaptive Mixtures of Local Experts"). Where we leave
+them: one expert is chosen for the whole photo, so that a pixel costs no more than with one network and no seam can be seen.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Gate(nn.Module):
     It is given each block of 8x8 pixels whole, in which JPEG leaves multiples of few numbers.
     """
 
-    def __init__(self, experts: int = 2, width: int = 64) -> None:
+    def __init__(self, experts: int, width: int = 64) -> None:
         super().__init__()
         self.blocks = nn.Conv2d(3 * _BLOCK_PX**2, width, 1)
         self.between = nn.Conv2d(width, width, 3, padding=1)

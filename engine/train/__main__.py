@@ -271,7 +271,7 @@ PRESETS: dict[str, dict[str, Preset]] = {
     "restore": {
         "gate": Preset(_restore_gate, {"steps": 600}, ""),
         "noise": Preset(_restore_expert, {"kind": "noise", "source": "both", "steps": 8500}, ""),
-        "strong-noise": Preset(_restore_expert, {"kind": "strong-noise", "source": "noise", "steps": 3000, "peak": 1e-3, "hold": 0.0}, ""),
+        "strong-noise": Preset(_restore_expert, {"kind": "strong-noise", "source": "noise", "steps": 4000, "peak": 1e-3, "hold": 0.0}, ""),
         "jpeg": Preset(_restore_expert, {"kind": "jpeg", "source": "both", "steps": 7000}, ""),
         "both": Preset(_restore, {"steps": 44000, "batch": 6, "crop_px": 112}, "BSD68 sigma 25: 30.51 dB"),
     },

@@ -91,8 +91,14 @@ def random_noise(x: Tensor, rng: np.random.Generator) -> Tensor:
 
 
 def strong_noise(x: Tensor, rng: np.random.Generator) -> Tensor:
-    """What the expert for strong noise learns from: white noise of sigma 22 to 60."""
-    return _white(x, rng, 22.0, 60.0)
+    """What the expert for strong noise learns from: white noise of sigma 22 to 60, half of it as files have it."""
+    return half_as_files(_white(x, rng, 22.0, 60.0), rng)
+
+
+def half_as_files(x: Tensor, rng: np.random.Generator) -> Tensor:
+    """Every other picture, by chance, cut off at black and white, which white noise in the literature is not and files are."""
+    cut = torch.from_numpy(rng.uniform(size=(len(x), 1, 1, 1)) < 0.5)
+    return torch.where(cut, x.clamp(0, 1), x)
 
 
 def random_coding(x: Tensor, rng: np.random.Generator) -> Tensor:

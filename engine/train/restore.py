@@ -221,7 +221,8 @@ class GateRecipe(Recipe):
 
     def _pair(self, indices: Sequence[int], count: int, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
         clean = data.random_crops(self.pictures, indices, count, self.crop_px, rng)
-        return degrade.random_disturbance(clean, rng).contiguous(memory_format=torch.channels_last), clean
+        disturbed = degrade.half_as_files(degrade.random_disturbance(clean, rng), rng)
+        return disturbed.contiguous(memory_format=torch.channels_last), clean
 
     def sample(self) -> Tensor:
         """Held-out crops disturbed, as the network gives them back, and as they were."""

@@ -84,7 +84,7 @@ def _by_the_gate(network: Network, pictures: list[Tensor]) -> tuple[float, float
     from engine.train import degrade
 
     rng = np.random.default_rng(0)
-    ways: list[Callable[[Tensor], Tensor]] = [lambda x, s=s: degrade.gaussian_noise(x, s, rng) for s in (5, 15, 25, 50)]  # type: ignore[misc]
+    ways: list[Callable[[Tensor], Tensor]] = [lambda x, s=s: degrade.gaussian_noise(x, s, rng).clamp(0, 1) for s in (5, 15, 25, 50)]  # type: ignore[misc]
     ways += [lambda x: degrade.sensor_noise(x, rng)]
     ways += [lambda x, q=q: degrade.jpeg(x[0], q)[None] for q in (10, 30, 60, 85)]  # type: ignore[misc]
     ways += [lambda x: degrade.jpeg(degrade.sensor_noise(x, rng)[0], 85)[None]]

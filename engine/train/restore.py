@@ -107,6 +107,7 @@ class RestoreRecipe(Recipe):
         return self.average.module.state_dict()
 
 
+_MOST_SHRUNK = 1.6  # crops are made up to so much smaller: finer texture, and less of the JPEG that the photos came with
 _LUMA = (0.299, 0.587, 0.114)  # BT.601
 _FLOOR = 0.05  # of the power of the disturbance: where less than this is left, it is not worth much to take off more
 
@@ -161,16 +162,13 @@ class ExpertRecipe(RestoreRecipe):
         return 0.25 * power + torch.einsum("c,nchw->nhw", torch.tensor(_LUMA), difference).square().mean((1, 2))
 
     def _pair(self, indices: Sequence[int], count: int, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
-        clean = data.random_crops(self.pictures, indices, count, self.crop_px, rng, closest=MOST_SHRUNK)
+        clean = data.random_crops(self.pictures, indices, count, self.crop_px, rng, closest=_MOST_SHRUNK)
         return EXPERTS[self.kind](clean, rng), clean
-
-
-MOST_SHRUNK = 1.6  # crops are made up to so much smaller: finer texture, and less of the JPEG that the photos came with
 
 
 def expert() -> UNet:
     """An expert before its training: 60 kMAC per pixel."""
-    return UNet(blocks=(1, 2, 3, 1, 1), deepest=1)
+    return UNet(deepest=1)
 
 
 _GATE_RATE = 2e-3

@@ -6,6 +6,7 @@ to each side, half a step is at most 0.4 % of a channel's largest weight.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -13,17 +14,17 @@ if TYPE_CHECKING:
 
 _SCALE = ".scale"
 _STEPS = 127
-FEW_MOST = 40_000  # numbers of a convolution in a network that repairs: the larger ones lose nothing by it, of the others each counts
+FEW_MOST = 40_000  # numbers of a matrix or convolution: the larger ones lose nothing by it, of the others each counts
 
 
-def pack(state: dict[str, Tensor], few: int = 0) -> dict[str, Tensor]:
-    """The same weights (C, ...) of two dimensions and more in int8 with their scales (C,); tensors of at most `few` numbers
-    and all others as they are."""
+def pack(state: dict[str, Tensor], few: int = 0, keep: Collection[str] = ()) -> dict[str, Tensor]:
+    """The same weights (C, ...) of two dimensions and more in int8 with their scales (C,); tensors of at most `few` numbers,
+    those named in `keep` and all others as they are."""
     import torch
 
     packed: dict[str, Tensor] = {}
     for key, tensor in state.items():
-        if not tensor.is_floating_point() or tensor.dim() < 2 or tensor.numel() <= few:
+        if not tensor.is_floating_point() or tensor.dim() < 2 or tensor.numel() <= few or key in keep:
             packed[key] = tensor
             continue
         # Rounded to fp16 before the division, since that is how it is stored.

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 
 from engine.train import degrade
+from engine.train.restore import KINDS
 
 KERNELS = {
     "disk": lambda rng: degrade.disk_kernel(3.0),
@@ -56,18 +57,40 @@ def test_each_kind_of_disturbance_is_drawn_as_often_as_its_share():
     assert [float((drawn == k).float().mean()) for k in range(3)] == pytest.approx([0.5, 0.3, 0.2], abs=0.03)
 
 
-def test_what_the_expert_for_noise_sees_is_mostly_white_noise_of_all_levels():
+def test_experts_for_noise_start_from_white_noise_of_all_levels():
     x = torch.full((300, 3, 16, 16), 0.5)
-    noise = degrade.random_noise(x, np.random.default_rng(0)) - x
+    noise = degrade.any_noise(x, np.random.default_rng(0)) - x
     deviations = noise.std((1, 2, 3)) * 255
     assert 50 < float(deviations.max()) < 66
     assert float((noise.abs() > 0.5).any(3).any(2).any(1).float().mean()) > 0.1  # not cut off at black and white
 
 
-def test_strong_noise_has_no_sigma_below_22_and_is_half_of_the_time_as_in_files():
-    noise = degrade.strong_noise(torch.full((200, 3, 16, 16), 0.5), np.random.default_rng(0)) - 0.5
+@pytest.mark.parametrize(("kind", "least", "most"), [("weak-white-noise", 3, 22), ("white-noise", 12, 45), ("strong-white-noise", 36, 60)])
+def test_experts_for_white_noise_share_its_levels_and_see_it_as_the_literature_has_it(kind, least, most):
+    noise = KINDS[kind](torch.full((200, 3, 16, 16), 0.98), np.random.default_rng(0)) - 0.98
     deviations = noise.std((1, 2, 3)) * 255
+    assert float(deviations.min()) == pytest.approx(least, rel=0.25)
+    assert float(deviations.max()) == pytest.approx(most, rel=0.15)
+    assert bool((noise.amax((1, 2, 3)) > 0.02).all()), "it goes on above white"
+
+
+@pytest.mark.parametrize(("kind", "most"), [("noise", 40), ("strong-noise", 65)])
+def test_experts_for_noise_in_files_see_it_end_at_black_and_white(kind, most):
+    seen = KINDS[kind](torch.full((200, 3, 16, 16), 0.5), np.random.default_rng(0))
+    assert 0 <= float(seen.min()) < float(seen.max()) <= 1
+    assert 25 < float(seen.std((1, 2, 3)).max()) * 255 < most
+    white = KINDS[kind](torch.full((200, 3, 16, 16), 1.0), np.random.default_rng(0))
+    assert float(white.max()) == 1
+    assert float(white.mean((1, 2, 3)).min()) < 0.95, "what ends at white is darker than it"
+
+
+def test_the_expert_for_strong_noise_sees_no_weak_one():
+    deviations = (KINDS["strong-noise"](torch.full((200, 3, 16, 16), 0.5), np.random.default_rng(0)) - 0.5).std((1, 2, 3)) * 255
     assert 20 < float(deviations.min()) < 26
-    assert 54 < float(deviations.max()) < 65
-    loud = noise[deviations > 45]
-    assert 0.3 < float((loud.abs().amax((1, 2, 3)) <= 0.5).float().mean()) < 0.7
+
+
+def test_the_expert_for_strong_jpeg_sees_qualities_below_60():
+    texture = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0)).expand(60, -1, -1, -1)
+    off = (KINDS["strong-jpeg"](texture, np.random.default_rng(0)) - texture).square().mean((1, 2, 3)).sqrt()
+    least, most = (float((degrade.jpeg(texture[0], quality, subsampling=way) - texture[0]).square().mean().sqrt()) for quality, way in ((60, 0), (5, 2)))
+    assert least < float(off.min()) < float(off.max()) <= most + 1e-6

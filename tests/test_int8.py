@@ -37,6 +37,14 @@ def test_vectors_and_whole_numbers_stay_as_they_are() -> None:
         assert torch.equal(packed[key], plain[key])
 
 
+def test_what_is_small_or_named_stays_as_it_is() -> None:
+    plain = {"small": torch.ones(2, 5), "large": torch.ones(2, 50), "named": torch.ones(2, 50)}
+    packed = pack(plain, few=10, keep=("named",))
+    assert packed["large"].dtype == torch.int8
+    assert packed["small"] is plain["small"]
+    assert packed["named"] is plain["named"]
+
+
 def test_weights_that_are_whole_steps_come_back_exactly() -> None:
     whole = {"w": torch.tensor([[127.0, -3.0, 0.0], [-127.0, 64.0, 1.0]]) * torch.tensor([[0.5], [2.0]])}
     assert torch.equal(unpack(pack(whole))["w"], whole["w"])

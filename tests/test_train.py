@@ -406,13 +406,13 @@ def test_restore_is_put_together_from_its_experts(tmp_path, capsys):
     for i in range(20):
         picture(i, 400, 420).save(folder / f"{i}.jpg")
     common = ["--data", str(folder), "--runs", str(tmp_path / "runs"), "--steps", "1"]
-    for preset, sentence in (("gate", "run `python -m engine.train restore --preset noise` first"), ("jpeg", "--preset both` first")):
+    for preset, sentence in (("gate", "run `python -m engine.train restore --preset white-noise` first"), ("jpeg", "--preset both` first")):
         assert main(["restore", "--preset", preset, *common]) == 2
         assert sentence in capsys.readouterr().err
-    for preset in ("both", "noise", "strong-noise", "jpeg", "gate"):
+    for preset in ("both", "any-noise", "white-noise", "weak-white-noise", "strong-white-noise", "noise", "strong-noise", "jpeg", "strong-jpeg", "gate"):
         assert main(["restore", "--preset", preset, *common]) == 0
     file = tmp_path / "runs" / "restore" / "restore.safetensors"
-    assert file.stat().st_size < 6.1e6, "most weights take a byte"
+    assert file.stat().st_size < len(EXPERTS) * 2.05e6, "most weights take a byte"
     network = restore.from_state_dict(int8.unpack(load_file(file)))
     experts = [torch.load(tmp_path / "runs" / f"restore-{kind}" / "checkpoint.pt", weights_only=True)["state"]["average"] for kind in EXPERTS]
     for expert, state in zip(network.experts, experts, strict=True):
@@ -420,6 +420,30 @@ def test_restore_is_put_together_from_its_experts(tmp_path, capsys):
         whole.load_state_dict(state)
         with torch.no_grad():
             torch.testing.assert_close(expert(x), whole(x), atol=2 / 255, rtol=0)
+
+
+def test_an_expert_of_restore_sees_further_pictures_one_time_in_four(tmp_path):
+    for name, light in (("own", 40), ("further", 200)):
+        (tmp_path / name).mkdir()
+        for i in range(20):
+            Image.new("RGB", (140, 140), (light, light, light)).save(tmp_path / name / f"{name}{i}.png")
+    own, further = (data.pack([tmp_path / name], tmp_path, name, lambda x: x) for name in ("own", "further"))
+    recipe = ExpertRecipe(own, "weak-white-noise", None, steps=1, batch=1, crop_px=32, further=further)
+    _, clean = recipe._pair(recipe.indices, 200, np.random.default_rng(0))
+    lights = clean.mean((1, 2, 3)) * 255
+    assert 30 < int((lights > 100).sum()) < 70
+    _, shown = recipe._pair(recipe.held_out, 20, np.random.default_rng(0))
+    assert float(shown.max()) * 255 < 100, "samples are of the pictures themselves"
+
+
+def test_larger_pictures_are_drawn_more_often(tmp_path):
+    for i, side in enumerate((40, 80, 160)):
+        Image.new("RGB", (side, 80)).save(tmp_path / f"{i}.png")
+    pictures = data.pack([tmp_path], tmp_path / "cache", "sizes", lambda x: x)
+    learn, _ = pictures.split(40)
+    counts = {i: pictures.by_size(40).count(i) for i in range(3)}
+    assert counts == {i: (2, 4, 8)[i] if i in learn else 0 for i in range(3)}
+    assert min(pictures.by_size(60)) > 0, "what is smaller than a crop is left out"
 
 
 def test_weights_are_written_whole_or_not_at_all(tmp_path):

@@ -58,12 +58,14 @@ def _restore(args: argparse.Namespace, settings: dict[str, Any]) -> Recipe:
 
 
 def _restore_expert(args: argparse.Namespace, settings: dict[str, Any]) -> Recipe:
+    from engine.train import data
     from engine.train.restore import ExpertRecipe
 
     settings = dict(settings)
     source = settings.pop("source")
     start = _trained(args, f"restore-{source}", f"It starts from another network: run `python -m engine.train restore --preset {source}` first.")
-    return ExpertRecipe(_photos(args), start=start, bf16=args.bf16, seed=args.seed, **settings)
+    further = data.pack(args.further, args.cache, "further_1.7", data.shrink(1.7, 1500)) if args.further else None
+    return ExpertRecipe(_photos(args), start=start, further=further, bf16=args.bf16, seed=args.seed, **settings)
 
 
 def _restore_gate(args: argparse.Namespace, settings: dict[str, Any]) -> Recipe:
@@ -167,12 +169,17 @@ def _faststyle(args: argparse.Namespace, settings: dict[str, Any]) -> Recipe:
     return FastStyleRecipe(_own_features(), from_file(args.teacher), _photos(args), artworks, seed=args.seed, **settings)
 
 
-def _own_features() -> Any:
-    from safetensors.torch import load_file
+def _as_floats(file: Path) -> dict[str, Any]:
+    """The weights in a file of ours, in float32 whatever they are stored in."""
+    from engine.weights.network import read_tensors
 
+    return {k: v.float() if v.is_floating_point() else v for k, v in read_tensors(file, ()).items()}
+
+
+def _own_features() -> Any:
     from engine.models.features import from_state_dict
 
-    return from_state_dict({k: v.float() for k, v in load_file(ROOT / "weights" / "features.safetensors").items()})
+    return from_state_dict(_as_floats(ROOT / "weights" / "features.safetensors"))
 
 
 def _products(args: argparse.Namespace, size_px: int, *, held_out: bool = False) -> Products:
@@ -220,7 +227,6 @@ def _vae(args: argparse.Namespace, settings: dict[str, Any]) -> Recipe:
 
 
 def _gan(args: argparse.Namespace, settings: dict[str, Any]) -> Recipe:
-    from safetensors.torch import load_file
 
     from engine.models.generator import Autoencoder, from_state_dict
     from engine.train.gan import GanRecipe
@@ -229,7 +235,7 @@ def _gan(args: argparse.Namespace, settings: dict[str, Any]) -> Recipe:
     if not (start := args.runs / "vae" / "vae.safetensors").exists():
         raise RequestError("The generator starts from the autoencoder: run `python -m engine.train vae` first.")
     # From the file that ships, not from the last step: the codes of `vae` are to mean the same to `studio`.
-    autoencoder = from_state_dict({k: v.float() if v.is_floating_point() else v for k, v in load_file(start).items()})
+    autoencoder = from_state_dict(_as_floats(start))
     assert isinstance(autoencoder, Autoencoder)
     if autoencoder.categories != packshots.categories:
         raise RequestError(f"The autoencoder knows {', '.join(autoencoder.categories)}, but the pictures are of {', '.join(packshots.categories)}.")
@@ -266,15 +272,20 @@ def _adversarial(args: argparse.Namespace, settings: dict[str, Any]) -> Recipe:
     return AdversarialRecipe(objective, _cleaned(args, objective.name, products).pictures, _own_features(), seed=args.seed, **settings)
 
 
+_ON: dict[str, Any] = {"peak": 1e-3, "hold": 0.0}  # of a network that has learned before
+
 PRESETS: dict[str, dict[str, Preset]] = {
     "features": {"default": Preset(_features, {"steps": 2600}, "0.34 % error in conv5")},
     "restore": {
         "gate": Preset(_restore_gate, {"steps": 600}, ""),
-        "noise": Preset(_restore_expert, {"kind": "noise", "source": "both", "steps": 8500}, "BSD68 sigma 15: 33.50 dB"),
-        "strong-noise": Preset(
-            _restore_expert, {"kind": "strong-noise", "source": "noise", "steps": 4000, "peak": 1e-3, "hold": 0.0}, "BSD68 sigma 50: 27.60 dB"
-        ),
+        "noise": Preset(_restore_expert, {"kind": "noise", "source": "any-noise", "steps": 3000, **_ON}, ""),
+        "strong-noise": Preset(_restore_expert, {"kind": "strong-noise", "source": "any-noise", "steps": 6000, **_ON}, ""),
+        "white-noise": Preset(_restore_expert, {"kind": "white-noise", "source": "any-noise", "steps": 8500, **_ON}, ""),
+        "weak-white-noise": Preset(_restore_expert, {"kind": "weak-white-noise", "source": "white-noise", "steps": 1800, **_ON}, ""),
+        "strong-white-noise": Preset(_restore_expert, {"kind": "strong-white-noise", "source": "white-noise", "steps": 1800, **_ON}, ""),
         "jpeg": Preset(_restore_expert, {"kind": "jpeg", "source": "both", "steps": 7000}, "1.1 dB over BSD68 as JPEG"),
+        "strong-jpeg": Preset(_restore_expert, {"kind": "strong-jpeg", "source": "jpeg", "steps": 6500, **_ON}, ""),
+        "any-noise": Preset(_restore_expert, {"kind": "any-noise", "source": "both", "steps": 8500}, "BSD68 sigma 15: 33.50 dB"),
         "both": Preset(_restore, {"steps": 44000, "batch": 6, "crop_px": 112}, "BSD68 sigma 25: 30.51 dB"),
     },
     "deblur": {
@@ -336,6 +347,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--most-norm", type=float, default=0.0, help="of vae, gan and sketch: gradients that are longer are shortened to it; 0 leaves them")
     parser.add_argument("--teacher", type=Path, help="safetensors of the network to distil from")
     parser.add_argument("--packshots", type=Path, help="folder or tar of products on white")
+    parser.add_argument(
+        "--further", type=Path, nargs="+", default=[], help="of the experts of restore: folders or tars of pictures of other things than products"
+    )
     parser.add_argument("--artworks", type=Path, help="folder or tar of style pictures")
     parser.add_argument("--runs", type=Path, default=ROOT / "runs", help="folder of the run folders")
     parser.add_argument("--cache", type=Path, help="folder for packed pictures; RUNS/cache if not given")
@@ -349,7 +363,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     args = parser.parse_args(arguments)
     args.cache = args.cache or args.runs / "cache"
     try:
-        if missing := [str(p) for p in (*args.data, *(p for p in (args.teacher, args.categories) if p)) if not p.exists()]:
+        if missing := [str(p) for p in (*args.data, *args.further, *(p for p in (args.teacher, args.categories) if p)) if not p.exists()]:
             raise RequestError(f"There is no {missing[0]}.")
         for name in ("steps", "stop_at", "threads", "budget"):
             if (number := getattr(args, name)) is not None and not 0 < number < math.inf:
@@ -446,7 +460,6 @@ def _make(args: argparse.Namespace) -> int:
 
 def _make_discriminator(args: argparse.Namespace) -> None:
     """From the run of `studio`: its trained discriminator, with the last layer fitted to rank."""
-    from safetensors.torch import load_file
 
     from engine.models.generator import from_state_dict
     from engine.train import discriminator
@@ -457,7 +470,7 @@ def _make_discriminator(args: argparse.Namespace) -> None:
     checkpoint, drawn_by, file = run / "checkpoint.pt", run / f"{GanRecipe.name}.safetensors", run / "discriminator.safetensors"
     if not (checkpoint.exists() and drawn_by.exists()):
         raise RequestError("The discriminator is that of studio: run `python -m engine.train gan --preset studio` first.")
-    generator = from_state_dict({k: v.float() if v.is_floating_point() else v for k, v in load_file(drawn_by).items()}).eval()
+    generator = from_state_dict(_as_floats(drawn_by)).eval()
     save_weights(discriminator.make(checkpoint, _own_features().eval(), generator, seed=args.seed), file, seed=str(args.seed))
     if args.install:
         shutil.copy(file, ROOT / "weights")

@@ -17,6 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from engine.int8 import FEW_MOST, pack
 from engine.models.dcgan import Generator
 from engine.models.features import Features
 from engine.train.augment import augment
@@ -164,4 +165,4 @@ class AdversarialRecipe(MeasuredRecipe):
         return F.interpolate(self.drawn(64), scale_factor=2, mode="nearest")
 
     def export(self) -> dict[str, Tensor]:
-        return with_own_statistics(self.average.module, self.statistics_batches).state_dict()
+        return pack(with_own_statistics(self.average.module, self.statistics_batches).state_dict(), few=FEW_MOST)

@@ -123,6 +123,11 @@ class Pictures(Sequence[Tensor]):
         held_out = [i for i in large if is_held_out(self.names[i])]
         return [i for i in large if not is_held_out(self.names[i])] or large, held_out or large
 
+    def by_size(self, side_px: int) -> list[int]:
+        """Indices to learn from, each as often as the picture holds squares of `side_px`; none for a smaller picture."""
+        learn, _ = self.split(side_px)
+        return [i for i in learn for _ in range((self._sizes[i][0] // side_px) * (self._sizes[i][1] // side_px))]
+
     def subset(self, keep: Callable[[str], bool]) -> list[int]:
         """Indices of the pictures whose name `keep` accepts."""
         return [i for i, name in enumerate(self.names) if keep(name)]

@@ -85,14 +85,28 @@ def _noise_under_jpeg(x: Tensor, rng: np.random.Generator) -> Tensor:
     return torch.stack([_random_quality(picture, rng, 60, 96) for picture in sensor_noise(x, rng)])
 
 
-def random_noise(x: Tensor, rng: np.random.Generator) -> Tensor:
-    """What the expert for noise learns from: white noise up to sigma 60 70 %, sensor noise 15 %, noise under good JPEG 15 %."""
+def any_noise(x: Tensor, rng: np.random.Generator) -> Tensor:
+    """What the experts for noise start from: white noise up to sigma 60 70 %, sensor noise 15 %, noise under good JPEG 15 %."""
     return _one_of((partial(_white, most=60.0), sensor_noise, _noise_under_jpeg), (0.70, 0.15, 0.15), x, rng)
 
 
-def strong_noise(x: Tensor, rng: np.random.Generator) -> Tensor:
-    """What the expert for strong noise learns from: white noise of sigma 22 to 60, half of it as files have it."""
-    return half_as_files(_white(x, rng, 22.0, 60.0), rng)
+def white_noise(x: Tensor, rng: np.random.Generator, least: float, most: float) -> Tensor:
+    """What the experts for white noise as in the literature learn from; least, most: of sigma, in units of 1/255."""
+    return _white(x, rng, least, most)
+
+
+def noise_in_files(x: Tensor, rng: np.random.Generator) -> Tensor:
+    """What the expert for noise learns from: white noise up to sigma 35 that ends at black and white 50 %, sensor noise 25 %, noise under good JPEG 25 %."""
+    return _one_of((partial(_cut_white, least=0.0, most=35.0), sensor_noise, _noise_under_jpeg), (0.50, 0.25, 0.25), x, rng)
+
+
+def strong_noise_in_files(x: Tensor, rng: np.random.Generator) -> Tensor:
+    """What the expert for strong noise learns from: white noise of sigma 22 to 60 that ends at black and white."""
+    return _cut_white(x, rng, 22.0, 60.0)
+
+
+def _cut_white(x: Tensor, rng: np.random.Generator, least: float, most: float) -> Tensor:
+    return _white(x, rng, least, most).clamp(0, 1)
 
 
 def half_as_files(x: Tensor, rng: np.random.Generator) -> Tensor:
@@ -104,6 +118,11 @@ def half_as_files(x: Tensor, rng: np.random.Generator) -> Tensor:
 def random_coding(x: Tensor, rng: np.random.Generator) -> Tensor:
     """What the expert for JPEG learns from: JPEG 85 %, noise under good JPEG 15 %."""
     return _one_of((random_jpeg, _noise_under_jpeg), (0.85, 0.15), x, rng)
+
+
+def strong_coding(x: Tensor, rng: np.random.Generator) -> Tensor:
+    """What the expert for strong JPEG learns from: coded once, from the first pixel on, at quality 5 to 59, three in four 4:2:0."""
+    return torch.stack([jpeg(picture, int(rng.integers(5, 60)), subsampling=int(rng.choice([0, 2], p=[0.25, 0.75]))) for picture in x])
 
 
 BLUR_PX = 25  # side of a blur kernel

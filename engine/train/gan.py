@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from engine.int8 import FEW_MOST, pack
 from engine.models.discriminator import Heads
 from engine.models.features import Features
 from engine.models.generator import Autoencoder, Generator, from_state_dict, product_colour
@@ -127,7 +128,7 @@ class GanRecipe(MeasuredRecipe):
         return draw(self.average.module, labels, 1.0, self.packshots.categories)
 
     def export(self) -> dict[str, Tensor]:
-        return self.average.module.state_dict()
+        return pack(self.average.module.state_dict(), few=FEW_MOST, keep=("spreads",))
 
 
 def _decoder(autoencoder: Autoencoder) -> Generator:

@@ -8,8 +8,9 @@ made longer by giving --steps, from a checkpoint of before it.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 
 import numpy as np
 import torch
@@ -24,11 +25,17 @@ from engine.train import data, degrade
 from engine.train.loop import Average, Recipe, descend, learning_rate
 from engine.train.muon import optimizers
 
-EXPERTS = {  # in the order in which the gate knows them, and what each learns from
-    "noise": degrade.random_noise,
-    "strong-noise": degrade.strong_noise,
+KINDS: dict[str, Callable[[Tensor, np.random.Generator], Tensor]] = {  # what a network of one kind of disturbance learns from
+    "any-noise": degrade.any_noise,
+    "white-noise": partial(degrade.white_noise, least=12.0, most=45.0),
+    "weak-white-noise": partial(degrade.white_noise, least=3.0, most=22.0),
+    "strong-white-noise": partial(degrade.white_noise, least=36.0, most=60.0),
+    "noise": degrade.noise_in_files,
+    "strong-noise": degrade.strong_noise_in_files,
     "jpeg": degrade.random_coding,
+    "strong-jpeg": degrade.strong_coding,
 }
+EXPERTS = tuple(kind for kind in KINDS if kind != "any-noise")  # in the order in which the gate knows them
 _HOLD = 0.8  # part of the run at the full learning rate
 
 
@@ -109,15 +116,18 @@ class RestoreRecipe(Recipe):
 
 _MOST_SHRUNK = 1.6  # crops are made up to so much smaller: finer texture, and less of the JPEG that the photos came with
 _LUMA = (0.299, 0.587, 0.114)  # BT.601
+_GREY = 0.25  # share of the crops without colour
+_FURTHER = 0.25  # share of the crops that are of the further pictures
 _FLOOR = 0.05  # of the power of the disturbance: where less than this is left, it is not worth much to take off more
 
 
 class ExpertRecipe(RestoreRecipe):
-    """One of the networks of `restore`, each of which is for one kind of disturbance; kind: of EXPERTS.
+    """One of the networks of `restore`, each of which is for one kind of disturbance; kind: of KINDS.
 
     The logarithm of the mean squared error, which is what PSNR counts (NAFNet's loss, Chen et al. 2022), but less of
     it where little is left to gain; in luma as well for JPEG, which spoils chroma beyond repair and is judged by luma.
     start: weights of a network that knows more kinds, such as that of all from `RestoreRecipe`.
+    further: pictures of other things than products, one crop in four; the larger one of them is, the more often.
     bf16: convolutions in bfloat16, for processors that have them: twice as fast there, and much slower elsewhere.
     """
 
@@ -132,6 +142,7 @@ class ExpertRecipe(RestoreRecipe):
         crop_px: int = 112,
         peak: float = 1.5e-3,
         hold: float = 0.3,
+        further: data.Pictures | None = None,
         bf16: bool = False,
         seed: int = 0,
     ) -> None:
@@ -140,6 +151,8 @@ class ExpertRecipe(RestoreRecipe):
             network.load_state_dict({**network.state_dict(), **start})
         super().__init__(pictures, steps=steps, batch=batch, crop_px=crop_px, peak=peak, network=network, seed=seed)
         self.kind, self.name, self.hold, self.bf16 = kind, f"restore-{kind}", hold, bf16
+        self.further = further
+        self.further_indices = further.by_size(crop_px) if further else []
 
     def step(self, step: int) -> dict[str, float]:
         for optimizer in self.optimizers.values():
@@ -157,13 +170,26 @@ class ExpertRecipe(RestoreRecipe):
     def _power(self, difference: Tensor) -> Tensor:
         """Mean square of each picture's (N, 3, H, W), as this expert is judged by it: (N,)."""
         power = difference.square().mean((1, 2, 3))
-        if self.kind != "jpeg":
+        if not self.kind.endswith("jpeg"):
             return power
-        return 0.25 * power + torch.einsum("c,nchw->nhw", torch.tensor(_LUMA), difference).square().mean((1, 2))
+        return 0.25 * power + _luma(difference).square().mean((1, 2, 3))
 
     def _pair(self, indices: Sequence[int], count: int, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
-        clean = data.random_crops(self.pictures, indices, count, self.crop_px, rng, closest=_MOST_SHRUNK)
-        return EXPERTS[self.kind](clean, rng), clean
+        further = int(rng.binomial(count, _FURTHER)) if self.further and indices is self.indices else 0
+        clean = self._crops(self.pictures, indices, count - further, rng)
+        if self.further and further:
+            clean = torch.cat([clean, self._crops(self.further, self.further_indices, further, rng)])
+        if self.kind == "strong-jpeg":  # so is luma measured, and black-and-white photos are no worse
+            clean = torch.where(torch.from_numpy(rng.uniform(size=(count, 1, 1, 1)) < _GREY), _luma(clean), clean)
+        return KINDS[self.kind](clean, rng), clean
+
+    def _crops(self, pictures: data.Pictures, indices: Sequence[int], count: int, rng: np.random.Generator) -> Tensor:
+        return data.random_crops(pictures, indices, count, self.crop_px, rng, closest=_MOST_SHRUNK)
+
+
+def _luma(x: Tensor) -> Tensor:
+    """(N, 3, H, W) -> (N, 1, H, W), in the same range."""
+    return torch.einsum("c,nchw->nhw", torch.tensor(_LUMA), x)[:, None]
 
 
 def expert() -> UNet:

@@ -17,6 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from engine.int8 import FEW_MOST, pack
 from engine.models.features import Features
 from engine.models.generator import COLOUR_DIM, WIDTHS, Autoencoder, Encoder, Generator, colour_code, kl_divergence, product_colour
 from engine.train import muon
@@ -88,7 +89,7 @@ class FittedRecipe(MeasuredRecipe):
         return catalogue(self.fitted())
 
     def export(self) -> dict[str, Tensor]:
-        return self.fitted().state_dict()
+        return pack(self.fitted().state_dict(), few=FEW_MOST, keep=("spreads",))
 
 
 class VaeRecipe(FittedRecipe):

@@ -150,12 +150,21 @@ def test_the_expert_is_chosen_by_the_whole_photo_not_by_its_first_part():
 
 def test_a_gate_takes_parts_of_any_size_and_sees_no_light():
     gate = randomised(restore.Gate(3, 8))
-    x = torch.rand(2, 3, 35, 50)
+    x = 0.01 + 0.7 * torch.rand(2, 3, 35, 50)  # neither it nor what is lighter by a quarter reaches white
     with torch.no_grad():
         assert gate(x).shape == (2, 3)
         torch.testing.assert_close(gate(x), gate(x + 0.25), atol=1e-5, rtol=1e-4)
         torch.testing.assert_close(gate(x), gate(x[..., :32, :48]))
         assert gate(x[..., :3, :5]).isfinite().all()
+
+
+def test_a_gate_tells_noise_that_ends_at_white_from_noise_that_does_not():
+    gate = restore.Gate(2, 8)
+    gate.told.weight.data.zero_()
+    gate.told.weight.data[:, -4:] = torch.tensor([[0.0, 0.0, 1.0, -1.0], [0.0, 0.0, 0.0, 1.0]])  # at white, and beyond
+    noisy = 1 + 0.1 * torch.randn(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    assert restore.best(gate, noisy.clamp(0, 1)) == 0
+    assert restore.best(gate, noisy) == 1
 
 
 @pytest.mark.parametrize("scale", [2, 4])

@@ -18,7 +18,7 @@ OWN, OWN_PX = 24, 256  # held-out photos, and their side
 
 
 def measure(network: Network, sources: Sources) -> Iterator[Row]:
-    """White noise in colour against the best filter; JPEG on luma against the JPEG itself."""
+    """White noise in colour against the best filter; JPEG on luma, of coded colour and coded alone, against the JPEG itself."""
     import torch
 
     from engine.models.restore import Restore
@@ -28,6 +28,8 @@ def measure(network: Network, sources: Sources) -> Iterator[Row]:
         yield _noise("BSD68", pictures, sigma, run, f"sigma {sigma} dB")
     for quality in (10, 20, 30, 40):
         yield _jpeg("BSD68", pictures, quality, run, f"JPEG q{quality} dB")
+    for quality in (10, 20, 30, 40):
+        yield _jpeg_of_luma("BSD68", pictures, quality, run)
     clean = mean(psnr(run(x), x) for x in pictures)
     yield Row("BSD68", "a clean photo against itself, RGB PSNR (dB)", clean, float("inf"), "untouched")
     own = held_out_crops(sources.photos(), OWN, OWN_PX)
@@ -73,6 +75,16 @@ def _jpeg(data: str, pictures: list[Tensor], quality: int, run: Callable[[Tensor
     coded = [jpeg(x[0], quality)[None] for x in pictures]
     ours, before = (mean(psnr(luma(f(c)), luma(x)) for c, x in zip(coded, pictures, strict=True)) for f in (run, lambda c: c))
     return Row(data, f"JPEG quality {quality}, luma PSNR (dB)", ours, before, "the JPEG", headline)
+
+
+def _jpeg_of_luma(data: str, pictures: list[Tensor], quality: int, run: Callable[[Tensor], Tensor]) -> Row:
+    """As papers measure on LIVE1 (Dong et al. 2015, ARCNN): luma is coded alone, as a picture without colour."""
+    from engine.train.degrade import jpeg
+
+    lumas = [luma(x).mul(255).round().div(255) for x in pictures]
+    coded = [jpeg(y[0].expand(3, -1, -1), quality)[None] for y in lumas]
+    ours, before = (mean(psnr(f(c).mean(1, keepdim=True), y) for c, y in zip(coded, lumas, strict=True)) for f in (run, lambda c: c))
+    return Row(data, f"luma alone as JPEG of quality {quality}, PSNR (dB)", ours, before, "the JPEG", f"luma alone as JPEG q{quality} dB")
 
 
 def _by_the_gate(network: Network, pictures: list[Tensor]) -> tuple[float, float]:

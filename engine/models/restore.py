@@ -1,9 +1,11 @@
 """Blind removal of noise and JPEG artefacts, in one pass.
 
-Noise and JPEG ask for opposite things: noise is to be averaged away, while nearly all that JPEG has left is to be kept. One
-small network that has to do everything does nothing well, so there are experts, for noise, for strong noise and for JPEG, and a
-gating network that looks at the photo and chooses (Jacobs et al. 1991, "Adaptive Mixtures of Local Experts"). Where we leave
-them: one expert is chosen for the whole photo, so that a pixel costs no more than with one network and no seam can be seen.
+Noise and JPEG ask for opposite things: noise is to be averaged away, while nearly all that JPEG has left is to be kept. Nor
+is noise one thing: in the literature it goes on below black and above white, and its mean is the picture; in files it ends
+there, and the mean of a noisy white is grey. One small network that has to do everything does nothing well, so there are
+experts and a gating network that looks at the photo and chooses (Jacobs et al. 1991, "Adaptive Mixtures of Local Experts").
+Where we leave them: one expert is chosen for the whole photo, so that a pixel costs no more than with one network and no
+seam can be seen.
 """
 
 from __future__ import annotations
@@ -26,22 +28,24 @@ _CONTRAST = 10.0  # noise and blocks are a few hundredths of the range
 class Gate(nn.Module):
     """Parts of a photo (N, 3, H, W) in [0, 1], with corners on multiples of 8 of it -> how well each of K experts suits it, (N, K).
 
-    It is given each block of 8x8 pixels whole, in which JPEG leaves multiples of few numbers.
+    It is given each block of 8x8 pixels whole, in which JPEG leaves multiples of few numbers, and how much of the photo lies
+    beyond black and white, or at them, which tells noise that ends there from noise that does not.
     """
 
     def __init__(self, experts: int, width: int = 64) -> None:
         super().__init__()
         self.blocks = nn.Conv2d(3 * _BLOCK_PX**2, width, 1)
         self.between = nn.Conv2d(width, width, 3, padding=1)
-        self.told = nn.Linear(2 * width, experts)
+        self.told = nn.Linear(2 * width + 4, experts)
 
     def forward(self, x: Tensor) -> Tensor:
         height, width = (max(_BLOCK_PX, side // _BLOCK_PX * _BLOCK_PX) for side in x.shape[2:])  # whole blocks, and one at least
+        ends = torch.stack([where.float().mean((1, 2, 3)) for where in (x < 0, x <= 0, x >= 1, x > 1)], 1).sqrt()  # a thousandth says as much as a tenth
         x = F.pad(x, (0, width - x.shape[3], 0, height - x.shape[2]), mode="replicate")
         blocks = F.pixel_unshuffle(x, _BLOCK_PX).unflatten(1, (3, -1))
         differences = _CONTRAST * (blocks - blocks.mean(2, keepdim=True))  # a block's light says nothing
         y = F.relu(self.between(F.relu(self.blocks(differences.flatten(1, 2)))))
-        return self.told(torch.cat([y.mean((2, 3)), y.square().mean((2, 3)).sqrt()], 1))
+        return self.told(torch.cat([y.mean((2, 3)), y.square().mean((2, 3)).sqrt(), ends.to(y.dtype)], 1))
 
 
 class Restore(nn.Module):

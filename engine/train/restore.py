@@ -180,11 +180,16 @@ class ExpertRecipe(RestoreRecipe):
         if self.further and further:
             clean = torch.cat([clean, self._crops(self.further, self.further_indices, further, rng)])
         if self.kind == "strong-jpeg":  # so is luma measured, and black-and-white photos are no worse
-            clean = torch.where(torch.from_numpy(rng.uniform(size=(count, 1, 1, 1)) < _GREY), _luma(clean), clean)
+            clean = _some_grey(clean, rng)
         return KINDS[self.kind](clean, rng), clean
 
     def _crops(self, pictures: data.Pictures, indices: Sequence[int], count: int, rng: np.random.Generator) -> Tensor:
         return data.random_crops(pictures, indices, count, self.crop_px, rng, closest=_MOST_SHRUNK)
+
+
+def _some_grey(x: Tensor, rng: np.random.Generator) -> Tensor:
+    """Pictures (N, 3, H, W), some of them by chance without colour."""
+    return torch.where(torch.from_numpy(rng.uniform(size=(len(x), 1, 1, 1)) < _GREY), _luma(x), x)
 
 
 def _luma(x: Tensor) -> Tensor:
@@ -244,7 +249,7 @@ class GateRecipe(Recipe):
         return {"loss": float(loss.detach()), "dB lost": float(10 * lost.mean() / math.log(10))}
 
     def _pair(self, indices: Sequence[int], count: int, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
-        clean = data.random_crops(self.pictures, indices, count, self.crop_px, rng)
+        clean = _some_grey(data.random_crops(self.pictures, indices, count, self.crop_px, rng), rng)
         disturbed = degrade.half_as_files(degrade.random_disturbance(clean, rng), rng)
         return disturbed.contiguous(memory_format=torch.channels_last), clean
 

@@ -34,7 +34,7 @@ class Plain(nn.Module):
 class DarkOrLight(nn.Module):
     """A gate that sends light photos to the second expert."""
 
-    def forward(self, parts: Tensor) -> Tensor:
+    def forward(self, parts: Tensor, beyond: Tensor) -> Tensor:
         light = parts.mean((1, 2, 3)) - 0.5
         return torch.stack([-light, light], 1)
 

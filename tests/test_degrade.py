@@ -53,7 +53,7 @@ def test_blurring_is_the_convolution_with_the_kernel():
 
 def test_each_kind_of_disturbance_is_drawn_as_often_as_its_share():
     kinds = [lambda x, rng, k=k: torch.full_like(x, k) for k in range(3)]
-    drawn = degrade._one_of(kinds, (0.5, 0.3, 0.2), torch.zeros(4000, 1, 1, 1), np.random.default_rng(0)).flatten()
+    drawn = degrade.one_of(kinds, (0.5, 0.3, 0.2), torch.zeros(4000, 1, 1, 1), np.random.default_rng(0)).flatten()
     assert [float((drawn == k).float().mean()) for k in range(3)] == pytest.approx([0.5, 0.3, 0.2], abs=0.03)
 
 

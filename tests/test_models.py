@@ -150,21 +150,24 @@ def test_the_expert_is_chosen_by_the_whole_photo_not_by_its_first_part():
 
 def test_a_gate_takes_parts_of_any_size_and_sees_no_light():
     gate = randomised(restore.Gate(3, 8))
-    x = 0.01 + 0.7 * torch.rand(2, 3, 35, 50)  # neither it nor what is lighter by a quarter reaches white
+    x, file = torch.rand(2, 3, 35, 50), torch.zeros(1)
     with torch.no_grad():
-        assert gate(x).shape == (2, 3)
-        torch.testing.assert_close(gate(x), gate(x + 0.25), atol=1e-5, rtol=1e-4)
-        torch.testing.assert_close(gate(x), gate(x[..., :32, :48]))
-        assert gate(x[..., :3, :5]).isfinite().all()
+        assert gate(x, file).shape == (2, 3)
+        torch.testing.assert_close(gate(x, file), gate(x + 0.25, file), atol=1e-5, rtol=1e-4)
+        torch.testing.assert_close(gate(x, file), gate(x[..., :32, :48], file))
+        assert gate(x[..., :3, :5], file).isfinite().all()
 
 
-def test_a_gate_tells_noise_that_ends_at_white_from_noise_that_does_not():
+def test_a_gate_is_told_of_all_parts_whether_the_photo_goes_beyond_black_and_white():
     gate = restore.Gate(2, 8)
     gate.told.weight.data.zero_()
-    gate.told.weight.data[:, -4:] = torch.tensor([[0.0, 0.0, 1.0, -1.0], [0.0, 0.0, 0.0, 1.0]])  # at white, and beyond
-    noisy = 1 + 0.1 * torch.randn(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
-    assert restore.best(gate, noisy.clamp(0, 1)) == 0
-    assert restore.best(gate, noisy) == 1
+    gate.told.weight.data[1, -1] = 100
+    gate.told.bias.data[:] = torch.tensor([1.0, 0.0])
+    photo = torch.full((1, 3, 300, 900), 0.5)
+    assert restore.best(gate, photo) == 0
+    photo[0, 0, 299, 899] = 1.01
+    assert restore.best(gate, photo) == 1
+    assert restore.beyond(torch.tensor([-0.01, 0.0, 1.0, 1.0001]).view(4, 1, 1, 1)).tolist() == [1, 0, 0, 0]
 
 
 @pytest.mark.parametrize("scale", [2, 4])

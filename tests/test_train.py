@@ -99,7 +99,7 @@ RECIPES = {
     "restore": lambda p: RestoreRecipe(p, **small({})),
     "restore-noise": lambda p: ExpertRecipe(p, "noise", None, **small({})),
     "restore-jpeg": lambda p: ExpertRecipe(p, "jpeg", None, **small({})),
-    "restore-gate": lambda p: GateRecipe(p, [UNet((8, 8, 8)).state_dict(), UNet((8, 8, 8), deepest=1).state_dict()], **small({})),
+    "restore-gate": lambda p: GateRecipe(p, [UNet((8, 8, 8)).state_dict(), UNet((8, 8, 8), deepest=1).state_dict()], **small({"seen": 20})),
     "upscale-x4": lambda p: UpscaleRecipe(p, scale=4, **small({})),
     "upscale-x4-rich": lambda p: UpscaleRecipe(p, scale=4, rich=True, **small({})),
     "upscale-x4-crisp": lambda p: CrispRecipe(Features(), p, None, **small({})),
@@ -190,7 +190,7 @@ def test_the_expert_for_jpeg_is_judged_by_luma_most(pictures):
 
 
 def test_the_gate_learns_which_expert_leaves_less(pictures, tmp_path):
-    recipe = GateRecipe(pictures, [UNet((8, 8, 8)).state_dict()] * 2, **small({"steps": 30}))
+    recipe = GateRecipe(pictures, [UNet((8, 8, 8)).state_dict()] * 2, **small({"steps": 30, "seen": 40}))
     recipe.whole.experts = torch.nn.ModuleList([Plain(lambda x: x + 0.2), Plain(lambda x: x)])
     rows = run(recipe, tmp_path / "run")
     assert rows[-1]["dB lost"] == 0

@@ -22,30 +22,30 @@ from engine.models.unet import UNet
 
 _AROUND_PX = 15  # side of the square that says how much noise there is at a pixel
 _BLOCK_PX = 8  # of JPEG
+_ROUNDED = 1 / 512  # what arithmetic may add to black and white
 _CONTRAST = 10.0  # noise and blocks are a few hundredths of the range
 
 
 class Gate(nn.Module):
     """Parts of a photo (N, 3, H, W) in [0, 1], with corners on multiples of 8 of it -> how well each of K experts suits it, (N, K).
 
-    It is given each block of 8x8 pixels whole, in which JPEG leaves multiples of few numbers, and how much of the photo lies
-    beyond black and white, or at them, which tells noise that ends there from noise that does not.
+    It is given each block of 8x8 pixels whole, in which JPEG leaves multiples of few numbers, and of the photo that they are
+    parts of, whether it goes `beyond` black and white, (N,) or (1,): that of no file does, that of the literature's noise does.
     """
 
     def __init__(self, experts: int, width: int = 64) -> None:
         super().__init__()
         self.blocks = nn.Conv2d(3 * _BLOCK_PX**2, width, 1)
         self.between = nn.Conv2d(width, width, 3, padding=1)
-        self.told = nn.Linear(2 * width + 4, experts)
+        self.told = nn.Linear(2 * width + 1, experts)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, beyond: Tensor) -> Tensor:
         height, width = (max(_BLOCK_PX, side // _BLOCK_PX * _BLOCK_PX) for side in x.shape[2:])  # whole blocks, and one at least
-        ends = torch.stack([where.float().mean((1, 2, 3)) for where in (x < 0, x <= 0, x >= 1, x > 1)], 1).sqrt()  # a thousandth says as much as a tenth
         x = F.pad(x, (0, width - x.shape[3], 0, height - x.shape[2]), mode="replicate")
         blocks = F.pixel_unshuffle(x, _BLOCK_PX).unflatten(1, (3, -1))
         differences = _CONTRAST * (blocks - blocks.mean(2, keepdim=True))  # a block's light says nothing
         y = F.relu(self.between(F.relu(self.blocks(differences.flatten(1, 2)))))
-        return self.told(torch.cat([y.mean((2, 3)), y.square().mean((2, 3)).sqrt(), ends.to(y.dtype)], 1))
+        return self.told(torch.cat([y.mean((2, 3)), y.square().mean((2, 3)).sqrt(), beyond.to(y.dtype).expand(len(y))[:, None]], 1))
 
 
 class Restore(nn.Module):
@@ -63,9 +63,14 @@ class Restore(nn.Module):
         return torch.cat([self.experts[best(self.gate, picture)](picture) for picture in x.split(1)])
 
 
-def best(gate: Callable[[Tensor], Tensor], photo: Tensor) -> int:
+def best(gate: Callable[[Tensor, Tensor], Tensor], photo: Tensor) -> int:
     """Which expert the gate chooses for a photo (1, 3, H, W) of any size, by parts that are spread over it."""
-    return int(gate(tiles(photo)).mean(0).argmax())
+    return int(gate(tiles(photo), beyond(photo)).mean(0).argmax())
+
+
+def beyond(x: Tensor) -> Tensor:
+    """1 for pictures (N, 3, H, W) that go below black or above white, else 0: (N,)."""
+    return ((x < -_ROUNDED) | (x > 1 + _ROUNDED)).flatten(1).any(1).float()
 
 
 def at_most(noise: Tensor, sigma: float) -> Tensor:

@@ -58,14 +58,12 @@ def _restore(args: argparse.Namespace, settings: dict[str, Any]) -> Recipe:
 
 
 def _restore_expert(args: argparse.Namespace, settings: dict[str, Any]) -> Recipe:
-    from engine.train import data
     from engine.train.restore import ExpertRecipe
 
     settings = dict(settings)
     source = settings.pop("source")
     start = _trained(args, f"restore-{source}", f"It starts from another network: run `python -m engine.train restore --preset {source}` first.")
-    further = data.pack(args.further, args.cache, "further_1.7", data.shrink(1.7, 1500)) if args.further else None
-    return ExpertRecipe(_photos(args), start=start, further=further, bf16=args.bf16, seed=args.seed, **settings)
+    return ExpertRecipe(_photos(args), start=start, further=_further(args), bf16=args.bf16, seed=args.seed, **settings)
 
 
 def _restore_gate(args: argparse.Namespace, settings: dict[str, Any]) -> Recipe:
@@ -73,7 +71,14 @@ def _restore_gate(args: argparse.Namespace, settings: dict[str, Any]) -> Recipe:
 
     said = "The gate chooses between experts: run `python -m engine.train restore --preset {}` first."
     states = [_trained(args, f"restore-{kind}", said.format(kind)) for kind in EXPERTS]
-    return GateRecipe(_photos(args), states, bf16=args.bf16, seed=args.seed, **settings)
+    return GateRecipe(_photos(args), states, further=_further(args), bf16=args.bf16, seed=args.seed, **settings)
+
+
+def _further(args: argparse.Namespace) -> Any:
+    """Pictures of other things than products, where some are given."""
+    from engine.train import data
+
+    return data.pack(args.further, args.cache, "further_1.7", data.shrink(1.7, 1500)) if args.further else None
 
 
 def _kernel(args: argparse.Namespace, settings: dict[str, Any]) -> Recipe:
@@ -277,7 +282,7 @@ _ON: dict[str, Any] = {"peak": 1e-3, "hold": 0.0}  # of a network that has learn
 PRESETS: dict[str, dict[str, Preset]] = {
     "features": {"default": Preset(_features, {"steps": 2600}, "0.34 % error in conv5")},
     "restore": {
-        "gate": Preset(_restore_gate, {"steps": 600}, ""),
+        "gate": Preset(_restore_gate, {"steps": 3000}, ""),
         "noise": Preset(_restore_expert, {"kind": "noise", "source": "any-noise", "steps": 3000, **_ON}, ""),
         "strong-noise": Preset(_restore_expert, {"kind": "strong-noise", "source": "any-noise", "steps": 6000, **_ON}, ""),
         "white-noise": Preset(_restore_expert, {"kind": "white-noise", "source": "any-noise", "steps": 8500, **_ON}, ""),
@@ -348,7 +353,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--teacher", type=Path, help="safetensors of the network to distil from")
     parser.add_argument("--packshots", type=Path, help="folder or tar of products on white")
     parser.add_argument(
-        "--further", type=Path, nargs="+", default=[], help="of the experts of restore: folders or tars of pictures of other things than products"
+        "--further", type=Path, nargs="+", default=[], help="of the parts of restore: folders or tars of pictures of other things than products"
     )
     parser.add_argument("--artworks", type=Path, help="folder or tar of style pictures")
     parser.add_argument("--runs", type=Path, default=ROOT / "runs", help="folder of the run folders")

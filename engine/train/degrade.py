@@ -63,10 +63,10 @@ def random_disturbance(x: Tensor, rng: np.random.Generator) -> Tensor:
     Noise under JPEG is what a phone hands out, at qualities of 60 and more. Below that it looks like texture under
     JPEG, and a network that learned to take it off takes texture with it.
     """
-    return _one_of((_white, sensor_noise, random_jpeg, _noise_under_jpeg), (0.30, 0.10, 0.52, 0.08), x, rng)
+    return one_of((_white, sensor_noise, random_jpeg, _noise_under_jpeg), (0.30, 0.10, 0.52, 0.08), x, rng)
 
 
-def _one_of(kinds: Sequence[Callable[[Tensor, np.random.Generator], Tensor]], shares: Sequence[float], x: Tensor, rng: np.random.Generator) -> Tensor:
+def one_of(kinds: Sequence[Callable[[Tensor, np.random.Generator], Tensor]], shares: Sequence[float], x: Tensor, rng: np.random.Generator) -> Tensor:
     """Each picture under one of `kinds`, as often as the `shares` of 1 say."""
     chosen = np.searchsorted(np.cumsum(shares[:-1]), rng.uniform(size=len(x)))
     out = x.clone()
@@ -87,7 +87,7 @@ def _noise_under_jpeg(x: Tensor, rng: np.random.Generator) -> Tensor:
 
 def any_noise(x: Tensor, rng: np.random.Generator) -> Tensor:
     """What the experts for noise start from: white noise up to sigma 60 70 %, sensor noise 15 %, noise under good JPEG 15 %."""
-    return _one_of((partial(_white, most=60.0), sensor_noise, _noise_under_jpeg), (0.70, 0.15, 0.15), x, rng)
+    return one_of((partial(_white, most=60.0), sensor_noise, _noise_under_jpeg), (0.70, 0.15, 0.15), x, rng)
 
 
 def white_noise(x: Tensor, rng: np.random.Generator, least: float, most: float) -> Tensor:
@@ -97,7 +97,7 @@ def white_noise(x: Tensor, rng: np.random.Generator, least: float, most: float) 
 
 def noise_in_files(x: Tensor, rng: np.random.Generator) -> Tensor:
     """What the expert for noise learns from: white noise up to sigma 35 that ends at black and white 50 %, sensor noise 25 %, noise under good JPEG 25 %."""
-    return _one_of((partial(_cut_white, least=0.0, most=35.0), sensor_noise, _noise_under_jpeg), (0.50, 0.25, 0.25), x, rng)
+    return one_of((partial(_cut_white, least=0.0, most=35.0), sensor_noise, _noise_under_jpeg), (0.50, 0.25, 0.25), x, rng)
 
 
 def strong_noise_in_files(x: Tensor, rng: np.random.Generator) -> Tensor:
@@ -117,7 +117,7 @@ def half_as_files(x: Tensor, rng: np.random.Generator) -> Tensor:
 
 def random_coding(x: Tensor, rng: np.random.Generator) -> Tensor:
     """What the expert for JPEG learns from: JPEG 85 %, noise under good JPEG 15 %."""
-    return _one_of((random_jpeg, _noise_under_jpeg), (0.85, 0.15), x, rng)
+    return one_of((random_jpeg, _noise_under_jpeg), (0.85, 0.15), x, rng)
 
 
 def strong_coding(x: Tensor, rng: np.random.Generator) -> Tensor:

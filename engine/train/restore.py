@@ -19,7 +19,7 @@ from torch import Tensor
 
 from engine.int8 import FEW_MOST, pack
 from engine.models import unet
-from engine.models.restore import Gate, Restore
+from engine.models.restore import Gate, Restore, beyond
 from engine.models.unet import UNet
 from engine.train import data, degrade
 from engine.train.loop import Average, Recipe, descend, learning_rate
@@ -152,7 +152,6 @@ class ExpertRecipe(RestoreRecipe):
         super().__init__(pictures, steps=steps, batch=batch, crop_px=crop_px, peak=peak, network=network, seed=seed)
         self.kind, self.name, self.hold, self.bf16 = kind, f"restore-{kind}", hold, bf16
         self.further = further
-        self.further_indices = further.by_size(crop_px) if further else []
 
     def step(self, step: int) -> dict[str, float]:
         for optimizer in self.optimizers.values():
@@ -175,16 +174,27 @@ class ExpertRecipe(RestoreRecipe):
         return 0.25 * power + _luma(difference).square().mean((1, 2, 3))
 
     def _pair(self, indices: Sequence[int], count: int, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
-        further = int(rng.binomial(count, _FURTHER)) if self.further and indices is self.indices else 0
-        clean = self._crops(self.pictures, indices, count - further, rng)
-        if self.further and further:
-            clean = torch.cat([clean, self._crops(self.further, self.further_indices, further, rng)])
+        clean = _crops(self.pictures, indices, count, self.crop_px, rng, self.further if indices is self.indices else None, closest=_MOST_SHRUNK)
         if self.kind == "strong-jpeg":  # so is luma measured, and black-and-white photos are no worse
             clean = _some_grey(clean, rng)
         return KINDS[self.kind](clean, rng), clean
 
-    def _crops(self, pictures: data.Pictures, indices: Sequence[int], count: int, rng: np.random.Generator) -> Tensor:
-        return data.random_crops(pictures, indices, count, self.crop_px, rng, closest=_MOST_SHRUNK)
+
+def _crops(
+    pictures: data.Pictures,
+    indices: Sequence[int],
+    count: int,
+    size_px: int,
+    rng: np.random.Generator,
+    further: data.Pictures | None,
+    closest: float = 1.0,
+) -> Tensor:
+    """As `data.random_crops`, with a share of them of the `further` pictures."""
+    others = int(rng.binomial(count, _FURTHER)) if further else 0
+    clean = data.random_crops(pictures, indices, count - others, size_px, rng, closest)
+    if not further or not others:
+        return clean
+    return torch.cat([clean, data.random_crops(further, further.by_size(size_px), others, size_px, rng, closest)])
 
 
 def _some_grey(x: Tensor, rng: np.random.Generator) -> Tensor:
@@ -203,14 +213,16 @@ def expert() -> UNet:
 
 
 _GATE_RATE = 2e-3
-_DECIDED = 4.0  # an expert that leaves 1 dB less is to be 2.5 times as likely
+_DECIDED = 8.0  # an expert that leaves 1 dB less is to be 6 times as likely
 
 
 class GateRecipe(Recipe):
     """The gate of `restore`: which expert leaves less of a disturbance, of crops that are disturbed in every way.
 
-    experts: their averaged weights, as `ExpertRecipe` has trained them. The gate is to choose each with a probability that falls with the mean squared
-    error that it leaves. (To lower the error that is to be expected of its choice would be to the point, but it settles on one expert for all.)
+    experts: their averaged weights, as `ExpertRecipe` has trained them; what they leave of `seen` crops is found once. The gate is to choose each with a
+    probability that falls with the mean squared error that it leaves. (To lower the error that is to be expected of its choice would be to the point, but
+    it settles on one expert for all.)
+    further: as in `ExpertRecipe`.
     """
 
     name = "restore"
@@ -221,36 +233,54 @@ class GateRecipe(Recipe):
         experts: Sequence[dict[str, Tensor]],
         *,
         steps: int,
-        batch: int = 16,
+        batch: int = 64,
         crop_px: int = 128,
+        seen: int = 6000,
+        further: data.Pictures | None = None,
         bf16: bool = False,
         seed: int = 0,
     ) -> None:
         super().__init__()
         torch.manual_seed(seed)
         self.steps, self.batch, self.crop_px, self.bf16, self.seed = steps, batch, crop_px, bf16, seed
-        self.pictures = pictures
+        self.seen = min(seen, steps * batch)
+        self.pictures, self.further = pictures, further
         self.indices, self.held_out = pictures.split(crop_px)
         self.whole = Restore([unet.from_state_dict(state) for state in experts], Gate(len(experts))).to(memory_format=torch.channels_last)
         self.whole.experts.requires_grad_(False)
         self.modules = {"gate": self.whole.gate}
         self.optimizers = {"adam": torch.optim.Adam(self.whole.gate.parameters(), _GATE_RATE)}
+        self._known: tuple[Tensor, Tensor] | None = None
 
     def step(self, step: int) -> dict[str, float]:
         learning_rate(self.optimizers["adam"], _GATE_RATE, step, self.steps, warm_up=20)
-        disturbed, clean = self._pair(self.indices, self.batch, self.rng(step))
-        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=self.bf16):
-            left = torch.stack([(expert(disturbed).float() - clean).square().mean((1, 2, 3)) for expert in self.whole.experts], 1)
-        errors = (left + 1e-6).log()
-        chosen = self.whole.gate(disturbed)
+        self._known = self._known or self._left_by_each()
+        some = torch.from_numpy(self.rng(step).integers(self.seen, size=self.batch))
+        disturbed, errors = self._known[0][some].float(), self._known[1][some]
+        chosen = self.whole.gate(disturbed, beyond(disturbed))
         loss = F.cross_entropy(chosen, torch.softmax(-_DECIDED * errors, 1))
         descend(loss, *self.optimizers.values())
         lost = errors.gather(1, chosen.argmax(1, keepdim=True))[:, 0] - errors.amin(1)
         return {"loss": float(loss.detach()), "dB lost": float(10 * lost.mean() / math.log(10))}
 
+    @torch.no_grad()
+    def _left_by_each(self) -> tuple[Tensor, Tensor]:
+        """`seen` disturbed crops in fp16, and the logarithms of the mean squared errors that each expert leaves of them, (seen, K)."""
+        crops, errors = [], []
+        rng = np.random.default_rng((self.seed, self.seen))
+        for start in range(0, self.seen, 16):
+            disturbed, clean = self._pair(self.indices, min(16, self.seen - start), rng)
+            with torch.autocast("cpu", torch.bfloat16, enabled=self.bf16):
+                left = torch.stack([(expert(disturbed).float() - clean).square().mean((1, 2, 3)) for expert in self.whole.experts], 1)
+            crops.append(disturbed.half())
+            errors.append((left + 1e-6).log())
+        return torch.cat(crops), torch.cat(errors)
+
     def _pair(self, indices: Sequence[int], count: int, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
-        clean = _some_grey(data.random_crops(self.pictures, indices, count, self.crop_px, rng), rng)
-        disturbed = degrade.half_as_files(degrade.random_disturbance(clean, rng), rng)
+        """Each expert's kind of disturbance as often as all of them mixed, and as often as none."""
+        clean = _some_grey(_crops(self.pictures, indices, count, self.crop_px, rng, self.further if indices is self.indices else None), rng)
+        kinds = [*(KINDS[kind] for kind in EXPERTS), lambda x, rng: degrade.half_as_files(degrade.random_disturbance(x, rng), rng), lambda x, rng: x]
+        disturbed = degrade.one_of(kinds, [1 / len(kinds)] * len(kinds), clean, rng)
         return disturbed.contiguous(memory_format=torch.channels_last), clean
 
     def sample(self) -> Tensor:

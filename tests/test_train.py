@@ -409,7 +409,7 @@ def test_restore_is_put_together_from_its_experts(tmp_path, capsys):
     for preset, sentence in (("gate", "run `python -m engine.train restore --preset white-noise` first"), ("jpeg", "--preset both` first")):
         assert main(["restore", "--preset", preset, *common]) == 2
         assert sentence in capsys.readouterr().err
-    for preset in ("both", "any-noise", "white-noise", "weak-white-noise", "strong-white-noise", "noise", "strong-noise", "jpeg", "strong-jpeg", "gate"):
+    for preset in ("both", "any-noise", "white-noise", "strong-white-noise", "noise", "strong-noise", "jpeg", "strong-jpeg", "gate"):
         assert main(["restore", "--preset", preset, *common]) == 0
     file = tmp_path / "runs" / "restore" / "restore.safetensors"
     assert file.stat().st_size < len(EXPERTS) * 2.05e6, "most weights take a byte"
@@ -428,7 +428,7 @@ def test_an_expert_of_restore_sees_further_pictures_one_time_in_four(tmp_path):
         for i in range(20):
             Image.new("RGB", (140, 140), (light, light, light)).save(tmp_path / name / f"{name}{i}.png")
     own, further = (data.pack([tmp_path / name], tmp_path, name, lambda x: x) for name in ("own", "further"))
-    recipe = ExpertRecipe(own, "weak-white-noise", None, steps=1, batch=1, crop_px=32, further=further)
+    recipe = ExpertRecipe(own, "white-noise", None, steps=1, batch=1, crop_px=32, further=further)
     _, clean = recipe._pair(recipe.indices, 200, np.random.default_rng(0))
     lights = clean.mean((1, 2, 3)) * 255
     assert 30 < int((lights > 100).sum()) < 70

@@ -23,6 +23,7 @@ from engine.models.unet import UNet
 _AROUND_PX = 15  # side of the square that says how much noise there is at a pixel
 _BLOCK_PX = 8  # of JPEG
 _ROUNDED = 1 / 512  # what arithmetic may add to black and white
+NEVER = 1e4  # less than any gate says, and no infinity, which is no loss
 _CONTRAST = 10.0  # noise and blocks are a few hundredths of the range
 
 
@@ -31,13 +32,17 @@ class Gate(nn.Module):
 
     It is given each block of 8x8 pixels whole, in which JPEG leaves multiples of few numbers, and of the photo that they are
     parts of, whether it goes `beyond` black and white, (N,) or (1,): that of no file does, that of the literature's noise does.
+
+    unbounded: so many experts, the first, are for photos that go beyond, and for them alone; 0 makes no difference.
     """
 
-    def __init__(self, experts: int, width: int = 64) -> None:
+    def __init__(self, experts: int, width: int = 64, unbounded: int = 0) -> None:
         super().__init__()
+        self.unbounded: Tensor
+        self.register_buffer("unbounded", torch.arange(experts) < unbounded)
         self.blocks = nn.Conv2d(3 * _BLOCK_PX**2, width, 1)
         self.between = nn.Conv2d(width, width, 3, padding=1)
-        self.told = nn.Linear(2 * width + 1, experts)
+        self.told = nn.Linear(2 * width, experts)
 
     def forward(self, x: Tensor, beyond: Tensor) -> Tensor:
         height, width = (max(_BLOCK_PX, side // _BLOCK_PX * _BLOCK_PX) for side in x.shape[2:])  # whole blocks, and one at least
@@ -45,7 +50,9 @@ class Gate(nn.Module):
         blocks = F.pixel_unshuffle(x, _BLOCK_PX).unflatten(1, (3, -1))
         differences = _CONTRAST * (blocks - blocks.mean(2, keepdim=True))  # a block's light says nothing
         y = F.relu(self.between(F.relu(self.blocks(differences.flatten(1, 2)))))
-        return self.told(torch.cat([y.mean((2, 3)), y.square().mean((2, 3)).sqrt(), beyond.to(y.dtype).expand(len(y))[:, None]], 1))
+        told = self.told(torch.cat([y.mean((2, 3)), y.square().mean((2, 3)).sqrt()], 1))
+        suits = self.unbounded == beyond[:, None].bool()
+        return torch.where(suits | ~self.unbounded.any(), told, -NEVER)
 
 
 class Restore(nn.Module):
@@ -85,6 +92,6 @@ def from_state_dict(state: dict[str, Tensor]) -> Restore:
     """The network whose weights these are; all sizes are read from their shapes. Strict."""
     count, width = len(state["gate.told.weight"]), len(state["gate.blocks.weight"])
     parts = ({k.removeprefix(f"experts.{i}."): v for k, v in state.items() if k.startswith(f"experts.{i}.")} for i in range(count))
-    network = Restore([unet.from_state_dict(part) for part in parts], Gate(count, width))
+    network = Restore([unet.from_state_dict(part) for part in parts], Gate(count, width, int(state["gate.unbounded"].sum())))
     network.load_state_dict(state)
     return network

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from engine.int8 import FEW_MOST, pack
 from engine.models import unet
-from engine.models.restore import Gate, Restore, beyond
+from engine.models.restore import NEVER, Gate, Restore, beyond
 from engine.models.unet import UNet
 from engine.train import data, degrade
 from engine.train.loop import Average, Recipe, descend, learning_rate
@@ -28,7 +28,6 @@ from engine.train.muon import optimizers
 KINDS: dict[str, Callable[[Tensor, np.random.Generator], Tensor]] = {  # what a network of one kind of disturbance learns from
     "any-noise": degrade.any_noise,
     "white-noise": partial(degrade.white_noise, least=12.0, most=45.0),
-    "weak-white-noise": partial(degrade.white_noise, least=3.0, most=22.0),
     "strong-white-noise": partial(degrade.white_noise, least=36.0, most=60.0),
     "noise": degrade.noise_in_files,
     "strong-noise": degrade.strong_noise_in_files,
@@ -36,6 +35,7 @@ KINDS: dict[str, Callable[[Tensor, np.random.Generator], Tensor]] = {  # what a 
     "strong-jpeg": degrade.strong_coding,
 }
 EXPERTS = tuple(kind for kind in KINDS if kind != "any-noise")  # in the order in which the gate knows them
+_UNBOUNDED = sum(kind.endswith("white-noise") for kind in EXPERTS)  # the first
 _HOLD = 0.8  # part of the run at the full learning rate
 
 
@@ -235,7 +235,7 @@ class GateRecipe(Recipe):
         steps: int,
         batch: int = 64,
         crop_px: int = 128,
-        seen: int = 6000,
+        seen: int = 7000,
         further: data.Pictures | None = None,
         bf16: bool = False,
         seed: int = 0,
@@ -246,7 +246,8 @@ class GateRecipe(Recipe):
         self.seen = min(seen, steps * batch)
         self.pictures, self.further = pictures, further
         self.indices, self.held_out = pictures.split(crop_px)
-        self.whole = Restore([unet.from_state_dict(state) for state in experts], Gate(len(experts))).to(memory_format=torch.channels_last)
+        gate = Gate(len(experts), unbounded=_UNBOUNDED if len(experts) == len(EXPERTS) else 0)
+        self.whole = Restore([unet.from_state_dict(state) for state in experts], gate).to(memory_format=torch.channels_last)
         self.whole.experts.requires_grad_(False)
         self.modules = {"gate": self.whole.gate}
         self.optimizers = {"adam": torch.optim.Adam(self.whole.gate.parameters(), _GATE_RATE)}
@@ -258,6 +259,7 @@ class GateRecipe(Recipe):
         some = torch.from_numpy(self.rng(step).integers(self.seen, size=self.batch))
         disturbed, errors = self._known[0][some].float(), self._known[1][some]
         chosen = self.whole.gate(disturbed, beyond(disturbed))
+        errors = torch.where(chosen < -NEVER / 2, torch.inf, errors)  # those that are not for such photos
         loss = F.cross_entropy(chosen, torch.softmax(-_DECIDED * errors, 1))
         descend(loss, *self.optimizers.values())
         lost = errors.gather(1, chosen.argmax(1, keepdim=True))[:, 0] - errors.amin(1)
@@ -277,9 +279,9 @@ class GateRecipe(Recipe):
         return torch.cat(crops), torch.cat(errors)
 
     def _pair(self, indices: Sequence[int], count: int, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
-        """Each expert's kind of disturbance as often as all of them mixed, and as often as none."""
+        """Each expert's kind of disturbance as often as all of them mixed, and as often as none; JPEG, which is told least easily, twice."""
         clean = _some_grey(_crops(self.pictures, indices, count, self.crop_px, rng, self.further if indices is self.indices else None), rng)
-        kinds = [*(KINDS[kind] for kind in EXPERTS), lambda x, rng: degrade.half_as_files(degrade.random_disturbance(x, rng), rng), lambda x, rng: x]
+        kinds = [*(KINDS[kind] for kind in (*EXPERTS, "jpeg")), lambda x, rng: degrade.half_as_files(degrade.random_disturbance(x, rng), rng), lambda x, rng: x]
         disturbed = degrade.one_of(kinds, [1 / len(kinds)] * len(kinds), clean, rng)
         return disturbed.contiguous(memory_format=torch.channels_last), clean
 

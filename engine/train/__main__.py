@@ -287,12 +287,12 @@ PRESETS: dict[str, dict[str, Preset]] = {
         "strong-noise": Preset(
             _restore_expert, {"kind": "strong-noise", "source": "any-noise", "steps": 6000, **_ON}, "held-out photos, sigma 50 in a file: 33.8 dB"
         ),
-        "white-noise": Preset(_restore_expert, {"kind": "white-noise", "source": "any-noise", "steps": 8500, **_ON}, "BSD68 sigma 15, 25: 33.64, 31.02 dB"),
+        "white-noise": Preset(_restore_expert, {"kind": "white-noise", "source": "any-noise", "steps": 12000, **_ON}, "BSD68 sigma 15, 25: 33.64, 31.02 dB"),
         "strong-white-noise": Preset(
             _restore_expert, {"kind": "strong-white-noise", "source": "white-noise", "steps": 1800, **_ON}, "BSD68 sigma 50: 27.83 dB"
         ),
         "jpeg": Preset(_restore_expert, {"kind": "jpeg", "source": "both", "steps": 7000}, "1.1 dB over BSD68 as JPEG"),
-        "strong-jpeg": Preset(_restore_expert, {"kind": "strong-jpeg", "source": "jpeg", "steps": 6500, **_ON}, "1.2 dB over BSD68 as JPEG"),
+        "strong-jpeg": Preset(_restore_expert, {"kind": "strong-jpeg", "source": "jpeg", "steps": 8500, **_ON}, "1.2 dB over BSD68 as JPEG"),
         "any-noise": Preset(_restore_expert, {"kind": "any-noise", "source": "both", "steps": 8500}, "BSD68 sigma 15: 33.50 dB"),
         "both": Preset(_restore, {"steps": 44000, "batch": 6, "crop_px": 112}, "BSD68 sigma 25: 30.51 dB"),
     },

@@ -10,6 +10,7 @@ import torch
 from PIL import Image, ImageDraw
 from safetensors.torch import load_file
 
+from engine.int8 import unpack
 from engine.models import dcgan
 from engine.models.features import Features
 from engine.request import RequestError
@@ -66,7 +67,7 @@ def test_going_on_from_a_checkpoint_equals_never_having_stopped(name, pictures, 
     ]
     assert ["kernel_distance" in row for row in rows] == [False, True, False, True]
     assert (tmp_path / "whole" / "metrics.png").exists()
-    dcgan.from_state_dict(load_file(tmp_path / "whole" / f"{name}.safetensors"))
+    dcgan.from_state_dict(unpack(load_file(tmp_path / "whole" / f"{name}.safetensors")))
 
 
 def test_a_critic_learns_to_tell_pictures_from_noise(pictures, features):
@@ -271,7 +272,7 @@ def test_a_folder_of_one_s_own_photos_trains_with_one_command(folder, tmp_path, 
     assert "pictures are learned from; left out: " in said
     run = tmp_path / "runs" / "dcgan"
     assert {"left_out.csv", "log.jsonl", "metrics.png", "dcgan.safetensors", "dcgan.best.safetensors"} <= {file.name for file in run.iterdir()}
-    assert dcgan.from_state_dict(load_file(run / "dcgan.safetensors")).size_px == 64
+    assert dcgan.from_state_dict(unpack(load_file(run / "dcgan.safetensors"))).size_px == 64
 
 
 def test_too_few_pictures_are_refused_in_one_sentence(features, tmp_path):

@@ -77,7 +77,7 @@ def best(gate: Callable[[Tensor, Tensor], Tensor], photo: Tensor) -> int:
 
 def beyond(x: Tensor) -> Tensor:
     """1 for pictures (N, 3, H, W) that go below black or above white, else 0: (N,)."""
-    return ((x < -_ROUNDED) | (x > 1 + _ROUNDED)).flatten(1).any(1).float()
+    return ((x.amin((1, 2, 3)) < -_ROUNDED) | (x.amax((1, 2, 3)) > 1 + _ROUNDED)).float()
 
 
 def at_most(noise: Tensor, sigma: float) -> Tensor:

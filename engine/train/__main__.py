@@ -67,11 +67,11 @@ def _restore_expert(args: argparse.Namespace, settings: dict[str, Any]) -> Recip
 
 
 def _restore_gate(args: argparse.Namespace, settings: dict[str, Any]) -> Recipe:
-    from engine.train.restore import EXPERTS, GateRecipe
+    from engine.train.restore import EXPERTS, UNBOUNDED, GateRecipe
 
     said = "The gate chooses between experts: run `python -m engine.train restore --preset {}` first."
     states = [_trained(args, f"restore-{kind}", said.format(kind)) for kind in EXPERTS]
-    return GateRecipe(_photos(args), states, further=_further(args), bf16=args.bf16, seed=args.seed, **settings)
+    return GateRecipe(_photos(args), states, unbounded=UNBOUNDED, further=_further(args), bf16=args.bf16, seed=args.seed, **settings)
 
 
 def _further(args: argparse.Namespace) -> Any:

@@ -175,16 +175,11 @@ def score(method: Callable[[Pair], Tensor], pairs: Sequence[Pair], features: Net
         with torch.no_grad():
             made = method(pair).clamp(0, 1)
         spent += time.process_time() - started
-        ours, photo = _luma(made), _luma(pair.photo)
+        ours, photo = data.luma(made).clamp(0, 1), data.luma(pair.photo).clamp(0, 1)
         structure = [float(measure(ours, photo, data_range=1.0)) for measure in (ssim, haarpsi)]
         rows.append([style_distance(features, made, pair.artwork), patch_distance(made, pair.artwork), *structure])
     style, patches, alike, haar = np.mean(rows, 0).tolist()
     return Score(style, patches, alike, haar, spent / len(pairs))
-
-
-def _luma(x: Tensor) -> Tensor:
-    """(N, 3, H, W) -> (N, 1, H, W), Rec. 601."""
-    return torch.einsum("c,nchw->nhw", torch.tensor([0.299, 0.587, 0.114]), x)[:, None].clamp(0, 1)
 
 
 @torch.no_grad()

@@ -186,6 +186,11 @@ def shrink(factor: float, most_px: int = 10**6) -> Callable[[Image.Image], Image
     return prepare
 
 
+def luma(x: Tensor) -> Tensor:
+    """BT.601: (N, 3, H, W) -> (N, 1, H, W), in the same range."""
+    return torch.einsum("c,nchw->nhw", torch.tensor([0.299, 0.587, 0.114]), x)[:, None]
+
+
 def random_crops(pictures: Sequence[Tensor], indices: Sequence[int], count: int, size_px: int, rng: np.random.Generator, closest: float = 1.0) -> Tensor:
     """`count` square crops, float (count, 3, size, size) in [0, 1], each flipped and turned at random.
 

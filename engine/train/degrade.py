@@ -63,7 +63,7 @@ def random_disturbance(x: Tensor, rng: np.random.Generator) -> Tensor:
     Noise under JPEG is what a phone hands out, at qualities of 60 and more. Below that it looks like texture under
     JPEG, and a network that learned to take it off takes texture with it.
     """
-    return one_of((_white, sensor_noise, random_jpeg, _noise_under_jpeg), (0.30, 0.10, 0.52, 0.08), x, rng)
+    return one_of((white_noise, sensor_noise, random_jpeg, _noise_under_jpeg), (0.30, 0.10, 0.52, 0.08), x, rng)
 
 
 def one_of(kinds: Sequence[Callable[[Tensor, np.random.Generator], Tensor]], shares: Sequence[float], x: Tensor, rng: np.random.Generator) -> Tensor:
@@ -77,7 +77,8 @@ def one_of(kinds: Sequence[Callable[[Tensor, np.random.Generator], Tensor]], sha
     return out
 
 
-def _white(x: Tensor, rng: np.random.Generator, least: float = 0.0, most: float = 55.0) -> Tensor:
+def white_noise(x: Tensor, rng: np.random.Generator, least: float = 0.0, most: float = 55.0) -> Tensor:
+    """White noise as in the literature, of sigma `least` to `most` in units of 1/255."""
     return gaussian_noise(x, torch.from_numpy(rng.uniform(least, most, (len(x), 1, 1, 1)).astype(np.float32)), rng)
 
 
@@ -87,12 +88,7 @@ def _noise_under_jpeg(x: Tensor, rng: np.random.Generator) -> Tensor:
 
 def any_noise(x: Tensor, rng: np.random.Generator) -> Tensor:
     """What the experts for noise start from: white noise up to sigma 60 70 %, sensor noise 15 %, noise under good JPEG 15 %."""
-    return one_of((partial(_white, most=60.0), sensor_noise, _noise_under_jpeg), (0.70, 0.15, 0.15), x, rng)
-
-
-def white_noise(x: Tensor, rng: np.random.Generator, least: float, most: float) -> Tensor:
-    """What the experts for white noise as in the literature learn from; least, most: of sigma, in units of 1/255."""
-    return _white(x, rng, least, most)
+    return one_of((partial(white_noise, most=60.0), sensor_noise, _noise_under_jpeg), (0.70, 0.15, 0.15), x, rng)
 
 
 def noise_in_files(x: Tensor, rng: np.random.Generator) -> Tensor:
@@ -106,7 +102,7 @@ def strong_noise_in_files(x: Tensor, rng: np.random.Generator) -> Tensor:
 
 
 def _cut_white(x: Tensor, rng: np.random.Generator, least: float, most: float) -> Tensor:
-    return _white(x, rng, least, most).clamp(0, 1)
+    return white_noise(x, rng, least, most).clamp(0, 1)
 
 
 def half_as_files(x: Tensor, rng: np.random.Generator) -> Tensor:

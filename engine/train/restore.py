@@ -35,7 +35,7 @@ KINDS: dict[str, Callable[[Tensor, np.random.Generator], Tensor]] = {  # what a 
     "strong-jpeg": degrade.strong_coding,
 }
 EXPERTS = tuple(kind for kind in KINDS if kind != "any-noise")  # in the order in which the gate knows them
-_UNBOUNDED = sum(kind.endswith("white-noise") for kind in EXPERTS)  # the first
+UNBOUNDED = sum(kind.endswith("white-noise") for kind in EXPERTS)  # the first
 _HOLD = 0.8  # part of the run at the full learning rate
 
 
@@ -115,7 +115,6 @@ class RestoreRecipe(Recipe):
 
 
 _MOST_SHRUNK = 1.6  # crops are made up to so much smaller: finer texture, and less of the JPEG that the photos came with
-_LUMA = (0.299, 0.587, 0.114)  # BT.601
 _GREY = 0.25  # share of the crops without colour
 _FURTHER = 0.25  # share of the crops that are of the further pictures
 _FLOOR = 0.05  # of the power of the disturbance: where less than this is left, it is not worth much to take off more
@@ -151,7 +150,7 @@ class ExpertRecipe(RestoreRecipe):
             network.load_state_dict({**network.state_dict(), **start})
         super().__init__(pictures, steps=steps, batch=batch, crop_px=crop_px, peak=peak, network=network, seed=seed)
         self.kind, self.name, self.hold, self.bf16 = kind, f"restore-{kind}", hold, bf16
-        self.further = further
+        self.further = _by_size(further, crop_px)
 
     def step(self, step: int) -> dict[str, float]:
         for optimizer in self.optimizers.values():
@@ -171,7 +170,7 @@ class ExpertRecipe(RestoreRecipe):
         power = difference.square().mean((1, 2, 3))
         if not self.kind.endswith("jpeg"):
             return power
-        return 0.25 * power + _luma(difference).square().mean((1, 2, 3))
+        return 0.25 * power + data.luma(difference).square().mean((1, 2, 3))
 
     def _pair(self, indices: Sequence[int], count: int, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
         clean = _crops(self.pictures, indices, count, self.crop_px, rng, self.further if indices is self.indices else None, closest=_MOST_SHRUNK)
@@ -186,25 +185,24 @@ def _crops(
     count: int,
     size_px: int,
     rng: np.random.Generator,
-    further: data.Pictures | None,
+    further: tuple[data.Pictures, list[int]] | None,
     closest: float = 1.0,
 ) -> Tensor:
-    """As `data.random_crops`, with a share of them of the `further` pictures."""
+    """As `data.random_crops`, with a share of them of the `further` pictures and their indices."""
     others = int(rng.binomial(count, _FURTHER)) if further else 0
     clean = data.random_crops(pictures, indices, count - others, size_px, rng, closest)
     if not further or not others:
         return clean
-    return torch.cat([clean, data.random_crops(further, further.by_size(size_px), others, size_px, rng, closest)])
+    return torch.cat([clean, data.random_crops(*further, others, size_px, rng, closest)])
+
+
+def _by_size(pictures: data.Pictures | None, crop_px: int) -> tuple[data.Pictures, list[int]] | None:
+    return (pictures, pictures.by_size(crop_px)) if pictures else None
 
 
 def _some_grey(x: Tensor, rng: np.random.Generator) -> Tensor:
     """Pictures (N, 3, H, W), some of them by chance without colour."""
-    return torch.where(torch.from_numpy(rng.uniform(size=(len(x), 1, 1, 1)) < _GREY), _luma(x), x)
-
-
-def _luma(x: Tensor) -> Tensor:
-    """(N, 3, H, W) -> (N, 1, H, W), in the same range."""
-    return torch.einsum("c,nchw->nhw", torch.tensor(_LUMA), x)[:, None]
+    return torch.where(torch.from_numpy(rng.uniform(size=(len(x), 1, 1, 1)) < _GREY), data.luma(x), x)
 
 
 def expert() -> UNet:
@@ -222,7 +220,7 @@ class GateRecipe(Recipe):
     experts: their averaged weights, as `ExpertRecipe` has trained them; what they leave of `seen` crops is found once. The gate is to choose each with a
     probability that falls with the mean squared error that it leaves. (To lower the error that is to be expected of its choice would be to the point, but
     it settles on one expert for all.)
-    further: as in `ExpertRecipe`.
+    unbounded: as of `Gate`; further: as in `ExpertRecipe`.
     """
 
     name = "restore"
@@ -235,6 +233,7 @@ class GateRecipe(Recipe):
         steps: int,
         batch: int = 64,
         crop_px: int = 128,
+        unbounded: int = 0,
         seen: int = 7000,
         further: data.Pictures | None = None,
         bf16: bool = False,
@@ -244,9 +243,9 @@ class GateRecipe(Recipe):
         torch.manual_seed(seed)
         self.steps, self.batch, self.crop_px, self.bf16, self.seed = steps, batch, crop_px, bf16, seed
         self.seen = min(seen, steps * batch)
-        self.pictures, self.further = pictures, further
+        self.pictures, self.further = pictures, _by_size(further, crop_px)
         self.indices, self.held_out = pictures.split(crop_px)
-        gate = Gate(len(experts), unbounded=_UNBOUNDED if len(experts) == len(EXPERTS) else 0)
+        gate = Gate(len(experts), unbounded=unbounded)
         self.whole = Restore([unet.from_state_dict(state) for state in experts], gate).to(memory_format=torch.channels_last)
         self.whole.experts.requires_grad_(False)
         self.modules = {"gate": self.whole.gate}

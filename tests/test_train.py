@@ -414,6 +414,7 @@ def test_restore_is_put_together_from_its_experts(tmp_path, capsys):
     file = tmp_path / "runs" / "restore" / "restore.safetensors"
     assert file.stat().st_size < len(EXPERTS) * 2.05e6, "most weights take a byte"
     network = restore.from_state_dict(int8.unpack(load_file(file)))
+    assert network.gate.unbounded.tolist() == [kind in ("white-noise", "strong-white-noise") for kind in EXPERTS]
     experts = [torch.load(tmp_path / "runs" / f"restore-{kind}" / "checkpoint.pt", weights_only=True)["state"]["average"] for kind in EXPERTS]
     for expert, state in zip(network.experts, experts, strict=True):
         x, whole = torch.rand(1, 3, 32, 32), UNet(deepest=1)

@@ -7,7 +7,7 @@ import torch
 from shelf import DarkOrLight, Plain
 
 from engine.models import categories, features, generator, restore, unet, upscale
-from engine.train.restore import expert
+from engine.train.restore import EXPERTS, expert
 
 
 def randomised(module, seed=0):
@@ -26,6 +26,7 @@ def small_generator(categories=("mug", "lamp")):
 NETWORKS = {
     "features": (lambda: features.Features((4, 6, 8, 10, 12)), features),
     "unet": (lambda: unet.UNet((8, 12, 16), (1, 2, 1, 1, 0)), unet),
+    "unet, leaky": (lambda: unet.UNet((8, 12, 16), (1, 2, 1, 1, 0), slope=0.2), unet),
     "unet, deeper": (lambda: unet.UNet((8, 12, 16), deepest=2), unet),
     "restore": (lambda: restore.Restore([unet.UNet((8, 8, 8)), unet.UNet((8, 12, 16), deepest=1)], restore.Gate(2, 8)), restore),
     "upscale-x2": (lambda: upscale.Upscale(2, 8, 3), upscale),
@@ -119,8 +120,9 @@ def test_the_deepest_level_changes_nothing_until_it_is_trained():
         assert not torch.equal(deeper(x), plain(x))
 
 
-def test_an_expert_of_restore_costs_at_most_60_kmac_a_pixel():
-    network, made = expert(), []
+@pytest.mark.parametrize("kind", EXPERTS)
+def test_an_expert_of_restore_costs_at_most_60_kmac_a_pixel(kind):
+    network, made = expert(kind), []
 
     def count(layer, given, answer):
         places = (given[0] if isinstance(layer, torch.nn.ConvTranspose2d) else answer)[0, 0].numel()

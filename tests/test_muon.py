@@ -34,6 +34,26 @@ def test_a_weight_without_gradient_stays() -> None:
     assert torch.equal(weight.detach(), torch.ones(4, 4))
 
 
+def test_decay_takes_its_part_off_a_weight_whatever_the_gradient() -> None:
+    weight = torch.nn.Parameter(torch.full((4, 4), 2.0))
+    weight.grad = torch.zeros(4, 4)
+    Muon([weight], lr=0.1, decay=0.5).step()
+    torch.testing.assert_close(weight.detach(), torch.full((4, 4), 1.9))
+
+
+def test_decay_bounds_the_walk_of_weights_whose_gradient_is_noise() -> None:
+    def walked(decay: float) -> float:
+        torch.manual_seed(0)
+        weight = torch.nn.Parameter(torch.zeros(8, 8))
+        muon = Muon([weight], lr=0.1, decay=decay)
+        for _ in range(400):
+            weight.grad = torch.randn(8, 8)
+            muon.step()
+        return float(weight.detach().square().mean().sqrt())
+
+    assert walked(0.5) < 0.4 * walked(0.0)
+
+
 def test_every_parameter_has_one_optimizer_and_learns() -> None:
     torch.manual_seed(0)
     network = torch.nn.Sequential(torch.nn.Linear(4, 16), torch.nn.ReLU(), torch.nn.Linear(16, 1))

@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 from shelf import Plain
 
 from engine import int8
-from engine.models import generator, restore
+from engine.models import generator, restore, unet
 from engine.models.deblur import Estimator
 from engine.models.features import Features
 from engine.models.generator import Autoencoder
@@ -35,6 +35,7 @@ from engine.train.kernel import KernelRecipe
 from engine.train.matte import CutOuts, MatteRecipe
 from engine.train.packshots import SQUASHED, Packshots, frame, recolour
 from engine.train.restore import EXPERTS, ExpertRecipe, GateRecipe, RestoreRecipe
+from engine.train.revive import revived, silent
 from engine.train.tone import ToneRecipe
 from engine.train.upscale import UpscaleRecipe, shrink
 from engine.train.vae import VaeRecipe
@@ -417,10 +418,54 @@ def test_restore_is_put_together_from_its_experts(tmp_path, capsys):
     assert network.gate.unbounded.tolist() == [kind in ("white-noise", "strong-white-noise") for kind in EXPERTS]
     experts = [torch.load(tmp_path / "runs" / f"restore-{kind}" / "checkpoint.pt", weights_only=True)["state"]["average"] for kind in EXPERTS]
     for expert, state in zip(network.experts, experts, strict=True):
-        x, whole = torch.rand(1, 3, 32, 32), UNet(deepest=1)
-        whole.load_state_dict(state)
+        x, whole = torch.rand(1, 3, 32, 32), unet.from_state_dict(state)
         with torch.no_grad():
             torch.testing.assert_close(expert(x), whole(x), atol=2 / 255, rtol=0)
+
+
+def some_lost(pictures):
+    """A network of which the middle's first block has lost all its hidden channels, and the block at half size two."""
+    torch.manual_seed(0)
+    network = UNet((8, 8, 8), (1, 1, 2, 1, 1))
+    with torch.no_grad():
+        network.middle[0].first.bias.fill_(-100)
+        network.up1[0].first.bias[:2] = -100
+        network.tail.weight.normal_()
+    lost = {name: int(gone.sum()) for name, gone in silent(network, pictures).items()}
+    assert (lost["middle.0"], lost["up1.0"]) == (8, 2)
+    return network
+
+
+def test_what_a_network_has_lost_begins_anew_and_changes_nothing_at_first():
+    pictures = torch.rand(4, 3, 32, 32)
+    old = some_lost(pictures)
+    new = revived(old, UNet((8, 8, 8), (1, 1, 2, 1, 2), slope=0.1), pictures)
+    with torch.no_grad():
+        torch.testing.assert_close(new(pictures), old(pictures), atol=1e-4, rtol=1e-4)
+    lost = {name: int(gone.sum()) for name, gone in silent(new, pictures).items()}
+    assert lost["middle.0"] == silent(old, pictures)["middle.1"].sum() == 0, "the block that was of use comes first"
+    assert lost["up1.0"] == 0
+    slopes = {name: float(slope) for name, slope in new.state_dict().items() if name.endswith("slope")}
+    assert slopes.keys() == {"middle.1.slope", "up1.1.slope"}, "blocks that were kept are as they were"
+    before = {name: weight.clone() for name, weight in new.named_parameters()}
+    for _ in range(2):  # what adds nothing learns second
+        (new(pictures) - 0.5).square().mean().backward()
+        with torch.no_grad():
+            for weight in new.parameters():
+                weight -= 0.1 * weight.grad
+                weight.grad = None
+    for name in ("middle.1.first.weight", "up1.1.first.weight", "up1.0.first.weight"):
+        moved = (dict(new.named_parameters())[name] - before[name]).flatten(1).abs().amax(1)
+        assert bool((moved > 0).all()), name
+
+
+def test_a_network_with_a_slope_loses_nothing():
+    network, x = UNet((8, 8, 8), slope=0.1), torch.rand(2, 3, 32, 32)
+    with torch.no_grad():
+        network.middle[0].first.bias.fill_(-100)
+        network.to_block.weight.normal_()
+    network(x).square().mean().backward()
+    assert float(network.middle[0].first.weight.grad.abs().sum()) > 0
 
 
 def test_an_expert_of_restore_sees_further_pictures_one_time_in_four(tmp_path):

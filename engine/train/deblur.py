@@ -16,11 +16,13 @@ import torch
 from torch import Tensor
 
 from engine.int8 import FEW_MOST, pack
+from engine.models import unet
 from engine.models.deblur import Deblur, Estimator, undone, windows
 from engine.models.unet import UNet
 from engine.train import data
 from engine.train.kernel import EDGE_PX, pairs
 from engine.train.restore import RestoreRecipe
+from engine.train.revive import SLOPE
 
 PICTURES = 3  # that the network is given
 
@@ -69,9 +71,7 @@ class DeblurRecipe(RestoreRecipe):
 
 def begin(state: dict[str, Tensor] | None) -> UNet:
     """The network before training: what `restore` has learned, if given, which looks at the first picture alone."""
-    network = UNet(pictures=PICTURES)
-    if state is not None:
-        head = torch.zeros_like(network.head.weight)
-        head[:, : state["head.weight"].shape[1]] = state["head.weight"]
-        network.load_state_dict({**state, "head.weight": head})
-    return network
+    if state is None:
+        return UNet(pictures=PICTURES, slope=SLOPE)
+    known = state["head.weight"]
+    return unet.from_state_dict({**state, "head.weight": torch.cat([known, known.new_zeros(len(known), 12 * (PICTURES - 1), 3, 3)], 1)})

@@ -54,11 +54,13 @@ def _one_thread(parameters: Iterable[Tensor]) -> Iterator[None]:
 class Muon(torch.optim.Optimizer):
     """Nesterov momentum, orthogonalised. For weights of two or more dimensions, each seen as (first, all the others).
 
-    A step has a root mean square of 0.2 lr, about that of Adam, so that Adam's learning rates fit.
+    A step has a root mean square of 0.2 lr, about that of Adam, so that Adam's learning rates fit. It is as long where the
+    gradient is mere noise: weights that matter little walk at random and grow, unless `decay` (as of AdamW) holds them:
+    each step takes off lr times `decay` of a weight.
     """
 
-    def __init__(self, parameters: Iterable[Tensor], lr: float, momentum: float = 0.95) -> None:
-        super().__init__(parameters, {"lr": lr, "momentum": momentum})
+    def __init__(self, parameters: Iterable[Tensor], lr: float, momentum: float = 0.95, decay: float = 0.0) -> None:
+        super().__init__(parameters, {"lr": lr, "momentum": momentum, "decay": decay})
 
     @torch.no_grad()
     def step(self, closure: Any = None) -> None:  # type: ignore[override]
@@ -72,13 +74,14 @@ class Muon(torch.optim.Optimizer):
                 mean.lerp_(p.grad, 1 - group["momentum"])
                 ahead = p.grad.lerp(mean, group["momentum"])
                 update = orthogonalised(ahead.reshape(len(p), -1))
+                p.mul_(1 - group["lr"] * group["decay"])
                 p.sub_(update.reshape(p.shape), alpha=0.2 * group["lr"] * max(update.shape) ** 0.5)
 
 
-def optimizers(module: nn.Module, lr: float) -> dict[str, torch.optim.Optimizer]:
-    """Muon for the weights of `module`, Adam for its biases and other vectors."""
+def optimizers(module: nn.Module, lr: float, decay: float = 0.0) -> dict[str, torch.optim.Optimizer]:
+    """Muon for the weights of `module`, with `decay` of them, and Adam for its biases and other vectors."""
     parameters = list(module.parameters())
     return {
-        "muon": Muon([p for p in parameters if p.ndim > 1], lr),
+        "muon": Muon([p for p in parameters if p.ndim > 1], lr, decay=decay),
         "adam": torch.optim.Adam([p for p in parameters if p.ndim <= 1], lr, betas=(0.9, 0.99)),
     }

@@ -24,6 +24,7 @@ from engine.models.unet import UNet
 from engine.train import data, degrade
 from engine.train.loop import Average, Recipe, descend, learning_rate
 from engine.train.muon import optimizers
+from engine.train.revive import SLOPE, revived
 
 KINDS: dict[str, Callable[[Tensor, np.random.Generator], Tensor]] = {  # what a network of one kind of disturbance learns from
     "any-noise": degrade.any_noise,
@@ -37,6 +38,7 @@ KINDS: dict[str, Callable[[Tensor, np.random.Generator], Tensor]] = {  # what a 
 EXPERTS = tuple(kind for kind in KINDS if kind != "any-noise")  # in the order in which the gate knows them
 UNBOUNDED = sum(kind.endswith("white-noise") for kind in EXPERTS)  # the first
 _HOLD = 0.8  # part of the run at the full learning rate
+_DECAY = 0.2  # of the weights
 
 
 class RestoreRecipe(Recipe):
@@ -61,10 +63,10 @@ class RestoreRecipe(Recipe):
         self.steps, self.batch, self.crop_px, self.peak, self.seed = steps, batch, crop_px, peak, seed
         self.pictures = pictures
         self.indices, self.held_out = pictures.split(crop_px + self.margin_px)
-        self.network = (network or UNet()).to(memory_format=torch.channels_last)
+        self.network = (network or UNet(slope=SLOPE)).to(memory_format=torch.channels_last)
         self.average = Average(self.network, half_life_steps=500)
         self.modules = {"network": self.network, "average": self.average.module}
-        self.optimizers = optimizers(self.network, peak)
+        self.optimizers = optimizers(self.network, peak, _DECAY)
         self._ahead = ThreadPoolExecutor(1)
         self._next: tuple[int, Future[tuple[Tensor, Tensor]]] | None = None
 
@@ -114,6 +116,8 @@ class RestoreRecipe(Recipe):
         return self.average.module.state_dict()
 
 
+_BLOCKS = {"strong-jpeg": (1, 1, 1, 1, 2)}  # what low qualities leave asks for fine work more than for a wide view
+_SHOWN = 48  # crops that tell what a network has lost
 _MOST_SHRUNK = 1.6  # crops are made up to so much smaller: finer texture, and less of the JPEG that the photos came with
 _GREY = 0.25  # share of the crops without colour
 _FURTHER = 0.25  # share of the crops that are of the further pictures
@@ -125,7 +129,7 @@ class ExpertRecipe(RestoreRecipe):
 
     The logarithm of the mean squared error, which is what PSNR counts (NAFNet's loss, Chen et al. 2022), but less of
     it where little is left to gain; in luma as well for JPEG, which spoils chroma beyond repair and is judged by luma.
-    start: weights of a network that knows more kinds, such as that of all from `RestoreRecipe`.
+    start: weights of a network that knows more kinds, such as that of all from `RestoreRecipe`; what it has lost is `revived`.
     further: pictures of other things than products, one crop in four; the larger one of them is, the more often.
     bf16: convolutions in bfloat16, for processors that have them: twice as fast there, and much slower elsewhere.
     """
@@ -145,9 +149,10 @@ class ExpertRecipe(RestoreRecipe):
         bf16: bool = False,
         seed: int = 0,
     ) -> None:
-        network = expert()
+        network = expert(kind)
         if start is not None:
-            network.load_state_dict({**network.state_dict(), **start})
+            shown = data.random_crops(pictures, pictures.split(crop_px)[0], _SHOWN, crop_px, np.random.default_rng(seed))
+            network = revived(unet.from_state_dict(start), network, KINDS[kind](shown, np.random.default_rng(seed)))
         super().__init__(pictures, steps=steps, batch=batch, crop_px=crop_px, peak=peak, network=network, seed=seed)
         self.kind, self.name, self.hold, self.bf16 = kind, f"restore-{kind}", hold, bf16
         self.further = _by_size(further, crop_px)
@@ -205,9 +210,9 @@ def _some_grey(x: Tensor, rng: np.random.Generator) -> Tensor:
     return torch.where(torch.from_numpy(rng.uniform(size=(len(x), 1, 1, 1)) < _GREY), data.luma(x), x)
 
 
-def expert() -> UNet:
-    """An expert before its training: 60 kMAC per pixel."""
-    return UNet(deepest=1)
+def expert(kind: str) -> UNet:
+    """An expert of a kind of KINDS before its training: at most 60 kMAC per pixel."""
+    return UNet(blocks=_BLOCKS.get(kind, (1, 2, 3, 1, 1)), deepest=1, slope=SLOPE)
 
 
 _GATE_RATE = 2e-3

@@ -1,0 +1,79 @@
+"""Hidden channels that a network has lost while it learned, begun anew.
+
+Where a channel before its ReLU is below zero for every picture, it says nothing, its weights have no gradient, and it
+stays so (Lu et al. 2020, "Dying ReLU and Initialization"). Noise in the gradient drives channels there that matter
+little at first: of our first restorers, the deepest blocks had lost all of theirs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from engine.models import unet
+from engine.models.unet import Residual, UNet
+
+SLOPE = 0.1  # of the leaky ReLU of new blocks, which loses none
+_SELDOM = 2e-3  # a channel that says something at so small a part of the places is as good as lost
+_BEFORE = {  # the convolution whose answer each chain of blocks goes on from
+    "down1": "head",
+    "down2": "to_quarter",
+    "middle": "to_eighth",
+    "deepest": "to_sixteenth",
+    "joined": "from_sixteenth",
+    "up2": "from_eighth",
+    "up1": "from_quarter",
+}
+
+
+@torch.no_grad()
+def silent(network: nn.Module, pictures: Tensor) -> dict[str, Tensor]:
+    """Which hidden channels of each residual block of `network` are above zero almost nowhere in `pictures`: (width,), by the block's name."""
+    found: dict[str, Tensor] = {}
+
+    def listener(name: str) -> Callable[[nn.Module, object, Tensor], None]:
+        return lambda layer, given, told: found.update({name: (told > 0).float().mean((0, 2, 3)) < _SELDOM})
+
+    listening = [block.first.register_forward_hook(listener(name)) for name, block in network.named_modules() if isinstance(block, Residual)]
+    try:
+        network(pictures)
+    finally:
+        for handle in listening:
+            handle.remove()
+    return found
+
+
+@torch.no_grad()
+def revived(old: UNet, new: UNet, pictures: Tensor) -> UNet:
+    """What `old` has learned, in as many blocks as `new` has; it says the same of `pictures` (N, 3, H, W), unless `new` has too few.
+
+    Silent channels begin anew. A block of `old` in which all are silent adds a constant: the layer before it is given that,
+    and the block is left out. Where `new` has more blocks than then are left, they are as it has them, but add nothing yet.
+    """
+    lost = silent(old, pictures)
+    state = new.state_dict() | {name: tensor for name, tensor in old.state_dict().items() if name.split(".")[0] not in _BEFORE}
+    for chain, before in _BEFORE.items():
+        last, kept = before, 0
+        for k, block in enumerate(getattr(old, chain, ())):
+            gone = lost[f"{chain}.{k}"]
+            if gone.all():
+                state[f"{last}.bias"] = state[f"{last}.bias"] + block.second.bias
+            elif kept < len(getattr(new, chain)):
+                state.pop(f"{chain}.{kept}.slope", None)
+                state |= {f"{chain}.{kept}.{name}": tensor for name, tensor in _begun_anew(block, gone).items()}
+                last, kept = f"{chain}.{kept}.second", kept + 1
+        for k in range(kept, len(getattr(new, chain, ()))):
+            for name in (f"{chain}.{k}.second.weight", f"{chain}.{k}.second.bias"):
+                state[name] = torch.zeros_like(state[name])
+    return unet.from_state_dict(state)
+
+
+def _begun_anew(block: Residual, gone: Tensor) -> dict[str, Tensor]:
+    """The weights of `block`; the channels that are `gone`, (width,), as at first, with no part in its answer yet."""
+    state = {name: tensor.clone() for name, tensor in block.state_dict().items()}
+    state["first.weight"][gone] = nn.init.kaiming_uniform_(torch.empty_like(state["first.weight"]))[gone]
+    state["first.bias"][gone] = 0
+    state["second.weight"][:, gone] = 0
+    return state

@@ -562,6 +562,24 @@ def test_photos_of_a_phone_are_pictures(tmp_path):
     assert (name, read.size, read.mode) == ("a.heic", (80, 64), "RGB")
 
 
+def test_two_trainings_that_pack_the_same_pictures_at_once_both_get_them(tmp_path):
+    (tmp_path / "in").mkdir()
+    for i in range(3):
+        Image.new("RGB", (8, 8), (i, i, i)).save(tmp_path / "in" / f"{i}.png")
+    cache, others = tmp_path / "cache", []
+
+    def prepare(photo):
+        if not others:
+            others.append(None)
+            others[0] = data.pack([tmp_path / "in"], cache, "all", lambda p: p)
+        assert len(list(cache.glob("*.json"))) == 1, "what the other has written stays in use"
+        return photo
+
+    ours = data.pack([tmp_path / "in"], cache, "all", prepare)
+    assert [int(p.max()) for p in ours] == [int(p.max()) for p in others[0]] == [0, 1, 2]
+    assert sorted(p.suffix for p in cache.iterdir()) == [".json", ".u8"]
+
+
 def test_a_picture_that_changes_in_a_folder_of_the_folder_is_packed_anew(tmp_path):
     (tmp_path / "in" / "deep").mkdir(parents=True)
     for shade in (10, 200):

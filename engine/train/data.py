@@ -10,6 +10,7 @@ import hashlib
 import io
 import json
 import tarfile
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -140,7 +141,7 @@ def pack(
     prepare: Callable[[Image.Image], Image.Image],
     look: Callable[[Image.Image], dict[str, Any]] | None = None,
 ) -> Pictures:
-    """Write every picture of `sources`, after `prepare`, into one file in `cache`; reuse it when it is there.
+    """Write every picture of `sources`, after `prepare`, into one file in `cache`; reuse it when it is there. Atomic.
 
     The file's name holds `label`, which the caller chooses for what `prepare` and `look` do, and a hash of the
     sources' paths and times, of a folder also of those of its pictures. look: what to keep in mind of each picture as it was, as JSON in `Pictures.looks`.
@@ -149,19 +150,30 @@ def pack(
     file = cache / f"{label}-{digest(sources)}.u8"
     if not file.with_suffix(".json").exists():
         cache.mkdir(parents=True, exist_ok=True)
-        names, sizes, looks = [], [], []
-        with file.open("wb") as out:
-            for source in sources:
-                for name, picture in read_pictures(source):
-                    pixels = np.asarray(prepare(picture), dtype=np.uint8)
-                    out.write(pixels.transpose(2, 0, 1).tobytes())
-                    names.append(name)
-                    sizes.append(pixels.shape[:2])
-                    looks.append(look(picture) if look else {})
-        if not names:
-            raise RequestError(f"There is no picture in {', '.join(str(s) for s in sources)}.")
-        file.with_suffix(".json").write_text(json.dumps({"names": names, "sizes": sizes} | ({"looks": looks} if look else {})))
+        with tempfile.TemporaryDirectory(dir=cache) as own:  # two trainings may begin at once
+            index = _written(sources, Path(own, "pixels"), prepare, look)
+            Path(own, "index").write_text(json.dumps(index))
+            Path(own, "pixels").replace(file)
+            Path(own, "index").replace(file.with_suffix(".json"))
     return Pictures(file)
+
+
+def _written(
+    sources: Sequence[Path], file: Path, prepare: Callable[[Image.Image], Image.Image], look: Callable[[Image.Image], dict[str, Any]] | None
+) -> dict[str, Any]:
+    """Writes the pixels of all pictures to `file`; what `Pictures` must know to read them."""
+    names, sizes, looks = [], [], []
+    with file.open("wb") as out:
+        for source in sources:
+            for name, picture in read_pictures(source):
+                pixels = np.asarray(prepare(picture), dtype=np.uint8)
+                out.write(pixels.transpose(2, 0, 1).tobytes())
+                names.append(name)
+                sizes.append(pixels.shape[:2])
+                looks.append(look(picture) if look else {})
+    if not names:
+        raise RequestError(f"There is no picture in {', '.join(str(s) for s in sources)}.")
+    return {"names": names, "sizes": sizes} | ({"looks": looks} if look else {})
 
 
 def digest(sources: Sequence[Path]) -> str:

@@ -83,7 +83,7 @@ def white_noise(x: Tensor, rng: np.random.Generator, least: float = 0.0, most: f
 
 
 def _noise_under_jpeg(x: Tensor, rng: np.random.Generator) -> Tensor:
-    return torch.stack([_random_quality(picture, rng, 60, 96) for picture in sensor_noise(x, rng)])
+    return light_coding(sensor_noise(x, rng), rng)
 
 
 def any_noise(x: Tensor, rng: np.random.Generator) -> Tensor:
@@ -105,15 +105,14 @@ def _cut_white(x: Tensor, rng: np.random.Generator, least: float, most: float) -
     return white_noise(x, rng, least, most).clamp(0, 1)
 
 
-def half_as_files(x: Tensor, rng: np.random.Generator) -> Tensor:
-    """Every other picture, by chance, cut off at black and white, which white noise in the literature is not and files are."""
-    cut = torch.from_numpy(rng.uniform(size=(len(x), 1, 1, 1)) < 0.5)
-    return torch.where(cut, x.clamp(0, 1), x)
-
-
 def random_coding(x: Tensor, rng: np.random.Generator) -> Tensor:
     """What the expert for JPEG learns from: JPEG 85 %, noise under good JPEG 15 %."""
     return one_of((random_jpeg, _noise_under_jpeg), (0.85, 0.15), x, rng)
+
+
+def light_coding(x: Tensor, rng: np.random.Generator) -> Tensor:
+    """JPEG as phones and shops hand it out: coded once at a quality of 60 to 96."""
+    return torch.stack([_random_quality(picture, rng, 60, 96) for picture in x])
 
 
 def strong_coding(x: Tensor, rng: np.random.Generator) -> Tensor:

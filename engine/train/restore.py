@@ -283,9 +283,9 @@ class GateRecipe(Recipe):
         return torch.cat(crops), torch.cat(errors)
 
     def _pair(self, indices: Sequence[int], count: int, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
-        """Each expert's kind of disturbance as often as all of them mixed, and as often as none; JPEG, which is told least easily, twice."""
+        """Each expert's kind of disturbance as often as none; JPEG, which is told least easily, three times, once at good quality alone."""
         clean = _some_grey(_crops(self.pictures, indices, count, self.crop_px, rng, self.further if indices is self.indices else None), rng)
-        kinds = [*(KINDS[kind] for kind in (*EXPERTS, "jpeg")), lambda x, rng: degrade.half_as_files(degrade.random_disturbance(x, rng), rng), lambda x, rng: x]
+        kinds = [*(KINDS[kind] for kind in (*EXPERTS, "jpeg")), degrade.light_coding, lambda x, rng: x]
         disturbed = degrade.one_of(kinds, [1 / len(kinds)] * len(kinds), clean, rng)
         return disturbed.contiguous(memory_format=torch.channels_last), clean
 

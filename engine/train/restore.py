@@ -119,7 +119,7 @@ class RestoreRecipe(Recipe):
 _BLOCKS = {"strong-jpeg": (1, 1, 1, 1, 2)}  # what low qualities leave asks for fine work more than for a wide view
 _SHOWN = 48  # crops that tell what a network has lost
 _MOST_SHRUNK = 1.6  # crops are made up to so much smaller: finer texture, and less of the JPEG that the photos came with
-_GREY = 0.25  # share of the crops without colour
+_GREY = 0.25  # share of the crops without colour, of those for strong JPEG twice as many
 _FURTHER = 0.25  # share of the crops that are of the further pictures
 _FLOOR = 0.05  # of the power of the disturbance: where less than this is left, it is not worth much to take off more
 
@@ -180,7 +180,7 @@ class ExpertRecipe(RestoreRecipe):
     def _pair(self, indices: Sequence[int], count: int, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
         clean = _crops(self.pictures, indices, count, self.crop_px, rng, self.further if indices is self.indices else None, closest=_MOST_SHRUNK)
         if self.kind == "strong-jpeg":  # so is luma measured, and black-and-white photos are no worse
-            clean = _some_grey(clean, rng)
+            clean = _some_grey(clean, rng, 2 * _GREY)
         return KINDS[self.kind](clean, rng), clean
 
 
@@ -205,9 +205,9 @@ def _by_size(pictures: data.Pictures | None, crop_px: int) -> tuple[data.Picture
     return (pictures, pictures.by_size(crop_px)) if pictures else None
 
 
-def _some_grey(x: Tensor, rng: np.random.Generator) -> Tensor:
-    """Pictures (N, 3, H, W), some of them by chance without colour."""
-    return torch.where(torch.from_numpy(rng.uniform(size=(len(x), 1, 1, 1)) < _GREY), data.luma(x), x)
+def _some_grey(x: Tensor, rng: np.random.Generator, share: float = _GREY) -> Tensor:
+    """Pictures (N, 3, H, W), a `share` of them by chance without colour."""
+    return torch.where(torch.from_numpy(rng.uniform(size=(len(x), 1, 1, 1)) < share), data.luma(x), x)
 
 
 def expert(kind: str) -> UNet:

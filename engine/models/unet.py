@@ -21,6 +21,8 @@ class Residual(nn.Module):
     first restorers all channels of whole blocks had ended so.
     """
 
+    slope: Tensor
+
     def __init__(self, width: int, slope: float = 0.0) -> None:
         super().__init__()
         self.first = nn.Conv2d(width, width, 3, padding=1)

@@ -30,13 +30,16 @@ _BEFORE = {  # the convolution whose answer each chain of blocks goes on from
 
 @torch.no_grad()
 def silent(network: nn.Module, pictures: Tensor) -> dict[str, Tensor]:
-    """Which hidden channels of each residual block of `network` are above zero almost nowhere in `pictures`: (width,), by the block's name."""
+    """Which hidden channels of each residual block of `network` say nothing almost anywhere in `pictures`: (width,), by the block's name.
+
+    Those of a leaky block say something everywhere.
+    """
     found: dict[str, Tensor] = {}
 
-    def listener(name: str) -> Callable[[nn.Module, object, Tensor], None]:
-        return lambda layer, given, told: found.update({name: (told > 0).float().mean((0, 2, 3)) < _SELDOM})
+    def listener(name: str, block: Residual) -> Callable[[nn.Module, object, Tensor], None]:
+        return lambda layer, given, told: found.update({name: ((told > 0) | (block.slope > 0)).float().mean((0, 2, 3)) < _SELDOM})
 
-    listening = [block.first.register_forward_hook(listener(name)) for name, block in network.named_modules() if isinstance(block, Residual)]
+    listening = [block.first.register_forward_hook(listener(name, block)) for name, block in network.named_modules() if isinstance(block, Residual)]
     try:
         network(pictures)
     finally:

@@ -41,6 +41,17 @@ def test_decay_takes_its_part_off_a_weight_whatever_the_gradient() -> None:
     torch.testing.assert_close(weight.detach(), torch.full((4, 4), 1.9))
 
 
+def test_a_checkpoint_from_before_there_was_decay_goes_on_without() -> None:
+    weight = torch.nn.Parameter(torch.ones(4, 4))
+    weight.grad = torch.zeros(4, 4)
+    saved = Muon([weight], lr=1.0).state_dict()
+    del saved["param_groups"][0]["decay"]
+    muon = Muon([weight], lr=1.0, decay=0.5)
+    muon.load_state_dict(saved)
+    muon.step()
+    assert torch.equal(weight.detach(), torch.ones(4, 4))
+
+
 def test_decay_bounds_the_walk_of_weights_whose_gradient_is_noise() -> None:
     def walked(decay: float) -> float:
         torch.manual_seed(0)

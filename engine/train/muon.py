@@ -62,6 +62,11 @@ class Muon(torch.optim.Optimizer):
     def __init__(self, parameters: Iterable[Tensor], lr: float, momentum: float = 0.95, decay: float = 0.0) -> None:
         super().__init__(parameters, {"lr": lr, "momentum": momentum, "decay": decay})
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        for group in self.param_groups:
+            group.setdefault("decay", 0.0)  # checkpoints from before there was any go on as they were
+
     @torch.no_grad()
     def step(self, closure: Any = None) -> None:  # type: ignore[override]
         with _one_thread(p for group in self.param_groups for p in group["params"]):

@@ -1,8 +1,8 @@
 """Hidden channels that a network has lost while it learned, begun anew.
 
 Where a channel before its ReLU is below zero for every picture, it says nothing, its weights have no gradient, and it
-stays so (Lu et al. 2020, "Dying ReLU and Initialization"). Noise in the gradient drives channels there that matter
-little at first: of our first restorers, the deepest blocks had lost all of theirs.
+stays so (Lu et al. 2020, "Dying ReLU and Initialization"). Noise in the gradient can drive channels there that
+matter little at first: of our first restorers, the deepest blocks had lost all of theirs.
 """
 
 from __future__ import annotations

@@ -220,9 +220,10 @@ def test_a_batch_is_as_each_alone() -> None:
     assert torch.allclose(network(both), torch.cat([network(x[None]) for x in both]), atol=1e-5)
 
 
-def test_the_network_is_built_from_its_file() -> None:
+@pytest.mark.parametrize("slope", [0.0, 0.25])
+def test_the_network_is_built_from_its_file(slope) -> None:
     torch.manual_seed(0)
-    network = Deblur(Estimator(8, 12, 6), UNet((8, 8, 16), (1, 1, 2, 1, 1), 3)).eval()
+    network = Deblur(Estimator(8, 12, 6, slope), UNet((8, 8, 16), (1, 1, 2, 1, 1), 3)).eval()
     again = deblur.from_state_dict(network.state_dict()).eval()
     x = noise(96)
     with torch.no_grad():

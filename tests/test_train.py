@@ -17,7 +17,7 @@ from shelf import Plain
 
 from engine import int8
 from engine.models import generator, restore, unet
-from engine.models.deblur import Estimator
+from engine.models.deblur import Deblur, Estimator
 from engine.models.features import Features
 from engine.models.generator import Autoencoder
 from engine.models.unet import UNet
@@ -35,7 +35,7 @@ from engine.train.kernel import KernelRecipe
 from engine.train.matte import CutOuts, MatteRecipe
 from engine.train.packshots import SQUASHED, Packshots, frame, recolour
 from engine.train.restore import EXPERTS, ExpertRecipe, GateRecipe, RestoreRecipe
-from engine.train.revive import revived, silent
+from engine.train.revive import revive, revived, silent
 from engine.train.tone import ToneRecipe
 from engine.train.upscale import UpscaleRecipe, shrink
 from engine.train.vae import VaeRecipe
@@ -457,6 +457,42 @@ def test_what_a_network_has_lost_begins_anew_and_changes_nothing_at_first():
     for name in ("middle.1.first.weight", "up1.1.first.weight", "up1.0.first.weight"):
         moved = (dict(new.named_parameters())[name] - before[name]).flatten(1).abs().amax(1)
         assert bool((moved > 0).all()), name
+
+
+def test_what_any_network_has_lost_begins_anew_in_its_place():
+    pictures = torch.rand(4, 3, 32, 32)
+    network = some_lost(pictures)
+    with torch.no_grad():
+        before = network(pictures)
+        lost = {name: bool(gone.all()) for name, gone in silent(network, pictures).items()}
+        revive(network, pictures)
+        torch.testing.assert_close(network(pictures), before, atol=1e-4, rtol=1e-4)
+    assert not any(gone.any() for gone in silent(network, pictures).values())
+    leaking = {name.removesuffix(".slope") for name in network.state_dict() if name.endswith("slope")}
+    assert leaking == {name for name, whole in lost.items() if whole}, "blocks that said something are as they were"
+
+
+def test_a_network_that_ships_is_gone_on_from_with_what_it_lost_begun_anew(tmp_path, capsys):
+    folder, shipped = tmp_path / "pictures", tmp_path / "deblur.safetensors"
+    folder.mkdir()
+    for i in range(20):
+        picture(i, 300, 320).save(folder / f"{i}.jpg")
+    estimator = Estimator()
+    with torch.no_grad():
+        estimator.middle[1].first.bias.fill_(-100)
+    before = Deblur(estimator, UNet((8, 8, 8), pictures=3)).state_dict()
+    loop.save_weights(before, shipped)
+    common = ["deblur", "--data", str(folder), "--runs", str(tmp_path / "runs"), "--steps", "1"]
+    assert main([*common, "--start", str(tmp_path / "none.safetensors")]) == 2
+    assert "There is no" in capsys.readouterr().err
+    assert main([*common, "--start", str(shipped)]) == 0
+    made = int8.unpack(load_file(tmp_path / "runs" / "deblur" / "deblur.safetensors"))
+    assert made["repair.head.weight"].shape == before["repair.head.weight"].shape
+    torch.testing.assert_close(made["estimator.draw.weight"].float(), before["estimator.draw.weight"], atol=2e-3, rtol=0)
+    assert main([*common, "--preset", "kernel", "--start", str(shipped)]) == 0
+    made = load_file(tmp_path / "runs" / "kernel" / "kernel.safetensors")
+    assert {key for key in made if key.endswith("slope")} == {"middle.1.slope"}
+    assert main([*common, "--start", str(shipped), "--steps", "2"]) == 0, "the repair goes on, with the estimator of the run"
 
 
 def test_a_network_with_a_slope_loses_nothing():

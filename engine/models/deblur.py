@@ -23,7 +23,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from engine.models import unet
-from engine.models.unet import Residual, UNet
+from engine.models.unet import Residual, UNet, chain, leak_as
 
 KERNEL_PX = 25  # side of a kernel
 WINDOW_PX = 96  # side of the parts of a photo that its kernel is estimated from
@@ -45,27 +45,29 @@ _TIMID = 2.5  # how much larger the log of the noise is for the more cautious fi
 
 class Estimator(nn.Module):
     """(N, M, 3, W, W) in [0, 1], M windows of each of N photos -> kernels (N, KERNEL_PX, KERNEL_PX), each of sum 1, in the
-    order of a convolution's shifts (flipped for conv2d), and the log of the noise (N,) for `wiener`."""
+    order of a convolution's shifts (flipped for conv2d), and the log of the noise (N,) for `wiener`.
 
-    def __init__(self, width: int = 32, maps: int = 48, basis: int = 64) -> None:
+    slope: as of `Residual`."""
+
+    def __init__(self, width: int = 32, maps: int = 48, basis: int = 64, slope: float = 0.0) -> None:
         super().__init__()
         self.pixels = nn.Sequential(
             nn.Conv2d(4, width, 3, padding=1),
             nn.ReLU(),
             nn.Conv2d(width, width, 3, 2, 1),
             nn.ReLU(),
-            Residual(width),
+            Residual(width, slope),
             nn.Conv2d(width, 2 * width, 3, 2, 1),
             nn.ReLU(),
-            Residual(2 * width),
-            Residual(2 * width),
+            Residual(2 * width, slope),
+            Residual(2 * width, slope),
         )
         self.weigh = nn.Linear(4 * width, 1)
         self.draw = nn.Linear(4 * width, basis)
         self.basis = nn.Parameter(0.02 * torch.randn(basis, _DRAWN * KERNEL_PX**2))
         self.edges = _Edges(width // 2)
         self.first = nn.Conv2d(5 * _MAPS + _DRAWN + _TRIED, maps, 3, padding=1)
-        self.middle = nn.Sequential(*(Residual(maps) for _ in range(4)))
+        self.middle = chain(maps, 4, slope)
         self.last = nn.Conv2d(maps, 1, 3, padding=1)
         self.noise = nn.Linear(4 * width + maps, 1)
         nn.init.constant_(self.noise.bias, -4.0)
@@ -291,5 +293,6 @@ def from_state_dict(state: dict[str, Tensor]) -> Deblur:
     width, maps, basis = (len(state[f"estimator.{name}"]) for name in ("pixels.0.weight", "first.weight", "basis"))
     repair = unet.from_state_dict({key.removeprefix("repair."): value for key, value in state.items() if key.startswith("repair.")})
     network = Deblur(Estimator(width, maps, basis), repair)
+    leak_as(network, state)
     network.load_state_dict(state)
     return network

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from engine.models import guided
 from engine.models.segment import components, dilated, eroded, flooded, shrunk
-from engine.models.unet import Residual
+from engine.models.unet import chain, leak_as
 
 WORK_PX = 192  # longer side of the small copy; about what the recipe shows it
 MULTIPLE_PX = 32
@@ -39,17 +39,17 @@ Smooth = Callable[[Tensor, Tensor], Tensor]  # of a copy (1, 3, h, w) and a mask
 
 
 class Matte(nn.Module):
-    """(N, 3, H, W) in [0, 1] -> logits of the matte (N, 1, H, W); H and W are multiples of 32."""
+    """(N, 3, H, W) in [0, 1] -> logits of the matte (N, 1, H, W); H and W are multiples of 32. slope: as of `Residual`."""
 
-    def __init__(self, widths: tuple[int, ...] = (32, 56, 88, 128), blocks: int = 1, deepest: int = 3) -> None:
+    def __init__(self, widths: tuple[int, ...] = (32, 56, 88, 128), blocks: int = 1, deepest: int = 3, slope: float = 0.0) -> None:
         super().__init__()
         self.head = nn.Conv2d(48, widths[0], 3, padding=1)
-        self.down = nn.ModuleList(_chain(w, blocks) for w in widths[:-1])
+        self.down = nn.ModuleList(chain(w, blocks, slope) for w in widths[:-1])
         self.shrink = nn.ModuleList(nn.Conv2d(i, o, 2, stride=2) for i, o in itertools.pairwise(widths))
-        self.deep = _chain(widths[-1], deepest)
+        self.deep = chain(widths[-1], deepest, slope)
         self.whole = nn.Linear(2 * widths[-1], widths[-1])
         self.grow = nn.ModuleList(nn.ConvTranspose2d(o, i, 2, stride=2) for i, o in itertools.pairwise(widths))
-        self.up = nn.ModuleList(_chain(w, blocks) for w in widths[:-1])
+        self.up = nn.ModuleList(chain(w, blocks, slope) for w in widths[:-1])
         self.tail = nn.Conv2d(widths[0], 16, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -180,9 +180,6 @@ def from_state_dict(state: dict[str, Tensor]) -> Matte:
     widths = (state["head.weight"].shape[0], *(state[f"shrink.{i}.weight"].shape[0] for i in range(levels)))
     count = {name: sum(key.startswith(f"{name}.") and key.endswith("first.weight") for key in state) for name in ("down.0", "deep")}
     network = Matte(widths, count["down.0"], count["deep"])
+    leak_as(network, state)
     network.load_state_dict(state)
     return network
-
-
-def _chain(width: int, count: int) -> nn.Sequential:
-    return nn.Sequential(*(Residual(width) for _ in range(count)))

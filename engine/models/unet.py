@@ -58,26 +58,26 @@ class UNet(nn.Module):
         super().__init__()
         half, quarter, eighth = widths
         self.head = nn.Conv2d(12 * pictures, half, 3, padding=1)
-        self.down1 = _chain(half, blocks[0], slope)
+        self.down1 = chain(half, blocks[0], slope)
         self.to_quarter = nn.Conv2d(half, quarter, 2, stride=2)
-        self.down2 = _chain(quarter, blocks[1], slope)
+        self.down2 = chain(quarter, blocks[1], slope)
         self.to_eighth = nn.Conv2d(quarter, eighth, 2, stride=2)
         self.from_block = nn.Conv2d(192, eighth, 1)
-        self.middle = _chain(eighth, blocks[2], slope)
-        self.deepest = _chain(eighth, deepest, slope)
+        self.middle = chain(eighth, blocks[2], slope)
+        self.deepest = chain(eighth, deepest, slope)
         if deepest:
             self.to_sixteenth = nn.Conv2d(eighth, eighth, 2, stride=2)
             self.from_sixteenth = nn.ConvTranspose2d(eighth, eighth, 2, stride=2)
-            self.joined = _chain(eighth, deepest, slope)
+            self.joined = chain(eighth, deepest, slope)
             for name, parameter in self.named_parameters():
                 if name.startswith("from_sixteenth.") or (name.startswith("joined.") and ".second." in name):
                     nn.init.zeros_(parameter)
         self.to_block = nn.Conv2d(eighth, 192, 1)
         nn.init.zeros_(self.to_block.weight)
         self.from_eighth = nn.ConvTranspose2d(eighth, quarter, 2, stride=2)
-        self.up2 = _chain(quarter, blocks[3], slope)
+        self.up2 = chain(quarter, blocks[3], slope)
         self.from_quarter = nn.ConvTranspose2d(quarter, half, 2, stride=2)
-        self.up1 = _chain(half, blocks[4], slope)
+        self.up1 = chain(half, blocks[4], slope)
         self.tail = nn.Conv2d(half, 12, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -98,12 +98,18 @@ def from_state_dict(state: dict[str, Tensor]) -> UNet:
     blocks = tuple(sum(k.startswith(f"{name}.") and k.endswith("first.weight") for k in state) for name in ("down1", "down2", "middle", "up2", "up1"))
     deepest = sum(k.startswith("deepest.") and k.endswith("first.weight") for k in state)
     network = UNet(widths, blocks, state["head.weight"].shape[1] // 12, deepest)  # type: ignore[arg-type]
-    for name, module in network.named_modules():
-        if isinstance(module, Residual) and f"{name}.slope" in state:
-            module.leak(float(state[f"{name}.slope"]))
+    leak_as(network, state)
     network.load_state_dict(state)
     return network
 
 
-def _chain(width: int, count: int, slope: float) -> nn.Sequential:
+def leak_as(network: nn.Module, state: dict[str, Tensor]) -> None:
+    """Gives the residual blocks of any `network` the slopes that are kept with the weights `state`."""
+    for name, block in network.named_modules():
+        if isinstance(block, Residual) and f"{name}.slope" in state:
+            block.leak(float(state[f"{name}.slope"]))
+
+
+def chain(width: int, count: int, slope: float = 0.0) -> nn.Sequential:
+    """`count` residual blocks."""
     return nn.Sequential(*(Residual(width, slope) for _ in range(count)))

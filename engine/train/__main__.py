@@ -84,20 +84,33 @@ def _further(args: argparse.Namespace) -> Any:
 def _kernel(args: argparse.Namespace, settings: dict[str, Any]) -> Recipe:
     from engine.train.kernel import KernelRecipe
 
-    return KernelRecipe(_photos(args), seed=args.seed, **settings)
+    return KernelRecipe(_photos(args), start=_deblur_before(args, "estimator"), seed=args.seed, **settings)
 
 
 def _deblur(args: argparse.Namespace, settings: dict[str, Any]) -> Recipe:
     from engine.train.deblur import DeblurRecipe, begin
 
-    return DeblurRecipe(_estimator(args), _photos(args), network=begin(_average(args.runs / "restore-both")), seed=args.seed, **settings)
+    before = _deblur_before(args, "repair")
+    network = begin(before.state_dict() if before else _average(args.runs / "restore-both"))
+    return DeblurRecipe(_estimator(args), _photos(args), network=network, seed=args.seed, **settings)
+
+
+def _deblur_before(args: argparse.Namespace, part: str) -> Any:
+    """A part of the network in the file of --start; None where there is none."""
+    from engine.models import deblur
+
+    return getattr(deblur.from_state_dict(_as_floats(args.start)), part) if args.start else None
 
 
 def _estimator(args: argparse.Namespace) -> Any:
     from engine.models.deblur import Estimator
+    from engine.models.unet import leak_as
 
+    if args.start and not (args.runs / "kernel" / "checkpoint.pt").exists():
+        return _deblur_before(args, "estimator")
     state = _trained(args, "kernel", "The recipe of deblur needs an estimator of blur: run `python -m engine.train deblur --preset kernel` first.")
     estimator = Estimator()
+    leak_as(estimator, state)
     estimator.load_state_dict(state)
     return estimator
 
@@ -124,12 +137,14 @@ def _tone(args: argparse.Namespace, settings: dict[str, Any]) -> Recipe:
 
 
 def _matte(args: argparse.Namespace, settings: dict[str, Any]) -> Recipe:
+    from engine.models.matte import from_state_dict
     from engine.train.matte import MatteRecipe, read_cut_outs, seen_photo
 
     if args.packshots is None:
         raise RequestError("The recipe of matte cuts products out of packshots: give a folder or tar of them with --packshots.")
     seen = read_cut_outs(args.data, args.cache, cut=seen_photo, kind="seen")
-    return MatteRecipe(read_cut_outs([args.packshots], args.cache), seen, _photos(args), seed=args.seed, **settings)
+    start = from_state_dict(_as_floats(args.start)) if args.start else None
+    return MatteRecipe(read_cut_outs([args.packshots], args.cache), seen, _photos(args), start=start, seed=args.seed, **settings)
 
 
 def _inpaint(args: argparse.Namespace, settings: dict[str, Any]) -> Recipe:
@@ -353,6 +368,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--categories", type=Path, help="csv with the columns file and category")
     parser.add_argument("--stretch", type=_ratio, default=1.0, help="of pictures of products, how many times taller they are made first, such as 4/3")
     parser.add_argument("--most-norm", type=float, default=0.0, help="of vae, gan and sketch: gradients that are longer are shortened to it; 0 leaves them")
+    parser.add_argument("--start", type=Path, help="of matte and deblur: the file of weights to go on from; what it has lost begins anew")
     parser.add_argument("--teacher", type=Path, help="safetensors of the network to distil from")
     parser.add_argument("--packshots", type=Path, help="folder or tar of products on white")
     parser.add_argument(
@@ -371,7 +387,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     args = parser.parse_args(arguments)
     args.cache = args.cache or args.runs / "cache"
     try:
-        if missing := [str(p) for p in (*args.data, *args.further, *(p for p in (args.teacher, args.categories) if p)) if not p.exists()]:
+        if missing := [str(p) for p in (*args.data, *args.further, *(p for p in (args.start, args.teacher, args.categories) if p)) if not p.exists()]:
             raise RequestError(f"There is no {missing[0]}.")
         for name in ("steps", "stop_at", "threads", "budget"):
             if (number := getattr(args, name)) is not None and not 0 < number < math.inf:

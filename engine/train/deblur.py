@@ -22,13 +22,17 @@ from engine.models.unet import UNet
 from engine.train import data
 from engine.train.kernel import EDGE_PX, pairs
 from engine.train.restore import RestoreRecipe
-from engine.train.revive import SLOPE
+from engine.train.revive import SLOPE, revive
 
 PICTURES = 3  # that the network is given
+_SHOWN = 48  # crops that tell what a network has lost
 
 
 class DeblurRecipe(RestoreRecipe):
-    """pictures: sharp photos; estimator: of their blur, as `KernelRecipe` has trained it; seen_px: side of what it is shown."""
+    """pictures: sharp photos; estimator: of their blur, as `KernelRecipe` has trained it; seen_px: side of what it is shown.
+
+    network: to go on from, which is changed; what it has lost begins anew.
+    """
 
     name = "deblur"
 
@@ -45,9 +49,12 @@ class DeblurRecipe(RestoreRecipe):
         network: UNet | None = None,
         seed: int = 0,
     ) -> None:
-        self.seen_px, self.margin_px = seen_px, seen_px + 2 * EDGE_PX - crop_px
-        super().__init__(pictures, steps=steps, batch=batch, crop_px=crop_px, peak=peak, network=network or begin(None), seed=seed)
-        self.whole = Deblur(estimator, self.average.module).requires_grad_(False).to(memory_format=torch.channels_last).eval()
+        self.seen_px, self.margin_px, self.crop_px = seen_px, seen_px + 2 * EDGE_PX - crop_px, crop_px
+        self.pictures, network = pictures, network or begin(None)
+        self.whole = _repairing(estimator, network)
+        revive(network, self._pair(pictures.split(crop_px + self.margin_px)[0], _SHOWN, np.random.default_rng(seed))[0])
+        super().__init__(pictures, steps=steps, batch=batch, crop_px=crop_px, peak=peak, network=network.requires_grad_(), seed=seed)
+        self.whole = _repairing(estimator, self.average.module)
 
     @torch.no_grad()
     def _pair(self, indices: Sequence[int], count: int, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
@@ -69,9 +76,18 @@ class DeblurRecipe(RestoreRecipe):
         return pack(self.whole.state_dict(), few=FEW_MOST)
 
 
+def _repairing(estimator: Estimator, repair: UNet) -> Deblur:
+    return Deblur(estimator, repair).requires_grad_(False).to(memory_format=torch.channels_last).eval()
+
+
 def begin(state: dict[str, Tensor] | None) -> UNet:
-    """The network before training: what `restore` has learned, if given, which looks at the first picture alone."""
+    """The network before training: what `restore` has learned, if given, which looks at the first picture alone.
+
+    What `deblur` has learned itself may be given as well.
+    """
     if state is None:
         return UNet(pictures=PICTURES, slope=SLOPE)
     known = state["head.weight"]
+    if known.shape[1] == 12 * PICTURES:
+        return unet.from_state_dict(state)
     return unet.from_state_dict({**state, "head.weight": torch.cat([known, known.new_zeros(len(known), 12 * (PICTURES - 1), 3, 3)], 1)})

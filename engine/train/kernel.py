@@ -15,27 +15,41 @@ from torch import Tensor
 from engine.models.deblur import Estimator, wiener, windows
 from engine.train import data, degrade
 from engine.train.loop import Average, Recipe, descend, learning_rate
-from engine.train.muon import optimizers
+from engine.train.muon import DECAY, optimizers
 from engine.train.patterns import patterned
+from engine.train.revive import SLOPE, revive
 
 EDGE_PX = degrade.BLUR_PX // 2
+_SHOWN = 48  # crops that tell what a network has lost
 
 
 class KernelRecipe(Recipe):
-    """pictures: sharp photos."""
+    """pictures: sharp photos; start: an estimator to go on from, which is changed; what it has lost begins anew."""
 
     name = "kernel"
 
-    def __init__(self, pictures: data.Pictures, *, steps: int, batch: int = 16, crop_px: int = 144, peak: float = 1.5e-3, seed: int = 0) -> None:
+    def __init__(
+        self,
+        pictures: data.Pictures,
+        *,
+        steps: int,
+        batch: int = 16,
+        crop_px: int = 144,
+        peak: float = 1.5e-3,
+        start: Estimator | None = None,
+        seed: int = 0,
+    ) -> None:
         super().__init__()
         torch.manual_seed(seed)
         self.steps, self.batch, self.crop_px, self.peak, self.seed = steps, batch, crop_px, peak, seed
         self.pictures = pictures
         self.indices, self.held_out = pictures.split(crop_px + 2 * EDGE_PX)
-        self.network = Estimator().to(memory_format=torch.channels_last)
+        if start is not None:
+            revive(start, windows(pairs(pictures, self.indices, _SHOWN, crop_px, np.random.default_rng(seed))[0]))
+        self.network = (start or Estimator(slope=SLOPE)).to(memory_format=torch.channels_last)
         self.average = Average(self.network, half_life_steps=300)
         self.modules = {"network": self.network, "average": self.average.module}
-        self.optimizers = optimizers(self.network, peak)
+        self.optimizers = optimizers(self.network, peak, DECAY)
 
     def step(self, step: int) -> dict[str, float]:
         for optimizer in self.optimizers.values():

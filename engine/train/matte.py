@@ -27,10 +27,12 @@ from engine.models import segment
 from engine.models.matte import Matte
 from engine.train import data, degrade
 from engine.train.loop import Average, Recipe, descend, learning_rate
-from engine.train.muon import optimizers
+from engine.train.muon import DECAY, optimizers
 from engine.train.packshots import recolour
+from engine.train.revive import SLOPE, revive
 
 CUT_PX = 192  # side of a packed cut-out
+_SHOWN = 4  # batches that tell what a network has lost
 _CERTAIN = 0.6
 _MOST_ON_EDGE = 0.4  # share of a photo's edge that its product may take: a carton seen from near is not known by its print
 _LEAST_WHOLE = 0.85  # share of its mask that is one piece
@@ -115,12 +117,25 @@ def read_cut_outs(
 
 
 class MatteRecipe(Recipe):
-    """cut_outs: of packshots by `cut_out`; seen: of photos by `seen_photo`, may be none; photos: what products are laid on."""
+    """cut_outs: of packshots by `cut_out`; seen: of photos by `seen_photo`, may be none; photos: what products are laid on.
+
+    start: a network to go on from, which is changed; what it has lost begins anew.
+    """
 
     name = "matte"
 
     def __init__(
-        self, cut_outs: CutOuts, seen: CutOuts, photos: data.Pictures, *, steps: int, batch: int = 12, size_px: int = 160, peak: float = 1.5e-3, seed: int = 0
+        self,
+        cut_outs: CutOuts,
+        seen: CutOuts,
+        photos: data.Pictures,
+        *,
+        steps: int,
+        batch: int = 12,
+        size_px: int = 160,
+        peak: float = 1.5e-3,
+        start: Matte | None = None,
+        seed: int = 0,
     ) -> None:
         super().__init__()
         torch.manual_seed(seed)
@@ -131,10 +146,13 @@ class MatteRecipe(Recipe):
         # A photo with a product in its middle is ground in its corners only, or products would be told to be ground.
         known = set(seen.names)
         self.whole_grounds = [i for i in self.grounds if photos.names[i] not in known] or self.grounds
-        self.network = Matte().to(memory_format=torch.channels_last)
+        if start is not None:
+            rng = np.random.default_rng(seed)
+            revive(start, torch.cat([self._batch(rng)[0] for _ in range(_SHOWN)]))
+        self.network = (start or Matte(slope=SLOPE)).to(memory_format=torch.channels_last)
         self.average = Average(self.network, half_life_steps=300)
         self.modules = {"network": self.network, "average": self.average.module}
-        self.optimizers = optimizers(self.network, peak)
+        self.optimizers = optimizers(self.network, peak, DECAY)
 
     def step(self, step: int) -> dict[str, float]:
         for optimizer in self.optimizers.values():

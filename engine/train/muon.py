@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+DECAY = 0.2  # of the weights of residual networks: without it their channels are lost (engine/train/revive.py)
 _SMALL = 2**18  # numbers of a weight
 _QUINTIC = (3.4445, -4.7750, 2.0315)  # Jordan et al.: singular values in (0, 1] come to lie between 0.7 and 1.2
 

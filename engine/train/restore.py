@@ -23,7 +23,7 @@ from engine.models.restore import NEVER, Gate, Restore, beyond
 from engine.models.unet import UNet
 from engine.train import data, degrade
 from engine.train.loop import Average, Recipe, descend, learning_rate
-from engine.train.muon import optimizers
+from engine.train.muon import DECAY, optimizers
 from engine.train.revive import SLOPE, revived
 
 KINDS: dict[str, Callable[[Tensor, np.random.Generator], Tensor]] = {  # what a network of one kind of disturbance learns from
@@ -38,7 +38,6 @@ KINDS: dict[str, Callable[[Tensor, np.random.Generator], Tensor]] = {  # what a 
 EXPERTS = tuple(kind for kind in KINDS if kind != "any-noise")  # in the order in which the gate knows them
 UNBOUNDED = sum(kind.endswith("white-noise") for kind in EXPERTS)  # the first
 _HOLD = 0.8  # part of the run at the full learning rate
-_DECAY = 0.2  # of the weights
 
 
 class RestoreRecipe(Recipe):
@@ -66,7 +65,7 @@ class RestoreRecipe(Recipe):
         self.network = (network or UNet(slope=SLOPE)).to(memory_format=torch.channels_last)
         self.average = Average(self.network, half_life_steps=500)
         self.modules = {"network": self.network, "average": self.average.module}
-        self.optimizers = optimizers(self.network, peak, _DECAY)
+        self.optimizers = optimizers(self.network, peak, DECAY)
         self._ahead = ThreadPoolExecutor(1)
         self._next: tuple[int, Future[tuple[Tensor, Tensor]]] | None = None
 

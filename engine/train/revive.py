@@ -49,6 +49,17 @@ def silent(network: nn.Module, pictures: Tensor) -> dict[str, Tensor]:
 
 
 @torch.no_grad()
+def revive(network: nn.Module, pictures: Tensor) -> None:
+    """Begins the silent channels of any `network` anew, in place; it says the same of `pictures`. A block in which all were silent leaks from now on."""
+    for name, gone in silent(network, pictures).items():
+        block = network.get_submodule(name)
+        assert isinstance(block, Residual)
+        block.load_state_dict(_begun_anew(block, gone))
+        if gone.all():
+            block.leak(SLOPE)
+
+
+@torch.no_grad()
 def revived(old: UNet, new: UNet, pictures: Tensor) -> UNet:
     """What `old` has learned, in as many blocks as `new` has; it says the same of `pictures` (N, 3, H, W), unless `new` has too few.
 

@@ -21,13 +21,24 @@ _FILL_PX = 2048  # side of the area that is filled at full size; a larger one is
 _FILL_CONTEXT_PX = 8
 _NETWORK_CONTEXT_PX = 64  # at least; half of the hole where that is more
 
+_SMOOTHLY = "Holes on plain ground were filled smoothly from their edges."
+
 
 def filled(photo: Picture, network: Network | None, how: How) -> Parts:
-    """Fill where the mask is 1; every other pixel keeps its bits."""
+    """Fill where the mask is 1; every other pixel keeps its bits. On plain ground smoothly, unless a network was asked for by its name."""
+    from engine.models.fill import plain_around
+
     memory = how.settings.tile_memory
     context_px, most_px, share = (_NETWORK_CONTEXT_PX, network.weight.tiling.side_px(memory), 0.5) if network else (_FILL_CONTEXT_PX, _FILL_PX, 0.0)
     assert how.mask is not None  # the request checks it
-    fill: Fill = lambda part, holes: _fill(part, holes, network, memory)  # noqa: E731
+    if_plain = network is not None and how.request.network in ("auto", "embedded", "hub")
+
+    def fill(part: Tensor, holes: Tensor) -> Generator[tuple[int, int], None, Tensor]:
+        smoothly = if_plain and plain_around(part, holes)
+        if smoothly and _SMOOTHLY not in how.remarks:
+            how.remarks.append(_SMOOTHLY)
+        return _fill(part, holes, None if smoothly else network, memory)
+
     pixels, mask = photo.pixels.clone(), at_size(how.mask, photo)
     boxes = [widened(box, mask, context_px, share) for box in apart(mask, context_px)]
     for k, box in enumerate(boxes):

@@ -25,3 +25,9 @@ def test_clahe_spreads_a_narrow_histogram_and_keeps_the_range():
     spread = baselines.clahe(narrow)
     assert float(spread.std()) > 1.5 * float(narrow.std())
     assert 0 <= spread.min() <= spread.max() <= 1
+
+
+def test_a_white_patch_takes_light_and_cast_off_at_once():
+    scene = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0)) * 0.9
+    seen = scene * torch.tensor([0.5, 0.6, 0.4]).view(1, 3, 1, 1)
+    assert float((baselines.white_patch(seen) - scene).abs().max()) < 0.03

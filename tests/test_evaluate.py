@@ -14,7 +14,7 @@ from PIL import Image
 from shelf import DarkOrLight, Plain, row
 from torch import Tensor
 
-from engine.evaluate import auto, cards, deblur, enhance, inpaint, matte, measures, restore
+from engine.evaluate import auto, cards, deblur, enhance, inpaint, matte, measures, restore, upscale
 from engine.evaluate.__main__ import KNOWN
 from engine.evaluate.measures import Row, Sources
 from engine.models.matte import WORK_PX, Matte
@@ -126,6 +126,14 @@ def test_holes_are_measured_inside_and_the_rest_is_counted(sources: Sources, mon
     assert in_holes.ours == pytest.approx(-20 * math.log10(0.6 / math.sqrt(12)), abs=2)  # grey against colours spread evenly over 0.6
     assert in_holes.headline == "PSNR in holes dB"
     assert rows["values outside the holes that changed", "none"].ours == 0
+
+
+def test_small_pictures_as_they_are_found_are_cleaned_before_they_are_enlarged(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(upscale, "load", lambda name: network(name, Plain(lambda x: torch.full_like(x, 0.5))))
+    rows = list(upscale._as_found(lambda x: torch.nn.functional.interpolate(x, scale_factor=2), [texture(), texture(seed=1)], 2))
+    assert [row.against for row in rows] == ["bicubic", "without restore"] * 3
+    assert len({row.ours for row in rows}) == 1, "all that was found is grey once it is cleaned"
+    assert all(row.baseline > row.ours for row in rows)
 
 
 def test_a_gate_is_measured_by_what_its_choices_lose() -> None:

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from engine.models.fill import fill
+from engine.models.fill import fill, plain_around
 from engine.work import finished
 
 
@@ -94,3 +94,25 @@ def test_a_few_iterations_are_enough_for_a_large_hole() -> None:
     y, x = grid(400, 400)
     picture = (0.5 + 0.4 * x * y)[None, None].expand(1, 3, -1, -1)
     assert len(list(fill(picture, hole(400, 400, "box")))) < 20
+
+
+@pytest.mark.parametrize(("what", "plain"), [("a slope", True), ("grain", True), ("noise", False), ("a wire", False), ("an edge under it", False)])
+def test_ground_is_plain_where_it_is_one_slope(what: str, plain: bool) -> None:
+    y, x = grid(60, 80)
+    picture, mask = (0.5 + 0.3 * x + 0.15 * y)[None, None].repeat(1, 3, 1, 1), torch.zeros(1, 1, 60, 80)
+    mask[..., 20:40, 30:50] = 1
+    if what == "an edge under it":
+        picture[..., 40:] += 0.05
+    elif what == "a wire":
+        picture[..., 15, :] += 0.1
+    elif what != "a slope":
+        picture += {"grain": 0.6, "noise": 4}[what] / 255 * torch.randn(picture.shape, generator=torch.Generator().manual_seed(0))
+    picture[..., 20:40, 30:50] = 0  # what is to go is not looked at
+    assert plain_around(picture, mask) == plain
+
+
+@pytest.mark.parametrize("columns", [slice(0, 0), slice(None), slice(1, None), slice(0, 1)])
+def test_ground_of_which_hardly_any_is_known_has_an_answer(columns: slice) -> None:
+    mask = torch.zeros(1, 1, 20, 6)
+    mask[..., columns] = 1
+    assert plain_around(torch.full((1, 3, 20, 6), 0.3), mask) == (columns in (slice(1, None), slice(0, 1)))

@@ -14,6 +14,7 @@ from engine.models import inpaint
 from engine.models.inpaint import Inpaint, push_pull
 from engine.tiles import Tiling
 from engine.train.inpaint import free_form
+from engine.work import finished
 
 
 def small() -> Inpaint:
@@ -89,7 +90,7 @@ def test_two_small_holes_of_a_large_photo_are_filled_at_its_own_size(tmp_path):
     pixels = torch.rand(1, 3, 600, 1500)
     mask = torch.zeros(1, 1, 600, 1500)
     mask[..., 20:40, 30:60] = mask[..., 550:580, 1400:1420] = 1
-    how = SimpleNamespace(mask=mask, settings=SimpleNamespace(tile_memory=256 * 256), request=None)
+    how = SimpleNamespace(mask=mask, settings=SimpleNamespace(tile_memory=256 * 256), request=SimpleNamespace(network="auto"), remarks=[])
     work = filled(Picture(pixels), Seen(), how)
     shares = []
     while True:
@@ -102,3 +103,22 @@ def test_two_small_holes_of_a_large_photo_are_filled_at_its_own_size(tmp_path):
     assert len(parts) == 2
     assert max(max(part) for part in parts) <= 256
     assert [done / total for done, total in shares] == sorted(done / total for done, total in shares)
+
+
+@pytest.mark.parametrize(("wish", "smooth"), [("auto", True), ("embedded", True), ("inpaint", False)])
+def test_a_hole_on_plain_ground_is_filled_smoothly_unless_a_network_is_named(wish, smooth):
+    class Black:
+        weight = SimpleNamespace(tiling=Tiling(multiple_px=8, overlap_px=16, most_px=256, bytes_per_px=1))
+
+        def __call__(self, x, holes):
+            return torch.where(holes > 0.5, torch.zeros_like(x), x)
+
+    pixels = torch.linspace(0.6, 0.9, 400).expand(1, 3, 300, 400).clone()
+    pixels[..., 200:] = torch.rand(1, 3, 300, 200, generator=torch.Generator().manual_seed(0))
+    mask = torch.zeros(1, 1, 300, 400)
+    mask[..., 20:40, 30:60] = mask[..., 250:280, 320:340] = 1
+    how = SimpleNamespace(mask=mask, settings=SimpleNamespace(tile_memory=256 * 256), request=SimpleNamespace(network=wish), remarks=[])
+    result = finished(filled(Picture(torch.where(mask > 0.5, 0.1, pixels)), Black(), how)).pixels
+    assert float(result[..., 250:280, 320:340].abs().max()) == 0, "the network fills what is not plain"
+    assert (float((result - pixels)[..., :200].abs().max()) < 0.5 / 255) == smooth
+    assert bool(how.remarks) == smooth

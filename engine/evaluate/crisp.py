@@ -1,4 +1,4 @@
-"""`upscale-x4-crisp` beside the faithful network that it started from: its patches are more like those of sharp photos, its pixels further from the truth."""
+"""`upscale-x4-crisp` beside the faithful network: its patches are more like those of sharp photos, its pixels further from the truth."""
 
 from __future__ import annotations
 

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 PICTURES = 24
 SIDE_PX = 192
 BORDER_PX = 12  # not measured: filters err where they do not see
-NOISES = (0.003, 0.01, 0.03, 0.1)  # of Wiener's filter
-ITERATIONS = 20  # of Richardson and Lucy's at most
+NOISES = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3)  # of Wiener's filter
+ITERATIONS = 100  # of Richardson and Lucy's at most
 ENLARGED = 3  # times, to have longer blurs
 GOAL_DB = 3.5
 

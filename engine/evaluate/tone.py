@@ -37,12 +37,16 @@ def measure(network: Network, sources: Sources, count: int = 200) -> Iterator[Ro
         adjustments, weights = network.module.propose(x)
         return network.module.lut(adjustments, weights).apply(x)
 
-    methods = {"as it is": lambda x: x, "gamma": baselines.gamma, "grey world": baselines.grey_world, "CLAHE": baselines.clahe}
+    methods = {"as it is": lambda x: x, "gamma": baselines.gamma, "grey world": baselines.grey_world}
+    methods |= {"CLAHE": baselines.clahe, "white patch": baselines.white_patch}
     decibels = {name: mean(psnr(method(x), y) for x, y in spoilt) for name, method in methods.items()}
     mine = mean(psnr(ours(x), y) for x, y in spoilt)
     for name, value in decibels.items():
         headline = "spoiled photos dB" if value == max(decibels.values()) else ""
         yield Row(f"{len(spoilt)} held-out photos, spoiled", "PSNR (dB)", mine, value, name, headline)
+    worse = 100 * mean(psnr(ours(x), y) < psnr(x, y) for x, y in spoilt)
+    worse_by_whites = 100 * mean(psnr(baselines.white_patch(x), y) < psnr(x, y) for x, y in spoilt)
+    yield Row(f"{len(spoilt)} held-out photos, spoiled", "further from the truth than before (%)", worse, worse_by_whites, "white patch")
     kept = mean(psnr(ours(x), x) for x in right.split(1))
     yield Row(f"{len(right)} held-out photos as they are", "PSNR to themselves (dB)", kept, float("inf"), "as it is")
     tinted = spoiled(on_white, rng)

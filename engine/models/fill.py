@@ -19,6 +19,8 @@ _TOLERANCE = 0.1 / 255  # of the next correction: what is left is far below a gr
 _MOST_ITERATIONS = 40
 _DAMPING = 0.8  # of Jacobi's step
 _TINY = 1e-30
+_NEAR_PX = 8
+_PLAIN, _PLAIN_MOST = 1.5 / 255, 8 / 255  # root mean square of what is not plain near a hole, and the most of it
 _OVERCORRECTION = 2.0  # a coarse step that is constant on aggregates is half as long as the smooth one it stands for
 
 
@@ -81,6 +83,23 @@ def fill(pixels: Tensor, mask: Tensor) -> Generator[tuple[int, int], None, Tenso
         residual -= length * image
         yield iteration + 1, _MOST_ITERATIONS
     return torch.where(unknown > 0, u.clamp(0, 1), pixels)
+
+
+def plain_around(pixels: Tensor, mask: Tensor) -> bool:
+    """Whether what is known near the holes of `pixels` (1, C, H, W), where `mask` (1, 1, H, W) is above 0.5, is plain: one
+    colour, or an even slope of it, with hardly any noise. `fill` continues that without a fault."""
+    holes = (mask > 0.5).float()
+    near = (F.max_pool2d(holes, 2 * _NEAR_PX + 1, 1, _NEAR_PX) > holes)[0, 0]
+    rows, columns = near.nonzero().double().unbind(1)
+    if len(rows) < _NEAR_PX:
+        return False
+    height, width = near.shape
+    plane = torch.stack([torch.ones_like(rows), rows / height, columns / width], 1)
+    values = pixels[0, :, near].T.double()
+    # By the normal equations: a ring that is one row or column has no slope across it.
+    slopes = torch.linalg.pinv(plane.T @ plane, hermitian=True) @ (plane.T @ values)
+    left = (plane @ slopes - values).abs()
+    return bool(left.amax() < _PLAIN_MOST) and bool(left.square().mean(0).amax() < _PLAIN**2)
 
 
 def _finest(unknown: Tensor) -> _Level:

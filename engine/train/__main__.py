@@ -306,8 +306,8 @@ PRESETS: dict[str, dict[str, Preset]] = {
         "strong-white-noise": Preset(
             _restore_expert, {"kind": "strong-white-noise", "source": "white-noise", "steps": 1800, **_ON}, "BSD68 sigma 50: 27.83 dB"
         ),
-        "jpeg": Preset(_restore_expert, {"kind": "jpeg", "source": "both", "steps": 7000}, "1.1 dB over BSD68 as JPEG"),
-        "strong-jpeg": Preset(_restore_expert, {"kind": "strong-jpeg", "source": "jpeg", "steps": 22000, **_ON, "hold": 0.4}, "1.3 dB over BSD68 as JPEG"),
+        "strong-jpeg": Preset(_restore_expert, {"kind": "strong-jpeg", "source": "both", "steps": 35000, **_ON, "hold": 0.4}, "1.4 dB over BSD68 as JPEG"),
+        "jpeg": Preset(_restore_expert, {"kind": "jpeg", "source": "strong-jpeg", "steps": 5000, **_ON}, ""),
         "any-noise": Preset(_restore_expert, {"kind": "any-noise", "source": "both", "steps": 8500}, "BSD68 sigma 15: 33.50 dB"),
         "both": Preset(_restore, {"steps": 44000, "batch": 6, "crop_px": 112}, "BSD68 sigma 25: 30.51 dB"),
     },

@@ -24,6 +24,12 @@ def grey_world(x: Tensor) -> Tensor:
     return (x * means.mean() / means.clamp_min(1e-3)).clamp(0, 1)
 
 
+def white_patch(x: Tensor, quantile: float = 0.99, target: float = 0.9) -> Tensor:
+    """Each channel's `quantile` becomes `target` (Land 1977, robust to a few bright pixels): exposure and cast in one."""
+    whites = x.flatten(2).quantile(quantile, dim=2)[..., None, None]
+    return (x * target / whites.clamp_min(1e-3)).clamp(0, 1)
+
+
 def clahe(x: Tensor, tiles: int = 8, limit: float = 2.0, bins: int = 256) -> Tensor:
     """Contrast limited adaptive histogram equalisation of luma (Zuiderveld 1994), the colours scaled with it."""
     luma = (x * _LUMA).sum(1, keepdim=True)

@@ -86,6 +86,11 @@ def _noise_under_jpeg(x: Tensor, rng: np.random.Generator) -> Tensor:
     return light_coding(sensor_noise(x, rng), rng)
 
 
+def noise_under_coding(x: Tensor, rng: np.random.Generator) -> Tensor:
+    """A snapshot in a dim room that was sent on: sensor noise under JPEG of a quality of 35 and more."""
+    return torch.stack([_random_quality(picture, rng, 35, 96) for picture in sensor_noise(x, rng)])
+
+
 def any_noise(x: Tensor, rng: np.random.Generator) -> Tensor:
     """What the experts for noise start from: white noise up to sigma 60 70 %, sensor noise 15 %, noise under good JPEG 15 %."""
     return one_of((partial(white_noise, most=60.0), sensor_noise, _noise_under_jpeg), (0.70, 0.15, 0.15), x, rng)
@@ -106,8 +111,8 @@ def _cut_white(x: Tensor, rng: np.random.Generator, least: float, most: float) -
 
 
 def random_coding(x: Tensor, rng: np.random.Generator) -> Tensor:
-    """What the expert for JPEG learns from: JPEG 85 %, noise under good JPEG 15 %."""
-    return one_of((random_jpeg, _noise_under_jpeg), (0.85, 0.15), x, rng)
+    """What the expert for JPEG learns from: JPEG 65 %, noise under it 35 %."""
+    return one_of((random_jpeg, noise_under_coding), (0.65, 0.35), x, rng)
 
 
 def light_coding(x: Tensor, rng: np.random.Generator) -> Tensor:

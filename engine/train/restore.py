@@ -115,7 +115,7 @@ class RestoreRecipe(Recipe):
         return self.average.module.state_dict()
 
 
-_BLOCKS = {"strong-jpeg": (1, 1, 1, 1, 2)}  # what low qualities leave asks for fine work more than for a wide view
+_BLOCKS = dict.fromkeys(("jpeg", "strong-jpeg"), (1, 1, 1, 1, 2))  # what JPEG leaves asks for fine work more than for a wide view
 _SHOWN = 48  # crops that tell what a network has lost
 _MOST_SHRUNK = 1.6  # crops are made up to so much smaller: finer texture, and less of the JPEG that the photos came with
 _GREY = 0.25  # share of the crops without colour, of those for strong JPEG twice as many
@@ -284,7 +284,7 @@ class GateRecipe(Recipe):
     def _pair(self, indices: Sequence[int], count: int, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
         """Each expert's kind of disturbance as often as none; JPEG, which is told least easily, three times, once at good quality alone."""
         clean = _some_grey(_crops(self.pictures, indices, count, self.crop_px, rng, self.further if indices is self.indices else None), rng)
-        kinds = [*(KINDS[kind] for kind in (*EXPERTS, "jpeg")), degrade.light_coding, lambda x, rng: x]
+        kinds = [*(KINDS[kind] for kind in (*EXPERTS, "jpeg")), degrade.light_coding, degrade.noise_under_coding, lambda x, rng: x]
         disturbed = degrade.one_of(kinds, [1 / len(kinds)] * len(kinds), clean, rng)
         return disturbed.contiguous(memory_format=torch.channels_last), clean
 

@@ -18,7 +18,12 @@ ENHANCE: dict[str, dict[str, str]] = {
     "inpaint": {"PSNR in holes dB": "held-out photos, PSNR in free-form holes (dB)"},
     "matte": {"IoU": "held-out composites, mean IoU", "photos IoU": "held-out photos on a plain ground, mean IoU"},
     "upscale-x2": {"Set5 dB": "Set5, luma PSNR (dB)", "own photos dB": "held-out product photos, luma PSNR (dB)"},
-    "upscale-x4": {"Set5 dB": "Set5, luma PSNR (dB)", "own photos dB": "held-out product photos, luma PSNR (dB)"},
+    "upscale-x4": {
+        "Set5 dB": "Set5, luma PSNR (dB)",
+        "own photos dB": "held-out product photos, luma PSNR (dB)",
+        "Set14 as JPEG 40 dB": "Set14, small pictures saved as JPEG of quality 40, after `restore`, luma PSNR (dB)",
+    },
+    "upscale-x4-crisp": {"Set14 patches": "Set14, patch sliced-Wasserstein x 1000, less is better"},
     "prior": {
         "sigma 25 dB": "white noise of sigma 25 on Set5 at 256 px, PSNR (dB)",
         "half gone dB": "half of the pixels gone on Set5 at 256 px, PSNR (dB)",

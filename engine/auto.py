@@ -1,7 +1,7 @@
 """What a photo needs: it is looked at, and a chain of steps is proposed, each with the measured reason for it.
 
 Thresholds err on the side of leaving a photo alone. Colour and light are only moved where a plain, light background says
-what neutral is, or where nothing is light: a warm room, a dark product or a black backdrop may be meant so.
+what neutral is, or where nothing is light: a warm room, a dark product or a dark backdrop may be meant so.
 """
 
 from __future__ import annotations
@@ -46,7 +46,8 @@ DARK = 0.62  # the peak of light: below, nothing in the photo is light (of 520 p
 DIM = 0.75  # the same where the light has to be mended anyway
 LIGHT = 0.93  # where the peak is brought: what lies above it is hardly cut off
 STOPS_MOST = 3.0
-BLACK_LIGHTNESS = 10.0  # of 100: a plain backdrop below is black on purpose, and what lies on it may be
+DARK_GROUND = 25.0  # of 100: a plain backdrop below is dark on purpose (white paper is 38 when 3 stops are missing), and what lies on it may be
+WHITE_MOST = 0.01  # of the photo: where so much is neutral and lighter than the ground, the light is neutral and the ground coloured on purpose
 LARGE_ENOUGH_PX, ENLARGED_PX = 500, 1000  # longer side: what marketplaces accept at least, and what they zoom into
 
 
@@ -269,7 +270,7 @@ def _lighting(seen: Look) -> tuple[tuple[float, ...], str]:
     if is_tinted:
         amounts |= _neutral(ground.rgb)
         reasons.append(f"the plain background is tinted{_towards(*ground.lab[1:])} by ΔE {ground.chroma:.0f}: it becomes neutral")
-    if 0 < seen.light.peak < (DIM if is_tinted else DARK) and not _is_black(ground):
+    if 0 < seen.light.peak < (DIM if is_tinted else DARK) and not _is_dark(ground):
         stops = min(STOPS_MOST, math.log2(_linear(LIGHT) / _linear(seen.light.peak)))
         amounts["exposure"] += stops
         reasons.append(f"hardly anything in the photo is lighter than level {255 * seen.light.peak:.0f} of 255: it is lit by {stops:.1f} stops")
@@ -282,7 +283,7 @@ def _lighting(seen: Look) -> tuple[tuple[float, ...], str]:
 
 def _is_tinted(ground: Background) -> bool:
     """Whether a plain background tells the colour of the light rather than its own."""
-    if not ground.is_plain:
+    if not ground.is_plain or ground.white > WHITE_MOST:
         return False
     lightness, a, b = ground.lab
     is_pale = lightness >= CAST_LIGHTNESS and CAST_LEAST <= ground.chroma <= CAST_MOST
@@ -290,8 +291,8 @@ def _is_tinted(ground: Background) -> bool:
     return is_pale or is_blue
 
 
-def _is_black(ground: Background) -> bool:
-    return ground.is_plain and ground.lab[0] < BLACK_LIGHTNESS
+def _is_dark(ground: Background) -> bool:
+    return ground.is_plain and ground.lab[0] < DARK_GROUND
 
 
 def _neutral(rgb: tuple[float, float, float]) -> dict[str, float]:

@@ -223,9 +223,13 @@ class _Work:
         mask = (product.to_size(image.load_mask(self.request.mask, self.settings), photo) > 0.5).float()
         if not mask.any():
             raise RequestError("The mask has no white in it, so there is nothing to fill.")
+        if mask.all():
+            raise RequestError("The mask is white all over, so nothing of the photo is left to fill it from.")
         if self.request.crop:
             left, top, width, height = self.request.crop
             mask = mask[..., top : top + height, left : left + width]
+            if mask.all():
+                raise RequestError("All of this part is to be filled; choose one that shows what lies around.")
         return mask if mask.any() else None
 
     def _step(self, k: int, answer: _Answer, photo: Picture, mask: Tensor | None) -> Generator[Progress, None, Picture]:

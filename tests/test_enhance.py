@@ -258,9 +258,15 @@ def test_what_is_transparent_in_a_mask_is_not_filled(tmp_path: Path, photo: str)
     assert torch.equal(after[:, :, :20], image.load(photo).pixels[:, :, :20])
 
 
-def test_a_mask_that_covers_everything_gives_a_plain_picture(tmp_path: Path, photo: str) -> None:
-    after = run(shelf(), photo, steps=("inpaint",), mask=write_mask(tmp_path / "mask.png", box=(0, 0, 90, 70))).pictures[0].pixels
-    assert after.std() == 0
+def test_a_mask_that_covers_everything_is_one_sentence(tmp_path: Path, photo: str) -> None:
+    with pytest.raises(RequestError, match="white all over"):
+        run(shelf(), photo, steps=("inpaint",), mask=write_mask(tmp_path / "mask.png", box=(0, 0, 90, 70)))
+
+
+def test_a_part_that_lies_in_a_hole_is_one_sentence(tmp_path: Path, photo: str) -> None:
+    mask = write_mask(tmp_path / "mask.png", box=(0, 0, 60, 70))
+    with pytest.raises(RequestError, match="All of this part is to be filled"):
+        run(shelf(), photo, steps=("inpaint",), mask=mask, crop=(0, 0, 50, 40))
 
 
 @pytest.mark.parametrize("content", [b"", b"hello", b"\x89PNG\r\n\x1a\n", b"<svg xmlns='http://www.w3.org/2000/svg'/>"])

@@ -328,6 +328,7 @@ def picked(pixels: Tensor) -> Tensor:
 
 
 _NEAR_NEUTRAL = 14.0  # chroma
+_WHITE_MOST = 4.0  # chroma of a white under neutral light
 
 
 @dataclass(frozen=True)
@@ -361,12 +362,13 @@ def cast(pixels: Tensor) -> Cast:
 @dataclass(frozen=True)
 class Background:
     """certainty in [0, 1]: how plain it is (`segment.product_mask`). rgb: its median colour, sRGB in [0, 1]; lab: the same in CIELAB.
-    product: the share of the picture that is not background."""
+    product: the share of the picture that is not background; white: that of what is not, is lighter, and is neutral without being cut off."""
 
     certainty: float
     rgb: tuple[float, float, float]
     lab: tuple[float, float, float]
     product: float
+    white: float = 0.0
 
     @property
     def is_plain(self) -> bool:
@@ -389,4 +391,6 @@ def background(pixels: Tensor) -> Background:
     colours = small[0, :, outside] if outside.any() else small[0].flatten(1)
     rgb = colours.median(1).values
     lab = srgb_to_lab(rgb.view(1, 3, 1, 1)).flatten()
-    return Background(found.certainty, tuple(rgb.tolist()), tuple(lab.tolist()), float(found.mask.mean()))
+    inside, (lightness, a, b) = found.mask[0, 0] > 0.95, srgb_to_lab(small)[0]
+    white = inside & (lightness > lab[0] + 4) & (torch.hypot(a, b) < _WHITE_MOST) & (small[0].amax(0) < 252 / 255)
+    return Background(found.certainty, tuple(rgb.tolist()), tuple(lab.tolist()), float(found.mask.mean()), float(white.float().mean()))

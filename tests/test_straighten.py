@@ -52,6 +52,14 @@ def test_the_lean_of_what_stands_or_is_symmetric_is_found(shape: Shape, degrees:
     assert tilt(drawn(shape, degrees)) == pytest.approx(degrees, abs=0.5)
 
 
+@pytest.mark.parametrize("degrees", [-6.0, 0.0, 4.0])
+def test_the_lean_of_a_bottle_is_found_though_its_mask_is_ragged(degrees: float) -> None:
+    rough = torch.nn.functional.interpolate(torch.rand(1, 1, 64, 64, generator=torch.Generator().manual_seed(0)), scale_factor=4)
+    mask = drawn(lambda u, v: ((u.abs() < 40) & (v > -20) & (v < 75)) | ((u.abs() < 15) & (v.abs() < 70)), degrees)
+    blurred = torch.nn.functional.avg_pool2d(mask, 9, 1, 4)
+    assert tilt((blurred > 0.2 + 0.6 * rough).float()) == pytest.approx(degrees, abs=0.8)
+
+
 @pytest.mark.parametrize(("shape", "degrees"), [(box, 0), (box, 12), (box, -20), (disc, 5), (corner, 0)])
 def test_what_is_straight_or_uncertain_is_left_alone(shape: Shape, degrees: float) -> None:
     assert tilt(drawn(shape, degrees)) == 0

@@ -2,7 +2,7 @@
 
 Two witnesses are heard. What stands on a table touches it along a straight line, so the lower outline is searched for
 the longest one; the straight sides beside it must lean as much (left and right together, as things taper). And what is
-symmetric is so about its principal axis. They must not contradict each other: a box seen across its corner has a base
+symmetric is so about one upright axis. They must not contradict each other: a box seen across its corner has a base
 that runs downhill and sides that stand upright, and is straight already.
 """
 
@@ -22,8 +22,10 @@ _LOOKED_AT_PX = 384
 _SLACK = 0.006  # of the product's longer side: how far from a straight line its outline may be
 _BASE, _BASE_ALONE, _SIDE = 0.55, 0.75, 0.5  # of the product's width or height: how long a line must be to count
 _DENSE = 0.6  # of a line: how much of it the outline must touch; ragged masks touch less
-_SYMMETRIC = 0.95  # intersection over union of the product and its mirror image
-_ELONGATED = 1.3  # ratio of variances along the principal axes; a round thing has none
+_MIRRORED_PX = 160  # longer side of the copy that is compared with its mirror image
+_SYMMETRIC = 0.92  # intersection over union of the product and its mirror image
+_SEARCHED_DEGREES = MOST_DEGREES + 4.0
+_ASIDE, _DISTINCT = 4, 0.02  # degrees beside the axis, and by how much less symmetric a product must be there: a round thing has no axis
 
 
 class _Line(NamedTuple):
@@ -104,17 +106,30 @@ def _longest_line(p: Tensor, d: Tensor, slack: float) -> _Line:
 
 
 def _by_symmetry(mask: Tensor) -> float | None:
-    """Degrees by the principal axis, if the product is its own mirror image, left and right, about it."""
-    y, x = (mask > 0.5).nonzero().double().unbind(1)
-    x, y = x - x.mean(), y - y.mean()
-    xx, yy, xy = float(x.square().mean()), float(y.square().mean()), float((x * y).mean())
-    spread = math.hypot((xx - yy) / 2, xy)
-    if (xx + yy) / 2 + spread < _ELONGATED * ((xx + yy) / 2 - spread):
+    """Degrees by the upright axis about which the product is its own mirror image, left and right; None where there is no such
+    axis, or where any would do, as of a round thing."""
+    shrink = min(1.0, _MIRRORED_PX / max(mask.shape))
+    small = F.interpolate(mask[None, None], [max(1, round(side * shrink)) for side in mask.shape], mode="area")
+    steps = torch.arange(-_SEARCHED_DEGREES, _SEARCHED_DEGREES + 0.1, 1.0).tolist()
+    alike = [_mirrored(small, degrees) for degrees in steps]
+    best = max(range(len(steps)), key=alike.__getitem__)
+    aside = [alike[k] for k in (best - _ASIDE, best + _ASIDE) if 0 <= k < len(steps)]
+    if best in (0, len(steps) - 1) or alike[best] < _SYMMETRIC or alike[best] - sum(aside) / len(aside) < _DISTINCT:
         return None
-    degrees = math.degrees(math.atan2(2 * xy, xx - yy)) / 2  # of the longer axis, clockwise from the horizontal
-    degrees -= 90 * round(degrees / 90)
-    upright = turned(mask[None, None], degrees)[0, 0] > 0.5
-    columns = upright.any(0).nonzero()[:, 0]
+    # The overlap falls off on both sides alike and about linearly, so the middle of two level points is the axis.
+    before, after = alike[best - 1], alike[best + 1]
+    return steps[best] + 0.5 * (after - before) / max(alike[best] - min(before, after), 1e-6)
+
+
+def _mirrored(mask: Tensor, degrees: float) -> float:
+    """Intersection over union of a mask (1, 1, h, w), turned, and its mirror image about the best upright axis."""
+    upright = turned(mask, degrees)[0, 0].clamp(0, 1)
+    columns = (upright > 0.5).any(0).nonzero()[:, 0]
     upright = upright[:, int(columns[0]) : int(columns[-1]) + 1]
-    alike = float((upright & upright.flip(1)).sum() / (upright | upright.flip(1)).sum())
-    return degrees if alike >= _SYMMETRIC else None
+    reach, width = max(1, upright.shape[1] // 24), upright.shape[1]
+    found = 0.0
+    for shift in range(-reach, reach + 1):  # a tag or a ragged edge on one side moves the middle
+        part = upright[:, max(0, shift) : width + min(0, shift)]
+        both = float(torch.minimum(part, part.flip(1)).sum())
+        found = max(found, both / max(1.0, 2 * float(upright.sum()) - both))
+    return found

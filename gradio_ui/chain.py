@@ -9,7 +9,7 @@ from typing import Any
 import gradio as gr
 
 from engine.request import STEPS
-from gradio_ui.parts import Updates
+from gradio_ui.parts import Updates, Values
 from gradio_ui.words import said
 
 LAST = "listing"  # it crops and sizes for good
@@ -45,6 +45,11 @@ class Chain:
             return list(self.steps([*on, step], order)) if sent and not set(instead) & set(on) else gr.skip()
 
         place.change(on_as_well, [place, self.switches, self.order], self.switches, preprocess=False, **_QUICK)
+
+    def switched_on(self, step: str, data: Values, *instead: str) -> Updates:
+        """The switches with a step on as well, unless one of the steps `instead` is."""
+        on = data[self.switches] or []
+        return {} if set(instead) & set(on) else {self.switches: list(self.steps([*on, step], data[self.order]))}
 
     def put(self, steps: Sequence[str]) -> list[Any]:
         """Values for `switches` and `order`: these steps are on, in this order; one that is not offered, as "auto", can be switched off."""

@@ -19,13 +19,14 @@ _GROUNDS = ("white", "transparent", "colour", GROUND_PICTURE)
 
 @dataclass(frozen=True)
 class Cut:
-    """ground: one of _GROUNDS. colour, picture: those of the ground, each out of sight until it is asked for. product: the mask."""
+    """ground: one of _GROUNDS. colour, picture: those of the ground, each out of sight until it is asked for. product: the mask. brush: what draws it."""
 
     ground: gr.Radio
     colour: gr.ColorPicker
     picture: gr.Image
     shadow: gr.Slider
     product: gr.Image
+    brush: brush_mask.Brush
 
     @property
     def settings(self) -> list[Any]:
@@ -62,10 +63,10 @@ def cut(photo: gr.Image, steps: Chain, find: brush_mask.Find) -> Cut:
     picture.visible = False
     shadow = parts.slider(EnhanceRequest, "shadow", step=0.05)
     product = parts.photo_input("product_cut", height=140, elem_id="enhance-product").unrender()
-    brush_mask.editor("enhance-product", find, photo, product)
+    brush = brush_mask.editor("enhance-product", find, photo, product, on_drawn=lambda data: steps.switched_on("cut-out", data))
     product.render()
     hidden: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
     ground.change(lambda chosen: [gr.update(visible=chosen == kind) for kind in ("colour", GROUND_PICTURE)], ground, [colour, picture], **hidden)
     steps.switch_on("cut-out", ground.input, shadow.release)
     steps.switch_on_where_filled("cut-out", product)
-    return Cut(ground, colour, picture, shadow, product)
+    return Cut(ground, colour, picture, shadow, product, brush)

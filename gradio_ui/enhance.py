@@ -79,7 +79,7 @@ def tab(
                 laid = cut(photo, steps, find)
             with gr.Accordion(said("inpaint"), open=False, elem_id="enhance-fill"):
                 mask = parts.photo_input("mask", height=180, elem_id="enhance-mask").unrender()
-                brush_mask.editor("enhance-mask", None, photo, mask)
+                filled_in = brush_mask.editor("enhance-mask", None, photo, mask, on_drawn=lambda data: steps.switched_on("inpaint", data, "prior"))
                 mask.render()
             with gr.Accordion(said("rivals"), open=False, elem_id="enhance-rivals"):
                 rival = rivals(models)
@@ -129,9 +129,13 @@ def tab(
 
     inputs = [photo, mask, steps.switches, steps.order, *of_steps, network, reference, *amounts.inputs, *laid.inputs]
     of_part = [*inputs, looked_at.spot, made.kept]
-    started = start(made, work, inputs, walked.outputs, [go.click, *tried, sent])
-    started += start(made, lambda data: looked_at.tried(run, asked, data), of_part, looked_at.outputs, [attempt.click, pointed(looked_at, photo)])
-    started += start(made, compared, [*of_part, *rival.inputs], looked_at.outputs, [rival.go.click])
+    brushes = [laid.brush, filled_in]
+    changed = [steps.switches]  # where a mask is drawn
+    started = start(made, work, inputs, [*walked.outputs, *changed], [go.click, *tried, sent], brushes)
+    started += start(
+        made, lambda data: looked_at.tried(run, asked, data), of_part, [*looked_at.outputs, *changed], [attempt.click, pointed(looked_at, photo)], brushes
+    )
+    started += start(made, compared, [*of_part, *rival.inputs], [*looked_at.outputs, *changed], [rival.go.click], brushes)
     stop_with(made, stop, started)
 
     quick: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}

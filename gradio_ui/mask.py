@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import gradio as gr
 import numpy as np
+from gradio.processing_utils import save_pil_to_cache
+from gradio.utils import get_upload_folder
 from PIL import Image
 
 from engine.request import RequestError
@@ -18,17 +21,80 @@ if TYPE_CHECKING:
     from engine.image import Picture
 
 Find: TypeAlias = Callable[[str], "Picture | None"]  # photo file -> the product's mask, None where it cannot be told
+Work: TypeAlias = Callable[[parts.Values], Iterator[parts.Updates]]
 
 PRODUCT, PROTECTED = (24, 163, 122), (209, 52, 56)  # the two brushes
 CANVAS_PX = 768  # longer side of what is drawn on
 _SHINES_THROUGH = 150  # of 255: how opaque the mask is over the photo
 
 
-def editor(verb: str, find: Find | None, photo: gr.Image, product: gr.Image, protected: gr.Image | None = None) -> gr.ImageEditor:
+@dataclass(frozen=True)
+class Brush:
+    """canvas: what is drawn on. places: the masks made of it. laid: which masks the canvas laid there last, so that one that a person put there stays.
+
+    on_drawn: what else changes where a mask is drawn.
+    """
+
+    canvas: gr.ImageEditor
+    places: Sequence[gr.Image]
+    laid: gr.Textbox
+    on_drawn: Callable[[parts.Values], parts.Updates]
+
+    @property
+    def outputs(self) -> list[Any]:
+        """Every component that `strokes` may change."""
+        return [*self.places, self.laid]
+
+    @property
+    def inputs(self) -> list[Any]:
+        return [self.canvas, *self.outputs]
+
+    def strokes(self, data: parts.Values) -> parts.Updates:
+        """What the canvas has that the places do not have yet; nothing where no stroke came since."""
+        updates = self.lay(masks({"layers": _layers(data[self.canvas])}))
+        return {} if updates[self.laid] == (data[self.laid] or "") else updates
+
+    def lay(self, drawn: Sequence[Image.Image | None]) -> parts.Updates:
+        """Masks in their places, as files, named in `laid` by what they hold."""
+        files = [mask and save_pil_to_cache(mask, get_upload_folder(), "mask", "png") for mask in drawn][: len(self.places)]
+        laid = " ".join(Path(file).parent.name if file else "-" for file in files) if any(files) else ""
+        return dict(zip(self.places, files, strict=True)) | {self.laid: laid}
+
+
+def after_strokes(work: Work, brushes: Sequence[Brush]) -> Work:
+    """The work with the masks that were on the canvases when it was asked for, and these shown first.
+
+    The masks follow the strokes by way of the server, in seconds where the browser draws without a graphics card, and a
+    button may be pressed before they are there.
+    """
+
+    def drawn_first(data: parts.Values) -> Iterator[parts.Updates]:
+        for brush in brushes:
+            if strokes := brush.strokes(data):
+                others = brush.on_drawn(data) if any(strokes[place] for place in brush.places) else {}
+                yield strokes | others
+                files = {place: strokes[place] and {"path": strokes[place]} for place in brush.places}  # as the browser would send them
+                data = {**data, **others, **files}
+        yield from work(data)
+
+    return drawn_first
+
+
+def editor(
+    verb: str,
+    find: Find | None,
+    photo: gr.Image,
+    product: gr.Image,
+    protected: gr.Image | None = None,
+    on_drawn: Callable[[parts.Values], parts.Updates] = lambda data: {},
+) -> Brush:
     """A canvas over the photo and the button that fills it; what is drawn becomes the mask pictures.
 
     Without a place for what is protected there is no brush for it. Without `find` nothing is drawn beforehand, and what
     is drawn is not the product but what is to be filled.
+
+    Nothing listens to the canvas's own events: with a listener Gradio sends what it holds after each stroke, and gives
+    that, which may be a stroke old, to the next event that asks. Without one it is read when an event asks for it.
     """
     look = gr.Button(said("find_product" if find else "draw_mask"), size="sm", elem_id=f"{verb}-find")
     places = [product] if protected is None else [product, protected]
@@ -46,7 +112,10 @@ def editor(verb: str, find: Find | None, photo: gr.Image, product: gr.Image, pro
         height=360,
         visible=False,
         elem_id=f"{verb}-brush",
+        elem_classes="v-brush",
     )
+    drawn_on = gr.Button(visible="hidden", elem_id=f"{verb}-brush-drawn")  # page.js presses it after a stroke
+    brush = Brush(canvas, places, gr.Textbox("", visible=False), on_drawn)
 
     def found(sent: Any) -> Any:
         try:
@@ -57,15 +126,22 @@ def editor(verb: str, find: Find | None, photo: gr.Image, product: gr.Image, pro
             if mask is None and find:
                 gr.Info("The product could not be told from its background: draw it with the green brush.", title="Vitrine")
             drawn = _drawn(file, mask)
-            return gr.update(value=drawn, canvas_size=drawn["background"].size, visible=True)
+            return brush.lay(masks(drawn)) | {canvas: gr.update(value=drawn, canvas_size=drawn["background"].size, visible=True)}
         except Exception as error:
             raise parts.spoken(error) from None
 
-    hidden: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
-    look.click(found, photo, canvas, preprocess=False, api_visibility="private", **parts.DEVICE_QUEUE)
-    canvas.change(lambda value: dict(zip(places, masks(value), strict=False)), canvas, places, queue=False, **hidden)
-    parts.reset_with(photo, {canvas: gr.update(value=None, visible=False)} | dict.fromkeys(places))
-    return canvas
+    def shown(*values: Any) -> Any:
+        try:
+            return brush.strokes(dict(zip(brush.inputs, values, strict=True))) or [gr.skip() for _ in brush.outputs]
+        except Exception as error:
+            raise parts.spoken(error) from None
+
+    # Gradio reads what shows an event's progress each time that any event's changes, and to read a canvas takes long.
+    quiet: dict[str, Any] = {"preprocess": False, "api_visibility": "private", "show_progress_on": look}
+    look.click(found, photo, [canvas, *brush.outputs], **quiet, **parts.DEVICE_QUEUE)
+    drawn_on.click(shown, brush.inputs, brush.outputs, queue=False, trigger_mode="always_last", show_progress="hidden", **quiet)
+    parts.reset_with(photo, {canvas: gr.update(value=None, visible=False)} | dict.fromkeys(places) | {brush.laid: ""})
+    return brush
 
 
 def _drawn(file: str, mask: Picture | None) -> dict[str, Any]:
@@ -80,6 +156,19 @@ def _drawn(file: str, mask: Picture | None) -> dict[str, Any]:
     if mask is not None:
         layer.putalpha(mask.pil().convert("L").resize(photo.size).point(lambda level: _SHINES_THROUGH if level > 127 else 0))
     return {"background": photo, "layers": [layer], "composite": Image.alpha_composite(photo.convert("RGBA"), layer)}
+
+
+def _layers(sent: Any) -> list[Image.Image]:
+    """The pictures that were drawn, of the canvas as the browser sends it."""
+    from engine import image
+    from engine.settings import Settings
+
+    held = sent.get("layers") if isinstance(sent, Mapping) else None
+    files = [parts.uploaded(layer, "drawing") for layer in (held if isinstance(held, list) else [])]
+    layers = [image.load(file, Settings.from_environment()).pil() for file in files if file]
+    if len({layer.size for layer in layers}) > 1:
+        raise RequestError("The layers of the drawing must be of one size.")
+    return layers
 
 
 def masks(value: Mapping[str, Any] | None) -> tuple[Image.Image | None, Image.Image | None]:

@@ -25,3 +25,15 @@
 document.addEventListener("click", (event) => {
   if (event.detail > 1 && event.target.closest("button.lg")) event.stopImmediatePropagation();
 }, true);
+
+// The masks beside a canvas follow when something was done to it: a stroke may end outside, and a tool is also chosen by a key.
+(() => {
+  let at = null;
+  const done = (canvas) => {
+    clearTimeout(canvas.vitrineDone);
+    canvas.vitrineDone = setTimeout(() => document.getElementById(`${canvas.id}-drawn`)?.click(), 200);
+  };
+  document.addEventListener("pointerdown", (event) => { at = event.target.closest?.(".v-brush") ?? null; }, true);
+  for (const ended of ["pointerup", "pointercancel"]) document.addEventListener(ended, () => { if (at) done(at); at = null; }, true);
+  document.addEventListener("click", (event) => { const canvas = event.target.closest?.(".v-brush"); if (canvas) done(canvas); }, true);
+})();

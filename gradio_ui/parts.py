@@ -265,7 +265,12 @@ def send(button: gr.Button, source: Any, tabs: gr.Tabs, verb: str, photo: gr.Ima
             raise spoken(RequestError("Make the pictures first, then click the one to send."))
         return {tabs: gr.Tabs(selected=verb), photo: file} | dict(others or {})
 
-    hidden: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+    hidden: dict[str, Any] = {
+        "queue": False,
+        "show_progress": "hidden",
+        "show_progress_on": photo,
+        "api_visibility": "private",
+    }  # not on the tabs, as in `recipes`
     arrived = button.click(sent, source, [tabs, photo, *(others or {})], **hidden)
     arrived.success(None, js="() => scrollTo(0, 0)")  # the button was far down, and the photo is at the top of its tab
     return arrived.success

@@ -101,4 +101,6 @@ def fill_from_link(demo: gr.Blocks, tabs: gr.Tabs, refills: Sequence[Refill]) ->
         return {tabs: gr.Tabs(selected=asked.verb)} | by_verb[asked.verb].updates(asked)
 
     outputs = [tabs, *(output for refill in refills for output in (*refill.outputs, refill.made.line))]
-    demo.load(opened, None, outputs, queue=False, show_progress="hidden", api_visibility="private")
+    # Not on the tabs: at each event's progress Gradio would read all that is on them, the canvases as well.
+    quiet: dict[str, Any] = {"show_progress": "hidden", "show_progress_on": refills[0].made.line, "api_visibility": "private"}
+    demo.load(opened, None, outputs, queue=False, **quiet)

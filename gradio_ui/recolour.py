@@ -52,7 +52,7 @@ def tab(run: parts.Run, find: brush_mask.Find) -> Refill:
             go, stop = parts.buttons("recolour")
             with gr.Accordion(said("product_part"), open=False, elem_id="recolour-product"):
                 mask = parts.photo_input("product_mask", height=140, elem_id="recolour-mask").unrender()
-                brush_mask.editor("recolour", find, photo, mask)
+                brush = brush_mask.editor("recolour", find, photo, mask)
                 mask.render()
             with gr.Accordion(said("advanced"), open=False):
                 source = gr.Textbox(parts.default(RecolourRequest, "source"), label=said("source"), info=said("source_about"), elem_id="recolour-source")
@@ -74,7 +74,7 @@ def tab(run: parts.Run, find: brush_mask.Find) -> Refill:
 
         yield from made.follow(run, make, lambda: made.saving(data))
 
-    stop_with(made, stop, start(made, work, [photo, mask, colours, source, strength, size], [], [go.click, *tried]))
+    stop_with(made, stop, start(made, work, [photo, mask, colours, source, strength, size], [], [go.click, *tried], [brush]))
 
     def fill(request: RecolourRequest) -> Sequence[Any]:
         return [list(request.colours), request.source, request.strength, request.size_px]

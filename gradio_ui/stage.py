@@ -15,6 +15,7 @@ import gradio as gr
 from engine.listing import asked_by
 from engine.request import Event, Progress, RequestError, Requests, Result
 from gradio_ui.files import FORMATS, Saving, bundled, cap_of, capped, drawn_number, names_of, shareable, shown, written
+from gradio_ui.mask import Brush, after_strokes
 from gradio_ui.parts import DEVICE_QUEUE, Run, Updates, Values, in_sentences, paced, spoken, status
 from gradio_ui.recipes import link_to
 from gradio_ui.words import said
@@ -246,16 +247,24 @@ def picture_wall(elem_id: str, columns: int = 4, *, visible: bool = False) -> gr
 
 
 def start(
-    made: Stage, work: Callable[[Values], Iterator[Updates]], inputs: Iterable[Any], outputs: Iterable[Any], triggers: Iterable[Callable[..., Any]]
+    made: Stage,
+    work: Callable[[Values], Iterator[Updates]],
+    inputs: Iterable[Any],
+    outputs: Iterable[Any],
+    triggers: Iterable[Callable[..., Any]],
+    brushes: Sequence[Brush] = (),
 ) -> list[Any]:
     """Let each trigger run `work` in the device queue, with the values of `inputs` and of how to save; returns the events, for `stop_with`.
+
+    What was drawn with `brushes` until then counts, whether its mask is shown already or not.
 
     The values come as the browser sends them, checked by Gradio to be uploads where they are files. Its own
     preprocessing would open a picture, and answer a broken one in words that hold this machine's paths.
     """
     options = {"preprocess": False, "show_progress": "minimal", "show_progress_on": made.line, "api_visibility": "private", **DEVICE_QUEUE}
-    asked = {*inputs, made.format, made.quality, made.keep_exif}
-    told = list(dict.fromkeys([*made.outputs, *outputs]))
+    asked = {*inputs, made.format, made.quality, made.keep_exif, *(component for brush in brushes for component in brush.inputs)}
+    told = list(dict.fromkeys([*made.outputs, *outputs, *(component for brush in brushes for component in brush.outputs)]))
+    work = after_strokes(work, brushes)
     started = []
     for trigger in triggers:
         trigger(None, js=_SHOW_STAGE.format(verb=made.verb))  # first: the browser does what comes second when the first has ended

@@ -70,7 +70,7 @@ def tab(run: parts.Run, presets: Sequence[Any], models: Sequence[Mapping[str, An
                 with gr.Row(render=False) as files:
                     mask = parts.photo_input("product_mask", height=140, elem_id="stylize-mask")
                     protect = parts.photo_input("protect", height=140, elem_id="stylize-protect")
-                brush_mask.editor("stylize", find, photo, mask, protect)
+                brush = brush_mask.editor("stylize", find, photo, mask, protect)
                 files.render()
             with gr.Accordion(said("own_style"), open=False):
                 mixed = mix([(title, name) for name, title in titles.items()])
@@ -115,8 +115,8 @@ def tab(run: parts.Run, presets: Sequence[Any], models: Sequence[Mapping[str, An
 
         yield from both.follow(run, make, lambda result: _title(result, titles), lambda: made.saving(data))
 
-    started = start(made, work, controls.inputs, [seed], [go.click, *tried])
-    started += start(made, compared, [*controls.inputs, other_style, other_own, other_method], [seed, *both.outputs], [compare.click])
+    started = start(made, work, controls.inputs, [seed], [go.click, *tried], [brush])
+    started += start(made, compared, [*controls.inputs, other_style, other_own, other_method], [seed, *both.outputs], [compare.click], [brush])
     stop_with(made, stop, started)
 
     def picked(event: gr.SelectData) -> list[Any]:

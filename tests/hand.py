@@ -22,6 +22,17 @@ def sent(file: Path, size: tuple[int, int] = (60, 40), colour: str = "red") -> d
     return {"path": str(file), "meta": {"_type": "gradio.FileData"}}
 
 
+def canvas(drawn: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """What a canvas shows, as the browser sends it: a file for each picture."""
+
+    def kept(name: str, picture: Image.Image) -> dict[str, Any]:
+        picture.save(folder / f"{name}.png")
+        return {"path": str(folder / f"{name}.png"), "meta": {"_type": "gradio.FileData"}}
+
+    layers = [kept(f"layer_{i}", layer) for i, layer in enumerate(drawn["layers"])]
+    return {"background": kept("background", drawn["background"]), "layers": layers, "composite": kept("composite", drawn["composite"])}
+
+
 class Hand:
     """A visitor to a page, with the value of every component as the browser would send it."""
 

@@ -13,8 +13,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from io import BytesIO
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 import httpx
 import pytest
@@ -563,6 +564,107 @@ def test_the_product_s_mask_is_shown_and_drawn_on(page: Page, studio: StandIn, s
     with Image.open(asked.mask) as mask:
         assert mask.convert("L").getpixel((mask.width // 2, mask.height // 2)) > 200
         assert mask.convert("L").getpixel((2, 2)) < 50
+
+
+def _stroke(page: Page, brush: str) -> None:
+    """Draw from the middle of a canvas over the upper edge of its photo, once the photo lies on it."""
+    canvas = page.locator(f"#{brush} canvas").first
+    expect(canvas).to_be_visible()
+    page.wait_for_timeout(3000)  # the canvas finds its size, and lays the photo and its mask
+    canvas.scroll_into_view_if_needed()
+    box = canvas.bounding_box()
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x, box["y"] + 5, steps=8)
+    page.mouse.up()
+
+
+def _has_the_stroke(mask: Image.Image) -> bool:
+    """Whether a mask is white where `_stroke` went over the edge, and black in the corner."""
+    grey = mask.convert("L")
+    return grey.getpixel((grey.width // 2, 2)) > 200 and grey.getpixel((2, 2)) < 50
+
+
+def _shown_with_the_stroke(page: Page, place: str) -> bool:
+    end = time.monotonic() + 2 * PATIENT_MS / 1000
+    while time.monotonic() < end:
+        if (picture := page.locator(f"#{place} img").first).count():
+            answer = page.request.get(urljoin(page.url, picture.get_attribute("src")))
+            if _has_the_stroke(Image.open(BytesIO(answer.body()))):
+                return True
+        page.wait_for_timeout(500)
+    return False
+
+
+@pytest.mark.parametrize(
+    ("name", "fold", "verb", "brush", "place", "field", "step"),
+    [
+        ("Enhance", "Cut the product out", "enhance", "enhance-product", "enhance-product", "product", "cut-out"),
+        ("Enhance", "Fill a masked area", "enhance", "enhance-mask", "enhance-mask", "mask", "inpaint"),
+        ("Style", "Product, background, colours", "stylize", "stylize", "stylize-mask", "mask", ""),
+        ("Colours", "Which part is the product", "recolour", "recolour", "recolour-mask", "mask", ""),
+    ],
+)
+def test_the_last_stroke_counts_in_the_mask_that_is_shown_and_at_once_in_what_is_run(
+    page: Page, studio: StandIn, shoe: Path, name: str, fold: str, verb: str, brush: str, place: str, field: str, step: str
+) -> None:
+    tab(page, name)
+    give(page, f"{verb}-photo", shoe)
+    unfold(page, fold)
+    page.locator(f"#{brush}-find").click()
+    _stroke(page, f"{brush}-brush")
+    page.locator(f"#{verb}-run").click()  # before any mask can have come back
+    finished(page, verb)
+    asked = studio.requests[-1]
+    assert not step or step in asked.steps
+    with Image.open(getattr(asked, field)) as mask:
+        assert _has_the_stroke(mask)
+    page.locator(f"#{place}").get_by_label("Remove Image").click()
+    expect(page.locator(f"#{place} img")).to_have_count(0)
+    page.locator(f"#{brush}-find").click()
+    _stroke(page, f"{brush}-brush")
+    assert _shown_with_the_stroke(page, place)
+
+
+def test_what_was_drawn_goes_with_its_photo(page: Page, studio: StandIn, shoe: Path) -> None:
+    tab(page, "Colours")
+    give(page, "recolour-photo", shoe)
+    unfold(page, "Which part is the product")
+    page.locator("#recolour-find").click()
+    _stroke(page, "recolour-brush")
+    page.locator("#recolour-photo").get_by_label("Remove Image").click()
+    give(page, "recolour-photo", shoe)
+    page.locator("#recolour-run").click()
+    finished(page, "recolour")
+    assert studio.requests[-1].mask is None
+
+
+def test_a_stroke_is_in_the_result_of_the_real_networks(browser: Browser, app: str, tmp_path: Path) -> None:
+    photo = tmp_path / "dot.png"
+    picture = Image.new("RGB", (160, 120), (200, 200, 200))
+    draw = ImageDraw.Draw(picture)
+    draw.rectangle((40, 50, 120, 110), fill=(150, 40, 30))
+    draw.ellipse((74, 14, 86, 26), fill="black")
+    picture.save(photo)
+    results = {}
+    for fold, brush in (("Cut the product out", "enhance-product"), ("Fill a masked area", "enhance-mask")):
+        with _visit(browser, app) as page:
+            tab(page, "Enhance")
+            give(page, "enhance-photo", photo)
+            page.get_by_text("Clean", exact=True).click()
+            unfold(page, fold)
+            if brush == "enhance-product":
+                page.get_by_label("Nothing", exact=True).check()
+            page.locator(f"#{brush}-find").click()
+            _stroke(page, f"{brush}-brush")
+            page.locator("#enhance-run").click()
+            finished(page, "enhance")
+            with Image.open(downloaded(page, "enhance", tmp_path)) as opened:
+                results[brush] = opened.convert("RGBA")
+    cut, filled = results.values()
+    assert [cut.getpixel(spot)[3] > 200 for spot in ((80, 20), (80, 100), (5, 5))] == [True, True, False]
+    assert min(filled.getpixel((80, 20))[:3]) > 150
 
 
 def test_one_product_is_shown_in_several_colours(page: Page, studio: StandIn, shoe: Path) -> None:

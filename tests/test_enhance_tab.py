@@ -8,7 +8,8 @@ from typing import Any
 import gradio as gr
 import pytest
 import torch
-from hand import Hand, sent
+from hand import Hand, canvas, sent
+from PIL import Image
 from standin import StandIn
 
 from engine.image import Picture
@@ -172,14 +173,64 @@ def test_a_photo_that_needs_nothing_is_left_alone_and_the_page_says_so(hand: Han
         hand.press("enhance-run")
 
 
-def test_what_is_to_be_filled_is_drawn_over_the_photo(hand: Hand, shoe: Any) -> None:
+def test_what_is_to_be_filled_is_drawn_over_the_photo(hand: Hand, studio: StandIn, shoe: Any, tmp_path: Path) -> None:
     hand.set(enhance_photo=shoe)
     hand.press("enhance-mask-find")
     drawn = hand.values[hand.find("enhance-mask-brush")]
     assert drawn["layers"][0].getchannel("A").getextrema() == (0, 0), "nothing is drawn beforehand"
     drawn["layers"][0].paste((24, 163, 122, 255), (10, 10, 20, 20))
-    hand.press("enhance-mask-brush", "change")
-    assert hand.values[hand.find("enhance-mask")].getbbox() == (10, 10, 20, 20)
+    hand.set(enhance_chain=["restore"], enhance_mask_brush=canvas(drawn, tmp_path))
+    request = asked(hand, studio)  # before the mask was shown
+    assert request.steps == ("restore", "inpaint")
+    with Image.open(request.mask or "") as mask:
+        assert mask.getbbox() == (10, 10, 20, 20)
+    shown = hand.values[hand.find("enhance-mask")]
+    assert shown == request.mask
+    hand.set(enhance_mask={"path": shown})
+    hand.press("enhance-mask-brush-drawn")
+    assert hand.values[hand.find("enhance-mask")] == {"path": shown}, "it is there already"
+    drawn["layers"][0].paste((24, 163, 122, 255), (30, 10, 40, 20))
+    hand.set(enhance_mask_brush=canvas(drawn, tmp_path))
+    hand.press("enhance-mask-brush-drawn")
+    with Image.open(hand.values[hand.find("enhance-mask")]) as mask:
+        assert mask.getbbox() == (10, 10, 40, 20)
+
+
+def test_a_mask_that_was_put_in_the_place_of_a_drawn_one_stays_until_the_next_stroke(hand: Hand, studio: StandIn, shoe: Any, tmp_path: Path) -> None:
+    hand.set(enhance_photo=shoe)
+    hand.press("enhance-product-find")
+    drawn = hand.values[hand.find("enhance-product-brush")]
+    hand.set(enhance_product_brush=canvas(drawn, tmp_path), enhance_product=sent(tmp_path / "own.png"), enhance_chain=["cut-out"])
+    assert asked(hand, studio).product == str(tmp_path / "own.png")
+    hand.set(enhance_product=None, enhance_chain=["restore"])
+    assert asked(hand, studio) == EnhanceRequest(shoe["path"], ("restore",)), "what was taken away stays away"
+    drawn["layers"][0].paste((24, 163, 122, 255), (0, 0, 5, 5))
+    hand.set(enhance_product_brush=canvas(drawn, tmp_path))
+    request = asked(hand, studio)
+    assert request.steps == ("restore", "cut-out")
+    with Image.open(request.product or "") as mask:
+        assert mask.getpixel((2, 2)) == 255
+    drawn["layers"][0].paste((0, 0, 0, 0), (0, 0, *drawn["layers"][0].size))
+    hand.set(enhance_product_brush=canvas(drawn, tmp_path))
+    assert asked(hand, studio).product is None, "all of it was wiped off"
+
+
+def test_what_is_no_drawing_is_a_sentence(hand: Hand, studio: StandIn, shoe: Any, tmp_path: Path) -> None:
+    hand.set(enhance_photo=shoe)
+    for size in ((60, 40), (30, 20)):
+        sent(tmp_path / f"{size[0]}.png", size)
+    for layers, sentence in (
+        (["/etc/hostname"], "must be an uploaded file"),
+        ([{"path": "/etc/hostname"}], "must be an uploaded file"),
+        ([{"path": str(tmp_path / "60.png")}, {"path": str(tmp_path / "30.png")}], "must be of one size"),
+    ):
+        hand.set(enhance_mask_brush={"background": None, "layers": layers, "composite": None})
+        with pytest.raises(gr.Error, match=sentence):
+            hand.press("enhance-run")
+    assert not studio.requests
+    for nothing in ("a word", {"layers": 3}, {"layers": None}):
+        hand.set(enhance_mask_brush=nothing)
+        assert asked(hand, studio).mask is None
 
 
 def test_a_reference_is_asked_with_the_photo(hand: Hand, studio: StandIn, shoe: Any, tmp_path: Path) -> None:

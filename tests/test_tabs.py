@@ -8,7 +8,7 @@ from typing import Any
 
 import gradio as gr
 import pytest
-from hand import Hand, sent
+from hand import Hand, canvas, sent
 from PIL import Image
 from standin import StandIn
 
@@ -303,14 +303,13 @@ def test_the_tab_colours_has_the_brush_for_the_product_alone(hand: Hand, studio:
     drawn = hand.values[hand.find("recolour-brush")]
     assert hand.visible[hand.find("recolour-brush")]
     assert len(hand.find("recolour-brush").brush.colors) == 1
-    hand.press("recolour-brush", "change")
-    mask = hand.values[hand.find("recolour-mask")]
-    assert mask.size == drawn["background"].size
-    assert [mask.getpixel((mask.width // 2, mask.height // 2)), mask.getpixel((1, 1))] == [255, 0]
-    mask.save(tmp_path / "mask.png")
-    hand.set(recolour_mask={"path": str(tmp_path / "mask.png")})
+    shown = hand.values[hand.find("recolour-mask")]
+    with Image.open(shown) as mask:
+        assert mask.size == drawn["background"].size
+        assert [mask.getpixel((mask.width // 2, mask.height // 2)), mask.getpixel((1, 1))] == [255, 0]
+    hand.set(recolour_mask={"path": shown}, recolour_brush=canvas(drawn, tmp_path))
     hand.press("recolour-run")
-    assert studio.requests[-1] == RecolourRequest(shoe["path"], mask=str(tmp_path / "mask.png"))
+    assert studio.requests[-1] == RecolourRequest(shoe["path"], mask=shown)
 
 
 @pytest.mark.parametrize(

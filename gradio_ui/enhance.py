@@ -121,7 +121,7 @@ def tab(
             requests.append(asked(data))
             return requests[-1]
 
-        yield from made.follow(run, make, lambda: made.saving(data), lambda kept, folder: walked.filled(requests[-1], kept, folder), walked.keep)
+        yield from made.follow(run, make, lambda: made.saving(data), lambda *kept: walked.filled(requests[-1], *kept), walked.keep)
 
     def compared(data: parts.Values) -> Iterator[parts.Updates]:
         step, *networks = (data[component] for component in rival.inputs)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 SHOWN_PX = 2048  # the page shows pictures up to this size a side; the file has them all
 PREVIEW_PX = 1024
 
-More: TypeAlias = Callable[[list[str], Path], Updates]  # kept files, folder of the run -> what else is shown
+More: TypeAlias = Callable[[Result, list[str], Path], Updates]  # result, kept files, folder of the run -> what else is shown
 Between: TypeAlias = Callable[[Progress, Path], None]  # what is done with progress that is heard, in the folder of the run
 
 # On a phone the stage lies below the controls: its top is shown, since what comes makes it longer. On a wide page it may have been
@@ -77,12 +77,12 @@ class Stage:
     def follow(
         self, run: Run, make: Callable[[], Requests], saving: Callable[[], Saving], more: More | None = None, between: Between | None = None
     ) -> Iterator[Updates]:
-        """Run the request that `make` builds and show its events as they come; `more` is made of the files that were kept."""
+        """Run the request that `make` builds and show its events as they come; `more` is made of the result and the files that were kept."""
 
         def work(folder: Path) -> Iterator[Updates]:
             result = yield from self.heard(run(make()), folder, between=between)
             updates = self.filled(result, saving(), folder)
-            yield updates | (more(updates[self.kept], folder) if more else {})
+            yield updates | (more(result, updates[self.kept], folder) if more else {})
 
         yield from self.told(work)
 

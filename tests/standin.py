@@ -149,7 +149,7 @@ class StandIn:
             time.sleep(self.seconds / total)
             yield Progress(done + 1, total, f"Step {done + 1} of {total}", preview=photo if done % 7 == 3 else None)
         for done in range(1, len(request.steps) if isinstance(request, EnhanceRequest) else 0):
-            yield Progress(100 * done, 100 * len(request.steps), "A step is done", made=photo)
+            yield Progress(100 * done, 100 * len(request.steps), "A step is done", made=replace(photo, array=photo.array // 2))
         yield self._result(request, photo, time.monotonic() - started)
 
     def _sheet(self, request: GenerateRequest) -> Card:

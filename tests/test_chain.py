@@ -13,7 +13,7 @@ from PIL import Image
 from shelf import Plain, Shelf, enlarge, finish, invert, row, shelf, write_photo
 from torch import Tensor, nn
 
-from engine import image, tone
+from engine import change, image, tone
 from engine.device import Device
 from engine.enhance import enhance
 from engine.models.matte import Matte
@@ -257,6 +257,14 @@ def test_a_picture_is_handed_out_after_every_step_but_the_last(photo: str) -> No
     made = [e.made for e in enhance(request, shelf(), Device(), Settings()) if isinstance(e, Progress) and e.made]  # type: ignore[arg-type]
     assert len(made) == 1
     assert torch.equal(made[0].pixels, 1 - image.load(photo).pixels)
+
+
+def test_a_picture_between_two_steps_is_measured_as_the_result_of_the_shorter_chain(photo: str) -> None:
+    weights, request = shelf(), EnhanceRequest(photo, steps=("restore", "upscale-x2"), strength=0.3)
+    made = next(e.made for e in enhance(request, weights, Device(), Settings()) if isinstance(e, Progress) and e.made)  # type: ignore[arg-type]
+    measures = change.changed(image.load(photo), made)
+    assert measures == run(weights, photo, steps=("restore",), strength=0.3).notes.measures
+    assert measures["mean ΔE"] > 1
 
 
 def test_how_much_was_changed_is_measured(photo: str) -> None:

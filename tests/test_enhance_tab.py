@@ -11,6 +11,7 @@ import torch
 from hand import Hand, sent
 from standin import StandIn
 
+from engine import change, image
 from engine.image import Picture
 from engine.request import STEPS, EnhanceRequest, StyleRequest
 from gradio_ui.chain import LAST, arranged, in_order, shifted
@@ -187,33 +188,62 @@ def test_a_reference_is_asked_with_the_photo(hand: Hand, studio: StandIn, shoe: 
     assert asked(hand, studio).reference == str(tmp_path / "reference.png")
 
 
-def test_each_step_can_be_gone_back_to(hand: Hand, studio: StandIn, shoe: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    kept: list[Path] = []
-
-    def copied(updates: Any) -> None:
-        """Gradio takes copies of files between two updates; so does this."""
-        for component, value in updates.items():
-            if isinstance(component, gr.File) and isinstance(value, list):
-                for i, file in enumerate(value):
-                    place = tmp_path / f"{component._id}-{i}-{Path(file).name}"
-                    place.write_bytes(Path(file).read_bytes())
-                    kept.append(place)
-                updates[component] = [{"path": str(p)} for p in kept[-len(value) :]]
-
-    hand.set(enhance_photo=shoe, enhance_chain=["restore", "upscale-x2"])
+def made_and_kept(hand: Hand, folder: Path) -> None:
+    """Press Enhance. Gradio takes copies of files between two updates; so does this."""
     function = next(f for f in hand.demo.fns.values() if (hand.find("enhance-run")._id, "click") in f.targets and f.fn is not None)
     for updates in function.fn({component: hand.values.get(component) for component in function.inputs}):
-        copied(updates)
+        for component, value in updates.items():
+            if isinstance(component, gr.File) and isinstance(value, list):
+                kept = [folder / f"{component._id}-{i}-{Path(file).name}" for i, file in enumerate(value)]
+                for file, place in zip(value, kept, strict=True):
+                    place.write_bytes(Path(file).read_bytes())
+                updates[component] = [{"path": str(place)} for place in kept]
         hand.take(updates)
-    choice = hand.find("enhance-trail")
-    assert hand.visible[choice]
-    assert hand.values[choice] == 2
-    hand.values[choice] = 1
+
+
+def gone_back(hand: Hand, place: int) -> str:
+    """Choose a step of the chain that ran; what the line says then."""
+    hand.values[hand.find("enhance-trail")] = place
     hand.press("enhance-trail", "input")
+    return str(hand.values[hand.find("enhance-line")])
+
+
+def test_each_step_can_be_gone_back_to(hand: Hand, studio: StandIn, shoe: Any, tmp_path: Path) -> None:
+    hand.set(enhance_photo=shoe, enhance_chain=["restore", "upscale-x2"])
+    made_and_kept(hand, tmp_path)
+    assert hand.visible[hand.find("enhance-trail")]
+    assert hand.values[hand.find("enhance-trail")] == 2
+    gone_back(hand, 1)
     recipe = hand.values[hand.find("enhance-recipe")]
     assert '"restore"' in recipe
     assert "upscale" not in recipe
     assert Path(hand.values[hand.find("enhance-download")]).name == "shoe-enhanced.png"
+
+
+def test_a_step_that_is_gone_back_to_says_how_much_was_changed_up_to_it_and_nothing_of_the_whole_chain(
+    hand: Hand, studio: StandIn, shoe: Any, tmp_path: Path
+) -> None:
+    hand.set(enhance_photo=shoe, enhance_chain=["restore", "tone"])
+    made_and_kept(hand, tmp_path)
+    whole = hand.values[hand.find("enhance-line")]
+    assert "The Hub did not answer" in whole
+    first = gone_back(hand, 1)
+    half = change.changed(image.load(shoe["path"]), Picture(image.load(shoe["path"]).pixels * 127 / 255))  # what the stand-in makes on the way
+    assert f"stand-in on CPU · Changed, where 1 is just visible: mean ΔE {half['mean ΔE']:.1f} · Kept" in first
+    assert "The Hub did not answer" not in first
+    assert "Against the reference" not in first
+    assert gone_back(hand, 2) == whole
+
+
+def test_a_step_that_is_gone_back_to_is_measured_against_the_reference_while_it_is_there(hand: Hand, studio: StandIn, shoe: Any, tmp_path: Path) -> None:
+    reference = sent(tmp_path / "reference.png", colour="#7f0000")  # what the stand-in makes on the way
+    hand.set(enhance_photo=shoe, enhance_chain=["restore", "tone"], enhance_reference=reference)
+    made_and_kept(hand, tmp_path)
+    assert "Against the reference: PSNR 100" in gone_back(hand, 1)
+    Path(reference["path"]).unlink()
+    told = gone_back(hand, 1)
+    assert "Changed, where 1 is just visible" in told
+    assert "Against the reference" not in told
 
 
 def test_a_chain_of_one_step_has_no_way_back(hand: Hand, studio: StandIn, shoe: Any) -> None:

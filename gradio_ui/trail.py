@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from engine.request import EnhanceRequest, Notes, Progress, RequestError, Result
+from engine.request import AUTO, EnhanceRequest, Notes, Progress, RequestError, Result
 from gradio_ui import parts
 from gradio_ui.files import cap_of, capped, tidy
 from gradio_ui.parts import Updates, Values, status
@@ -51,8 +51,8 @@ class Trail:
         event.made.pil().save(place / f"{tidy(event.made.name)}.png", compress_level=1)
 
     def filled(self, request: EnhanceRequest, result: Result, kept: Sequence[str], folder: Path) -> Updates:
-        """What a run has left; a step too large to be kept is left out."""
-        between = sorted((folder / "trail").glob("*/*.png")) if (folder / "trail").is_dir() else []
+        """What a run has left; a step too large to be kept is left out, and all of "auto", whose recipe would choose its steps anew."""
+        between = sorted((folder / "trail").glob("*/*.png")) if request.steps != (AUTO,) else []
         places = [*(int(file.parent.name) for file in between), len(request.steps)]
         choices = [(said(request.steps[place - 1]), place) for place in places]
         return {

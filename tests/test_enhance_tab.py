@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -244,6 +245,18 @@ def test_a_step_that_is_gone_back_to_is_measured_against_the_reference_while_it_
     told = gone_back(hand, 1)
     assert "Changed, where 1 is just visible" in told
     assert "Against the reference" not in told
+
+
+def test_a_chain_that_auto_chose_has_no_way_back_as_its_recipe_would_choose_anew(
+    hand: Hand, studio: StandIn, shoe: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work = studio._work
+    monkeypatch.setattr(studio, "_work", lambda request: work(replace(request, steps=("restore", "tone", "upscale-x2"))))
+    hand.open(EnhanceRequest("p", ("auto",)))
+    hand.set(enhance_photo=shoe)
+    made_and_kept(hand, tmp_path)
+    assert "stand-in on CPU" in hand.values[hand.find("enhance-line")]
+    assert not hand.visible[hand.find("enhance-trail")]
 
 
 def test_a_chain_of_one_step_has_no_way_back(hand: Hand, studio: StandIn, shoe: Any) -> None:

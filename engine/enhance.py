@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 CRISP = "upscale-crisp-x4"  # the task of the network of the crisp temper, which makes a photo four times as large
 
 _JUDGED_PX = 384  # longer side of a copy that light and colour are judged by
-_TOLD_PX = 24_000_000  # a picture between two steps that is larger is not handed out: it would double what is held
+_TWICE_PX = 24_000_000  # a result that is larger has the photo beside it at its own size: the other would double what is held
 
 
 @dataclass(frozen=True)
@@ -202,8 +202,8 @@ class _Work:
             if self.part and answer.step == "cut-out" and "tone" in self.request.steps[k:]:
                 self.part = replace(self.part, seen=self._cut_out_small(self.part.whole, answer))
             if k + 1 < len(self.chain):
-                told = result if result.width * result.height <= _TOLD_PX else None
-                yield Progress(100 * (k + 1), total, f"{_STEPS[answer.step].doing}: done", made=told)
+                # Of any size: the next step holds this picture in any case, and whoever keeps it writes it to a file at once.
+                yield Progress(100 * (k + 1), total, f"{_STEPS[answer.step].doing}: done", made=result)
         yield Progress(total, total, "Measuring how much was changed")
         reference = self.request.reference
         fidelity = change.fidelity(result, reference, self.settings, self.remarks, self.part) if reference else {}
@@ -267,4 +267,4 @@ class _Work:
 
 def _before(photo: Picture, result: Picture) -> Picture:
     """The photo at the result's size; a result that is too large to be held twice has it as it is."""
-    return photo if result.width * result.height > _TOLD_PX else photo.resized(result.width, result.height)
+    return photo if result.width * result.height > _TWICE_PX else photo.resized(result.width, result.height)

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from engine.image import Picture
     from engine.settings import Settings
 
+_AGAINST_PX = 16_000_000  # larger pictures take seconds and gigabytes to be measured against a reference, and whoever goes back does not wait for that
+
 
 @dataclass(frozen=True)
 class Trail:
@@ -51,7 +53,7 @@ class Trail:
         event.made.pil().save(place / f"{tidy(event.made.name)}.png", compress_level=1)
 
     def filled(self, request: EnhanceRequest, result: Result, kept: Sequence[str], folder: Path) -> Updates:
-        """What a run has left; a step too large to be kept is left out, and all of "auto", whose recipe would choose its steps anew."""
+        """What a run has left; of "auto" only its end, as its recipe would choose the steps anew."""
         between = sorted((folder / "trail").glob("*/*.png")) if request.steps != (AUTO,) else []
         places = [*(int(file.parent.name) for file in between), len(request.steps)]
         choices = [(said(request.steps[place - 1]), place) for place in places]
@@ -100,7 +102,9 @@ def _up_to(place: int, photo: Picture, picture: Picture, asked: Mapping[str, Any
 
     remarks: list[str] = []
     against = {}
-    if asked["reference"]:
+    if asked["reference"] and picture.width * picture.height > _AGAINST_PX:
+        remarks.append("A picture as large as this is measured against the reference at the end of the chain only.")
+    elif asked["reference"]:
         with suppress(RequestError):  # a file that is gone by now
             against = change.fidelity(picture, asked["reference"], settings, remarks)
     whole: Notes = asked["notes"]

@@ -259,6 +259,15 @@ def test_a_picture_is_handed_out_after_every_step_but_the_last(photo: str) -> No
     assert torch.equal(made[0].pixels, 1 - image.load(photo).pixels)
 
 
+def test_a_picture_too_large_to_be_held_twice_is_handed_out_between_two_steps(tmp_path: Path) -> None:
+    """A photo of 25 megapixels, which a phone takes; the step between leaves it as it is."""
+    Image.new("L", (6000, 4200), 128).save(tmp_path / "large.png")
+    request = EnhanceRequest(str(tmp_path / "large.png"), steps=("tone", "listing"), adjust=(0.0,) * 6)
+    made = next(e.made for e in enhance(request, shelf(), Device(), Settings()) if isinstance(e, Progress) and e.message.endswith("done"))  # type: ignore[arg-type]
+    assert made is not None
+    assert (made.width, made.height) == (6000, 4200)
+
+
 def test_a_picture_between_two_steps_is_measured_as_the_result_of_the_shorter_chain(photo: str) -> None:
     weights, request = shelf(), EnhanceRequest(photo, steps=("restore", "upscale-x2"), strength=0.3)
     made = next(e.made for e in enhance(request, weights, Device(), Settings()) if isinstance(e, Progress) and e.made)  # type: ignore[arg-type]

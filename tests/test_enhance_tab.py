@@ -247,6 +247,17 @@ def test_a_step_that_is_gone_back_to_is_measured_against_the_reference_while_it_
     assert "Against the reference" not in told
 
 
+def test_a_large_step_is_not_measured_against_the_reference_and_the_line_says_so(
+    hand: Hand, studio: StandIn, shoe: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gradio_ui.trail._AGAINST_PX", 1000)
+    hand.set(enhance_photo=shoe, enhance_chain=["restore", "tone"], enhance_reference=sent(tmp_path / "reference.png"))
+    made_and_kept(hand, tmp_path)
+    told = gone_back(hand, 1)
+    assert "A picture as large as this is measured against the reference at the end of the chain only" in told
+    assert "Against the reference" not in told
+
+
 def test_a_chain_that_auto_chose_has_no_way_back_as_its_recipe_would_choose_anew(
     hand: Hand, studio: StandIn, shoe: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

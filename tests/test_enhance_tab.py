@@ -170,7 +170,18 @@ def test_a_photo_that_needs_nothing_is_left_alone_and_the_page_says_so(hand: Han
     hand.press("enhance-propose")
     assert "Nothing in this photo needs mending" in hand.values[hand.find("enhance-proposal")]
     assert hand.values[hand.find("enhance-chain")] == []
-    with pytest.raises(gr.Error, match="Choose at least one step"):
+    for button in ("enhance-run", "enhance-try"):
+        hand.set(enhance_line="")
+        hand.press(button)
+        line = hand.values[hand.find("enhance-line")]
+        assert "No step is chosen, so the photo stays as it is. To change it, choose under “What to do” or “Steps and their order”." in line
+        assert "v-error" not in line
+    assert studio.requests == []
+
+
+def test_without_a_photo_and_a_step_the_photo_is_asked_for_first(hand: Hand) -> None:
+    hand.set(enhance_chain=[])
+    with pytest.raises(gr.Error, match="photo"):
         hand.press("enhance-run")
 
 

@@ -125,8 +125,7 @@ def tab(
         yield from made.follow(run, make, lambda: made.saving(data), lambda *kept: walked.filled(requests[-1], *kept), walked.keep)
 
     def compared(data: parts.Values) -> Iterator[parts.Updates]:
-        step, *networks = (data[component] for component in rival.inputs)
-        yield from looked_at.compared(run, lambda data: asked(data, [step]), step, networks, data[steps.order], data)
+        yield from looked_at.compared(run, lambda data: asked(data, [data[rival.step]]), rival, data[steps.order], data)
 
     def unless_left_alone(work: Callable[[parts.Values], Iterator[parts.Updates]]) -> Callable[[parts.Values], Iterator[parts.Updates]]:
         """Let a sentence answer where there is a photo and no step is on, as after a proposal that found nothing."""

@@ -185,7 +185,7 @@ def test_a_drawn_mask_says_which_part_is_the_product(tmp_path: Path, product: st
     assert alpha is not None
     assert alpha[..., 130:].max() == 0
     assert alpha[0, 0, 90, 110] == 1
-    assert result.notes.fallbacks == ()
+    assert result.notes.fallbacks == result.notes.remarks == ()
 
 
 def test_a_background_that_is_not_plain_is_one_sentence(photo: str) -> None:
@@ -219,7 +219,17 @@ def test_a_drawn_mask_of_one_colour(tmp_path: Path, product: str, colour: int, s
         with pytest.raises(RequestError, match=sentence):
             run(shelf(), product, **request)
     else:
-        assert torch.allclose(run(shelf(), product, **request).pictures[0].pixels, image.load(product).pixels, atol=0.01)
+        result = run(shelf(), product, **request)
+        assert torch.allclose(result.pictures[0].pixels, image.load(product).pixels, atol=0.01)
+        assert result.notes.remarks == ("The product's mask covers all of the photo, so there was nothing to cut off.",)
+
+
+def test_a_network_that_takes_all_of_the_photo_for_the_product_is_one_remark(photo: str) -> None:
+    network = Matte((4, 4), 1, 1)
+    nn.init.zeros_(network.tail.weight)
+    nn.init.constant_(network.tail.bias, 20.0)
+    result = run(Shelf((row("matte", "cut-out"), network)), photo, steps=("cut-out",))
+    assert result.notes.remarks == ("All of the photo was taken for the product, so there was nothing to cut off.",)
 
 
 def test_a_drawn_mask_of_another_shape_is_one_sentence(tmp_path: Path, product: str) -> None:

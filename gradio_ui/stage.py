@@ -22,7 +22,6 @@ from gradio_ui.words import said
 if TYPE_CHECKING:
     from engine.image import Picture
 
-SHOWN_PX = 2048  # the page shows pictures up to this size a side; the file has them all
 PREVIEW_PX = 1024
 
 More: TypeAlias = Callable[[Result, list[str], Path], Updates]  # result, kept files, folder of the run -> what else is shown
@@ -221,11 +220,15 @@ def picture_slider(elem_id: str, word: str = "before_after") -> gr.ImageSlider:
 
 
 def slider_value(left: Picture, right: Picture, folder: Path) -> tuple[str, str]:
-    """The slider lays one picture over the other, so both get the size that the right one is shown at."""
+    """The slider lays one picture over the other, so both get the size that the right one is shown at: its own, so that zooming
+    reaches its real pixels, up to what the host allows."""
+    from engine.settings import Settings
+
+    most_px = Settings.from_environment().shown_px
     if (left.width, left.height) != (right.width, right.height):
-        scale = min(1.0, SHOWN_PX / max(right.width, right.height))
+        scale = min(1.0, most_px / max(right.width, right.height))
         left = left.resized(max(1, round(scale * right.width)), max(1, round(scale * right.height)))
-    return shown(left, folder, "before", SHOWN_PX), shown(right, folder, "after", SHOWN_PX)
+    return shown(left, folder, "before", most_px), shown(right, folder, "after", most_px)
 
 
 def picture_wall(elem_id: str, columns: int = 4, *, visible: bool = False) -> gr.Gallery:

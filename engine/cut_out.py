@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from engine.weights import Network
 
 _DARKEST = 0.65  # of a shadow at its full strength
+_ALL = 0.98  # of each pixel: what is taken off it is not seen
 
 
 def cut_out(photo: Picture, network: Network | None, how: How) -> Parts:
@@ -31,6 +32,9 @@ def cut_out(photo: Picture, network: Network | None, how: How) -> Parts:
     matte = _matte(whole, network, how)
     if not (matte > 0.5).any():
         raise RequestError("No product was found on the photo; draw where it is.")
+    if (matte > _ALL).all():
+        whose = "The product's mask covers all of the photo" if how.request.product else "All of the photo was taken for the product"
+        how.remarks.append(f"{whose}, so there was nothing to cut off.")
     yield 1, 3
     darkness = _DARKEST * how.request.shadow
     shadow = how.of_part(darkness * cutout.contact_shadow(matte), photo) if darkness else torch.zeros(1, 1, photo.height, photo.width)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from engine import cut_out, image, inpaint, listing, prior, product, steps, tone
+from engine import change, cut_out, image, inpaint, listing, prior, product, steps, tone
 from engine.choice import choose, place
 from engine.device import Device, is_out_of_memory
 from engine.image import Header, Picture
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 CRISP = "upscale-crisp-x4"  # the task of the network of the crisp temper, which makes a photo four times as large
 
 _JUDGED_PX = 384  # longer side of a copy that light and colour are judged by
-_TOLD_PX = 24_000_000  # a picture between two steps that is larger is not handed out: it would double what is held
+_TWICE_PX = 24_000_000  # a result that is larger has the photo beside it at its own size: the other would double what is held
 
 
 @dataclass(frozen=True)
@@ -202,17 +202,18 @@ class _Work:
             if self.part and answer.step == "cut-out" and "tone" in self.request.steps[k:]:
                 self.part = replace(self.part, seen=self._cut_out_small(self.part.whole, answer))
             if k + 1 < len(self.chain):
-                told = result if result.width * result.height <= _TOLD_PX else None
-                yield Progress(100 * (k + 1), total, f"{_STEPS[answer.step].doing}: done", made=told)
+                # Of any size: the next step holds this picture in any case, and whoever keeps it writes it to a file at once.
+                yield Progress(100 * (k + 1), total, f"{_STEPS[answer.step].doing}: done", made=result)
         yield Progress(total, total, "Measuring how much was changed")
-        fidelity = self._fidelity(result)
+        reference = self.request.reference
+        fidelity = change.fidelity(result, reference, self.settings, self.remarks, self.part) if reference else {}
         networks = [network for answer in self.chain for network in answer.networks]
         notes = Notes(
             tuple(answer.name for answer in self.chain),
             place(networks, self.device),
             tuple(self.fallbacks),
             tuple(self.remarks),
-            _changed(photo, result),
+            change.changed(photo, result),
             fidelity,
         )
         yield Result((result,), self.request.recipe(), notes, time.monotonic() - started, _before(photo, result))
@@ -267,42 +268,7 @@ class _Work:
         self.fallbacks.append(f"{answer.name} did not fit into the memory of {self.device.name}, so it ran on the CPU.")
         return (yield from run(photo, network, how))
 
-    def _fidelity(self, result: Picture) -> dict[str, float]:
-        """The result against the reference, both at the result's size; a part against the same part."""
-        from engine.models import fidelity
-
-        if not self.request.reference:
-            return {}
-        reference, whole = image.load(self.request.reference, self.settings), self.part.whole if self.part else result
-        if abs(whole.width * reference.height - whole.height * reference.width) > 0.02 * whole.height * reference.width:
-            size, what = f"{reference.width} x {reference.height}", "photo" if self.part else "result"
-            self.remarks.append(f"The reference has {size} pixels, which is another shape than the {what}'s, so nothing was measured against it.")
-            return {}
-        if self.part:
-            reference = _same_part(reference, self.part)
-        if (reference.width, reference.height) != (result.width, result.height):
-            self.remarks.append(f"The reference was resized to {result.width} x {result.height} pixels, the size of the result.")
-        return fidelity.against(result.on_white(), reference.resized(result.width, result.height).on_white())
-
-
-def _same_part(reference: Picture, part: Part) -> Picture:
-    """Where the part lies on a reference of any size and the photo's shape."""
-    across, down = reference.width / part.whole.width, reference.height / part.whole.height
-    width, height = max(1, round(across * part.width)), max(1, round(down * part.height))
-    left, top = min(round(across * part.left), reference.width - width), min(round(down * part.top), reference.height - height)
-    return reference.cropped(left, top, width, height)
-
 
 def _before(photo: Picture, result: Picture) -> Picture:
     """The photo at the result's size; a result that is too large to be held twice has it as it is."""
-    return photo if result.width * result.height > _TOLD_PX else photo.resized(result.width, result.height)
-
-
-def _changed(photo: Picture, result: Picture) -> dict[str, float]:
-    """How much the photo was changed, at the smaller of both sizes and of at most a megapixel."""
-    from engine.models import change
-
-    width, height = min((photo.width, photo.height), (result.width, result.height))
-    if (shrink := (change.MOST_PX / (width * height)) ** 0.5) < 1:
-        width, height = max(1, int(width * shrink)), max(1, int(height * shrink))
-    return change.measures(photo.resized(width, height).on_white(), result.resized(width, height).on_white())
+    return photo if result.width * result.height > _TWICE_PX else photo.resized(result.width, result.height)

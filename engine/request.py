@@ -411,9 +411,10 @@ class Notes:
     measures: Mapping[str, float] = field(default_factory=dict)
     fidelity: Mapping[str, float] = field(default_factory=dict)  # against a reference: "PSNR" in dB, "SSIM", "MS-SSIM", "mean ΔE"
 
-    def sentence(self, seconds: float) -> str:
-        """One line for under the picture."""
-        parts = [f"{' + '.join(self.networks) or 'no network'} on {self.device}, {seconds:.1f} s", *self.fallbacks, *self.remarks]
+    def sentence(self, seconds: float | None) -> str:
+        """One line for under the picture. seconds: None where nobody took the time."""
+        took = "" if seconds is None else f", {seconds:.1f} s"
+        parts = [f"{' + '.join(self.networks) or 'no network'} on {self.device}{took}", *self.fallbacks, *self.remarks]
         parts += self._spoken_measures()
         if self.fidelity:
             parts.append("Against the reference: " + ", ".join(f"{name} {value:.3g}" for name, value in self.fidelity.items()))

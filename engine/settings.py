@@ -12,19 +12,20 @@ ROOT = Path(__file__).resolve().parent.parent
 
 @dataclass(frozen=True)
 class Settings:
-    """Limits and places. Sizes in megapixels (10^6), memory in bytes, times in seconds."""
+    """Limits and places. Sizes in megapixels (10^6) unless named in px, memory in bytes, times in seconds."""
 
     weights: Path = ROOT / "weights"  # where weight files are looked for first
     input_mpx: float = 50.0
     output_mpx: float = 200.0
     tile_memory: int = 10**9  # what a network may use above its own weights
     network_memory: int = 3 * 10**9  # what loaded networks may hold together; the least recently used leaves first
+    shown_px: int = 4096  # the page shows results up to this size a side; the file has them all
     hub_timeout_s: float = 15.0  # without an answer from the Hub for this long, the embedded network answers
 
     @staticmethod
     def from_environment() -> Settings:
         """Defaults, overridden by VITRINE_WEIGHTS, VITRINE_INPUT_MPX, VITRINE_OUTPUT_MPX, VITRINE_TILE_MB,
-        VITRINE_NETWORK_MB and VITRINE_HUB_TIMEOUT. ValueError names the variable that is not a number above 0."""
+        VITRINE_NETWORK_MB, VITRINE_SHOWN_PX and VITRINE_HUB_TIMEOUT. ValueError names the variable that is not a number above 0."""
 
         def number(name: str, default: float) -> float:
             text = os.environ.get(name, "")
@@ -42,5 +43,6 @@ class Settings:
             output_mpx=number("VITRINE_OUTPUT_MPX", 200.0),
             tile_memory=int(number("VITRINE_TILE_MB", 1000) * 1e6),
             network_memory=int(number("VITRINE_NETWORK_MB", 3000) * 1e6),
+            shown_px=max(1, int(number("VITRINE_SHOWN_PX", 4096))),
             hub_timeout_s=number("VITRINE_HUB_TIMEOUT", 15.0),
         )

@@ -19,7 +19,7 @@ from gradio_ui.proposal import Look, proposal
 from gradio_ui.recipes import Refill
 from gradio_ui.stage import stage, start, stop_with
 from gradio_ui.trail import trail
-from gradio_ui.words import said
+from gradio_ui.words import ENGLISH, said
 
 _GOALS = {
     "clean": ["restore"],
@@ -30,6 +30,7 @@ _GOALS = {
     "list_it": ["listing"],
 }
 _OWN = "own_steps"  # the goal that stands for any other chain
+_LEFT_ALONE = f"No step is chosen, so the photo stays as it is. To change it, choose under “{ENGLISH['goal']}” or “{ENGLISH['chain_more']}”."
 
 
 class Tab(NamedTuple):
@@ -121,20 +122,29 @@ def tab(
             requests.append(asked(data))
             return requests[-1]
 
-        yield from made.follow(run, make, lambda: made.saving(data), lambda kept, folder: walked.filled(requests[-1], kept, folder), walked.keep)
+        yield from made.follow(run, make, lambda: made.saving(data), lambda *kept: walked.filled(requests[-1], *kept), walked.keep)
 
     def compared(data: parts.Values) -> Iterator[parts.Updates]:
-        step, *networks = (data[component] for component in rival.inputs)
-        yield from looked_at.compared(run, lambda data: asked(data, [step]), step, networks, data[steps.order], data)
+        yield from looked_at.compared(run, lambda data: asked(data, [data[rival.step]]), rival, data[steps.order], data)
+
+    def unless_left_alone(work: Callable[[parts.Values], Iterator[parts.Updates]]) -> Callable[[parts.Values], Iterator[parts.Updates]]:
+        """Let a sentence answer where there is a photo and no step is on, as after a proposal that found nothing."""
+
+        def answered(data: parts.Values) -> Iterator[parts.Updates]:
+            if data[photo] and not data[steps.switches]:
+                yield {made.line: parts.status(_LEFT_ALONE, kind="v-done")}
+            else:
+                yield from work(data)
+
+        return answered
 
     inputs = [photo, mask, steps.switches, steps.order, *of_steps, network, reference, *amounts.inputs, *laid.inputs]
     of_part = [*inputs, looked_at.spot, made.kept]
     brushes = [laid.brush, filled_in]
     changed = [steps.switches]  # where a mask is drawn
-    started = start(made, work, inputs, [*walked.outputs, *changed], [go.click, *tried, sent], brushes)
-    started += start(
-        made, lambda data: looked_at.tried(run, asked, data), of_part, [*looked_at.outputs, *changed], [attempt.click, pointed(looked_at, photo)], brushes
-    )
+    started = start(made, unless_left_alone(work), inputs, [*walked.outputs, *changed], [go.click, *tried, sent], brushes)
+    on_part = unless_left_alone(lambda data: looked_at.tried(run, asked, data))
+    started += start(made, on_part, of_part, [*looked_at.outputs, *changed], [attempt.click, pointed(looked_at, photo)], brushes)
     started += start(made, compared, [*of_part, *rival.inputs], [*looked_at.outputs, *changed], [rival.go.click], brushes)
     stop_with(made, stop, started)
 

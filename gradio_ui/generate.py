@@ -128,7 +128,7 @@ def tab(run: parts.Run, models: Sequence[Mapping[str, Any]]) -> tuple[Refill, Pi
         return named, {seed: named["seed"]}
 
     def shown(data: parts.Values, make: Any, *, drawn: bool, walk: bool = False) -> Iterator[parts.Updates]:
-        more = moving.filled if walk else None
+        more = (lambda _, frames, folder: moving.filled(frames, folder)) if walk else None
         for updates in made.follow(run, make, lambda: made.saving(data), more):
             yield updates | ({panel.drawn: drawn} if made.kept in updates else {})
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import gradio as gr
 
+from engine.enhance import CRISP
 from engine.request import STEPS, EnhanceRequest, RequestError, Result
 from gradio_ui.chain import in_order
 from gradio_ui.compare import SIDES, heard_in_turn, note
@@ -75,15 +76,16 @@ class Part:
 
         yield from self.made.told(work)
 
-    def compared(self, run: Run, ask: Ask, step: str, networks: Sequence[str], order: Sequence[str], data: Values) -> Iterator[Updates]:
+    def compared(self, run: Run, ask: Ask, rival: Rivals, order: Sequence[str], data: Values) -> Iterator[Updates]:
         """Run a step by each of two networks, A on the left; one that cannot be had is a sentence, and the photo stands in its place."""
+        step, *networks = (data[component] for component in rival.inputs)
 
         def work(folder: Path) -> Iterator[Updates]:
             if networks[0] == networks[1]:
                 raise RequestError("Choose two different networks to compare.")
             asked = ask(data)
             header = _header(asked.photo)
-            wanted = [with_network(asked, step, network, order) for network in networks]
+            wanted = [with_network(asked, step, network, order, rival.faithful.get((step, network), "")) for network in networks]
             spot = self._spot(asked.photo, data)
             requests = [request and of_part(request, spot, header) for request in wanted]
             outcomes = yield from heard_in_turn(self.made, run, requests, folder, forgiving=True)
@@ -138,11 +140,15 @@ def pointed(shown: Part, photo: gr.Image) -> Callable[..., Any]:
 
 @dataclass(frozen=True)
 class Rivals:
-    """The step and the two networks for it that are to be compared."""
+    """The step and the two networks for it that are to be compared.
+
+    faithful: of a step and a network of the crisp temper, the network beside which a request asks for it.
+    """
 
     step: gr.Dropdown
     networks: tuple[gr.Dropdown, gr.Dropdown]
     go: gr.Button
+    faithful: Mapping[tuple[str, str], str]
 
     @property
     def inputs(self) -> list[Any]:
@@ -152,6 +158,12 @@ class Rivals:
 def rivals(models: Sequence[Mapping[str, Any]]) -> Rivals:
     """Lay out the choice: steps that networks serve, and these networks, or none."""
     serving = {step: [m for m in models if m.get("task") == step] for step in STEPS}
+    crisp = [m for m in models if m.get("task") == CRISP]
+    faithful: dict[tuple[str, str], str] = {}
+    for enlarging in (name for name in STEPS if name.startswith("upscale")):
+        if ours := next((m["name"] for m in serving[enlarging] if m.get("source") == "embedded"), ""):
+            faithful |= {(enlarging, m["name"]): ours for m in crisp}
+            serving[enlarging] += crisp
     steps = [step for step in STEPS if serving[step]]
     gr.Markdown(said("rivals_about"), elem_classes="v-hint")
     step = gr.Dropdown([(said(name), name) for name in steps], value=steps[0], label=said("rival_step"), elem_id="enhance-rival-step")
@@ -165,7 +177,7 @@ def rivals(models: Sequence[Mapping[str, Any]]) -> Rivals:
         return [gr.update(choices=_offered(serving.get(name, [])), value=value) for value in _first(serving.get(name, []))]
 
     step.change(other, step, [a, b], queue=False, show_progress="hidden", api_visibility="private")
-    return Rivals(step, (a, b), go)
+    return Rivals(step, (a, b), go, faithful)
 
 
 def _offered(models: Sequence[Mapping[str, Any]]) -> list[tuple[Any, str]]:
@@ -179,13 +191,17 @@ def _first(models: Sequence[Mapping[str, Any]]) -> tuple[str, str]:
     return ((*here, WITHOUT, WITHOUT)[0], (*here, WITHOUT, WITHOUT)[1])
 
 
-def with_network(request: EnhanceRequest, step: str, network: str, order: Sequence[str]) -> EnhanceRequest | None:
-    """The request with a step done by one network and no other; None for a chain that is empty without the step."""
+def with_network(request: EnhanceRequest, step: str, network: str, order: Sequence[str], faithful: str = "") -> EnhanceRequest | None:
+    """The request with a step done by one network and no other; None for a chain that is empty without the step.
+
+    faithful: where the network is one of the crisp temper, the one beside which it is asked for, by all crispness.
+    """
     enlarges = step.startswith("upscale")  # one chain enlarges once here
     others = [name for name in request.steps if name in STEPS and name != step and not (enlarges and name.startswith("upscale"))]
     if network == WITHOUT:
         return replace(request, steps=tuple(others)) if others else None
-    return replace(request, steps=in_order([*others, step], order), network=network, fallback="none")
+    crispness = float(bool(faithful)) if enlarges else request.crispness
+    return replace(request, steps=in_order([*others, step], order), network=faithful or network, fallback="none", crispness=crispness)
 
 
 def _title(step: str, network: str) -> str:

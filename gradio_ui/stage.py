@@ -23,10 +23,9 @@ from gradio_ui.words import said
 if TYPE_CHECKING:
     from engine.image import Picture
 
-SHOWN_PX = 2048  # the page shows pictures up to this size a side; the file has them all
 PREVIEW_PX = 1024
 
-More: TypeAlias = Callable[[list[str], Path], Updates]  # kept files, folder of the run -> what else is shown
+More: TypeAlias = Callable[[Result, list[str], Path], Updates]  # result, kept files, folder of the run -> what else is shown
 Between: TypeAlias = Callable[[Progress, Path], None]  # what is done with progress that is heard, in the folder of the run
 
 # On a phone the stage lies below the controls: its top is shown, since what comes makes it longer. On a wide page it may have been
@@ -78,12 +77,12 @@ class Stage:
     def follow(
         self, run: Run, make: Callable[[], Requests], saving: Callable[[], Saving], more: More | None = None, between: Between | None = None
     ) -> Iterator[Updates]:
-        """Run the request that `make` builds and show its events as they come; `more` is made of the files that were kept."""
+        """Run the request that `make` builds and show its events as they come; `more` is made of the result and the files that were kept."""
 
         def work(folder: Path) -> Iterator[Updates]:
             result = yield from self.heard(run(make()), folder, between=between)
             updates = self.filled(result, saving(), folder)
-            yield updates | (more(updates[self.kept], folder) if more else {})
+            yield updates | (more(result, updates[self.kept], folder) if more else {})
 
         yield from self.told(work)
 
@@ -222,11 +221,15 @@ def picture_slider(elem_id: str, word: str = "before_after") -> gr.ImageSlider:
 
 
 def slider_value(left: Picture, right: Picture, folder: Path) -> tuple[str, str]:
-    """The slider lays one picture over the other, so both get the size that the right one is shown at."""
+    """The slider lays one picture over the other, so both get the size that the right one is shown at: its own, so that zooming
+    reaches its real pixels, up to what the host allows."""
+    from engine.settings import Settings
+
+    most_px = Settings.from_environment().shown_px
     if (left.width, left.height) != (right.width, right.height):
-        scale = min(1.0, SHOWN_PX / max(right.width, right.height))
+        scale = min(1.0, most_px / max(right.width, right.height))
         left = left.resized(max(1, round(scale * right.width)), max(1, round(scale * right.height)))
-    return shown(left, folder, "before", SHOWN_PX), shown(right, folder, "after", SHOWN_PX)
+    return shown(left, folder, "before", most_px), shown(right, folder, "after", most_px)
 
 
 def picture_wall(elem_id: str, columns: int = 4, *, visible: bool = False) -> gr.Gallery:

@@ -4,25 +4,33 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from engine.request import EnhanceRequest, Notes, Progress, Result
+from engine.request import AUTO, EnhanceRequest, Notes, Progress, RequestError, Result
 from gradio_ui import parts
 from gradio_ui.files import cap_of, capped, tidy
-from gradio_ui.parts import Updates, Values
+from gradio_ui.parts import Updates, Values, status
 from gradio_ui.stage import Stage
 from gradio_ui.words import said
+
+if TYPE_CHECKING:
+    from engine.image import Picture
+    from engine.settings import Settings
+
+_AGAINST_PX = 16_000_000  # larger pictures take seconds and gigabytes to be measured against a reference, and whoever goes back does not wait for that
 
 
 @dataclass(frozen=True)
 class Trail:
     """Below the stage of a chain: a choice between its steps, out of sight until there are two.
 
-    files: what each step made, the last one first kept by the stage. asked: the recipe and the photo's file.
+    files: what each step made, the last one first kept by the stage. asked: the recipe, the files that it names, and what
+    was said of the whole chain.
     """
 
     made: Stage
@@ -44,37 +52,63 @@ class Trail:
         place.mkdir(parents=True)
         event.made.pil().save(place / f"{tidy(event.made.name)}.png", compress_level=1)
 
-    def filled(self, request: EnhanceRequest, kept: Sequence[str], folder: Path) -> Updates:
-        """What a run has left; a step too large to be kept is left out."""
-        between = sorted((folder / "trail").glob("*/*.png")) if (folder / "trail").is_dir() else []
+    def filled(self, request: EnhanceRequest, result: Result, kept: Sequence[str], folder: Path) -> Updates:
+        """What a run has left; of "auto" only its end, as its recipe would choose the steps anew."""
+        between = sorted((folder / "trail").glob("*/*.png")) if request.steps != (AUTO,) else []
         places = [*(int(file.parent.name) for file in between), len(request.steps)]
         choices = [(said(request.steps[place - 1]), place) for place in places]
         return {
             self.choice: gr.update(choices=choices, value=places[-1], visible=len(places) > 1),
             self.files: [*map(str, between), *kept],
-            self.asked: {"recipe": request.recipe(), "photo": request.photo, "places": places},
+            self.asked: {
+                "recipe": request.recipe(),
+                "photo": request.photo,
+                "reference": request.reference,
+                "places": places,
+                "notes": result.notes,
+                "seconds": result.seconds,
+            },
         }
 
     def back(self, data: Values) -> Iterator[Updates]:
-        """The stage as it was after the chosen step: its picture, its file, its recipe."""
+        """The stage as it was after the chosen step: its picture, its file, its recipe, and how much was changed up to it."""
         from engine import image
         from engine.settings import Settings
 
         asked: Mapping[str, Any] = data[self.asked] or {}
         places = asked.get("places", [])
-        if data[self.choice] not in places:
+        place = data[self.choice]
+        if place not in places:
             yield {}
             return
         settings = Settings.from_environment()
         ours = replace(settings, input_mpx=settings.output_mpx)  # our own results may be as large as a result may be
-        file = parts.uploaded(data[self.files][places.index(data[self.choice])], "picture")
+        file = parts.uploaded(data[self.files][places.index(place)], "picture")
         photo = image.load(asked["photo"], settings)
-        recipe = asked["recipe"] | {"steps": asked["recipe"]["steps"][: data[self.choice]]}
+        recipe = asked["recipe"] | {"steps": asked["recipe"]["steps"][:place]}
         picture = capped(replace(image.load(file or "", ours), name=photo.name), cap_of(recipe))
+        is_whole = place == places[-1]
+        notes = asked["notes"] if is_whole else _up_to(place, photo, picture, asked, settings)
         with tempfile.TemporaryDirectory(prefix="vitrine-") as folder:
-            updates = self.made.filled(Result((picture,), recipe, Notes((), ""), 0.0, photo), self.made.saving(data), Path(folder))
-            updates.pop(self.made.line)  # it tells of the whole run
+            updates = self.made.filled(Result((picture,), recipe, notes, asked["seconds"], photo), self.made.saving(data), Path(folder))
+            if not is_whole:
+                updates[self.made.line] = status(notes.sentence(None), kind="v-done")  # only the whole chain was timed
             yield updates
+
+
+def _up_to(place: int, photo: Picture, picture: Picture, asked: Mapping[str, Any], settings: Settings) -> Notes:
+    """What can be said of the picture after a step: its networks and its measures. Sentences of the whole chain may tell of later steps."""
+    from engine import change
+
+    remarks: list[str] = []
+    against = {}
+    if asked["reference"] and picture.width * picture.height > _AGAINST_PX:
+        remarks.append("A picture as large as this is measured against the reference at the end of the chain only.")
+    elif asked["reference"]:
+        with suppress(RequestError):  # a file that is gone by now
+            against = change.fidelity(picture, asked["reference"], settings, remarks)
+    whole: Notes = asked["notes"]
+    return Notes(whole.networks[:place], whole.device, (), tuple(remarks), change.changed(photo, picture), against)
 
 
 def trail(made: Stage) -> Trail:

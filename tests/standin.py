@@ -90,6 +90,8 @@ class StandIn:
             },
             {"name": "scunet", "task": "restore", "source": "deepinv/scunet", "where": "Hub"},
             {"name": "realesr-general-x4", "task": "upscale-x4", "source": "xinntao/Real-ESRGAN", "where": "Hub"},
+            {"name": "upscale-x4", "task": "upscale-x4", "source": "embedded", "where": "weights/"},
+            {"name": "upscale-x4-crisp", "task": "upscale-crisp-x4", "source": "embedded", "where": "weights/"},
             {"name": "studio", "task": "generate", "directions": {category: ["Height", "Brightness"] for category in CATEGORIES}},
             {"name": "dcgan", "task": "generate"},
             {"name": "vgg19", "task": "features", "source": "timm/vgg19.tv_in1k", "size": 574_700_000, "licence": "BSD-3", "where": "Hub", "measured": ""},
@@ -139,7 +141,7 @@ class StandIn:
         network = getattr(request, "network", "auto")
         if network == "broken":
             raise ZeroDivisionError("a secret path: /srv/secret")
-        if network not in ("auto", "embedded", "hub", "studio", "dcgan", "restore"):
+        if network not in ("auto", "embedded", "hub", "studio", "dcgan", "restore", "upscale-x4"):
             raise RequestError(f"There is no network '{network}'.")
         photo = self._sheet(request) if isinstance(request, GenerateRequest) else self._opened(request.photo)
         if isinstance(request, StyleRequest) and request.style not in {p.name for p in self._presets}:
@@ -149,7 +151,7 @@ class StandIn:
             time.sleep(self.seconds / total)
             yield Progress(done + 1, total, f"Step {done + 1} of {total}", preview=photo if done % 7 == 3 else None)
         for done in range(1, len(request.steps) if isinstance(request, EnhanceRequest) else 0):
-            yield Progress(100 * done, 100 * len(request.steps), "A step is done", made=photo)
+            yield Progress(100 * done, 100 * len(request.steps), "A step is done", made=replace(photo, array=photo.array // 2))
         yield self._result(request, photo, time.monotonic() - started)
 
     def _sheet(self, request: GenerateRequest) -> Card:

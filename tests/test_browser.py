@@ -199,7 +199,9 @@ def test_steps_are_proposed_tried_where_the_photo_is_clicked_run_and_gone_back_t
     expect(page.locator("#enhance-final img")).to_have_count(2)
     expect(page.locator("#enhance-part")).not_to_be_visible()
     assert _zoomed(page, "enhance-final") > 1
+    expect(line(page, "enhance")).to_contain_text("The Hub did not answer")
     page.locator("#enhance-trail").get_by_text("Clean noise").click()
+    expect(line(page, "enhance")).to_contain_text("stand-in on CPU · Changed, where 1 is just visible")
     unfold(page, "Recipe")
     expect(page.locator("#enhance-recipe textarea")).not_to_have_value(re.compile("tone"))
     page.locator("#enhance-to-style").click()

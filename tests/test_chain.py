@@ -13,7 +13,7 @@ from PIL import Image
 from shelf import Plain, Shelf, enlarge, finish, invert, row, shelf, write_photo
 from torch import Tensor, nn
 
-from engine import image, tone
+from engine import change, image, tone
 from engine.device import Device
 from engine.enhance import enhance
 from engine.models.matte import Matte
@@ -185,7 +185,7 @@ def test_a_drawn_mask_says_which_part_is_the_product(tmp_path: Path, product: st
     assert alpha is not None
     assert alpha[..., 130:].max() == 0
     assert alpha[0, 0, 90, 110] == 1
-    assert result.notes.fallbacks == ()
+    assert result.notes.fallbacks == result.notes.remarks == ()
 
 
 def test_a_background_that_is_not_plain_is_one_sentence(photo: str) -> None:
@@ -219,7 +219,17 @@ def test_a_drawn_mask_of_one_colour(tmp_path: Path, product: str, colour: int, s
         with pytest.raises(RequestError, match=sentence):
             run(shelf(), product, **request)
     else:
-        assert torch.allclose(run(shelf(), product, **request).pictures[0].pixels, image.load(product).pixels, atol=0.01)
+        result = run(shelf(), product, **request)
+        assert torch.allclose(result.pictures[0].pixels, image.load(product).pixels, atol=0.01)
+        assert result.notes.remarks == ("The product's mask covers all of the photo, so there was nothing to cut off.",)
+
+
+def test_a_network_that_takes_all_of_the_photo_for_the_product_is_one_remark(photo: str) -> None:
+    network = Matte((4, 4), 1, 1)
+    nn.init.zeros_(network.tail.weight)
+    nn.init.constant_(network.tail.bias, 20.0)
+    result = run(Shelf((row("matte", "cut-out"), network)), photo, steps=("cut-out",))
+    assert result.notes.remarks == ("All of the photo was taken for the product, so there was nothing to cut off.",)
 
 
 def test_a_drawn_mask_of_another_shape_is_one_sentence(tmp_path: Path, product: str) -> None:
@@ -257,6 +267,23 @@ def test_a_picture_is_handed_out_after_every_step_but_the_last(photo: str) -> No
     made = [e.made for e in enhance(request, shelf(), Device(), Settings()) if isinstance(e, Progress) and e.made]  # type: ignore[arg-type]
     assert len(made) == 1
     assert torch.equal(made[0].pixels, 1 - image.load(photo).pixels)
+
+
+def test_a_picture_too_large_to_be_held_twice_is_handed_out_between_two_steps(tmp_path: Path) -> None:
+    """A photo of 25 megapixels, which a phone takes; the step between leaves it as it is."""
+    Image.new("L", (6000, 4200), 128).save(tmp_path / "large.png")
+    request = EnhanceRequest(str(tmp_path / "large.png"), steps=("tone", "listing"), adjust=(0.0,) * 6)
+    made = next(e.made for e in enhance(request, shelf(), Device(), Settings()) if isinstance(e, Progress) and e.message.endswith("done"))  # type: ignore[arg-type]
+    assert made is not None
+    assert (made.width, made.height) == (6000, 4200)
+
+
+def test_a_picture_between_two_steps_is_measured_as_the_result_of_the_shorter_chain(photo: str) -> None:
+    weights, request = shelf(), EnhanceRequest(photo, steps=("restore", "upscale-x2"), strength=0.3)
+    made = next(e.made for e in enhance(request, weights, Device(), Settings()) if isinstance(e, Progress) and e.made)  # type: ignore[arg-type]
+    measures = change.changed(image.load(photo), made)
+    assert measures == run(weights, photo, steps=("restore",), strength=0.3).notes.measures
+    assert measures["mean ΔE"] > 1
 
 
 def test_how_much_was_changed_is_measured(photo: str) -> None:

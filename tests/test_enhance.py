@@ -98,7 +98,7 @@ def test_photos_of_any_size_pass_through(tmp_path: Path, size: tuple[int, int]) 
 
 
 def test_a_result_too_large_to_be_held_twice_has_the_photo_as_it_is_beside_it(photo: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_TOLD_PX", 90 * 70)
+    monkeypatch.setattr(module, "_TWICE_PX", 90 * 70)
     before = run(shelf(), photo, steps=("upscale-x2",)).before
     assert before is not None
     assert torch.equal(before.pixels, image.load(photo).pixels)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from hand import Hand, canvas, sent
 from PIL import Image
 from standin import StandIn
 
+from engine import change, image
 from engine.image import Picture
 from engine.request import STEPS, EnhanceRequest, StyleRequest
 from gradio_ui.chain import LAST, arranged, in_order, shifted
@@ -169,7 +171,18 @@ def test_a_photo_that_needs_nothing_is_left_alone_and_the_page_says_so(hand: Han
     hand.press("enhance-propose")
     assert "Nothing in this photo needs mending" in hand.values[hand.find("enhance-proposal")]
     assert hand.values[hand.find("enhance-chain")] == []
-    with pytest.raises(gr.Error, match="Choose at least one step"):
+    for button in ("enhance-run", "enhance-try"):
+        hand.set(enhance_line="")
+        hand.press(button)
+        line = hand.values[hand.find("enhance-line")]
+        assert "No step is chosen, so the photo stays as it is. To change it, choose under “What to do” or “Steps and their order”." in line
+        assert "v-error" not in line
+    assert studio.requests == []
+
+
+def test_without_a_photo_and_a_step_the_photo_is_asked_for_first(hand: Hand) -> None:
+    hand.set(enhance_chain=[])
+    with pytest.raises(gr.Error, match="photo"):
         hand.press("enhance-run")
 
 
@@ -238,33 +251,85 @@ def test_a_reference_is_asked_with_the_photo(hand: Hand, studio: StandIn, shoe: 
     assert asked(hand, studio).reference == str(tmp_path / "reference.png")
 
 
-def test_each_step_can_be_gone_back_to(hand: Hand, studio: StandIn, shoe: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    kept: list[Path] = []
-
-    def copied(updates: Any) -> None:
-        """Gradio takes copies of files between two updates; so does this."""
-        for component, value in updates.items():
-            if isinstance(component, gr.File) and isinstance(value, list):
-                for i, file in enumerate(value):
-                    place = tmp_path / f"{component._id}-{i}-{Path(file).name}"
-                    place.write_bytes(Path(file).read_bytes())
-                    kept.append(place)
-                updates[component] = [{"path": str(p)} for p in kept[-len(value) :]]
-
-    hand.set(enhance_photo=shoe, enhance_chain=["restore", "upscale-x2"])
+def made_and_kept(hand: Hand, folder: Path) -> None:
+    """Press Enhance. Gradio takes copies of files between two updates; so does this."""
     function = next(f for f in hand.demo.fns.values() if (hand.find("enhance-run")._id, "click") in f.targets and f.fn is not None)
     for updates in function.fn({component: hand.values.get(component) for component in function.inputs}):
-        copied(updates)
+        for component, value in updates.items():
+            if isinstance(component, gr.File) and isinstance(value, list):
+                kept = [folder / f"{component._id}-{i}-{Path(file).name}" for i, file in enumerate(value)]
+                for file, place in zip(value, kept, strict=True):
+                    place.write_bytes(Path(file).read_bytes())
+                updates[component] = [{"path": str(place)} for place in kept]
         hand.take(updates)
-    choice = hand.find("enhance-trail")
-    assert hand.visible[choice]
-    assert hand.values[choice] == 2
-    hand.values[choice] = 1
+
+
+def gone_back(hand: Hand, place: int) -> str:
+    """Choose a step of the chain that ran; what the line says then."""
+    hand.values[hand.find("enhance-trail")] = place
     hand.press("enhance-trail", "input")
+    return str(hand.values[hand.find("enhance-line")])
+
+
+def test_each_step_can_be_gone_back_to(hand: Hand, studio: StandIn, shoe: Any, tmp_path: Path) -> None:
+    hand.set(enhance_photo=shoe, enhance_chain=["restore", "upscale-x2"])
+    made_and_kept(hand, tmp_path)
+    assert hand.visible[hand.find("enhance-trail")]
+    assert hand.values[hand.find("enhance-trail")] == 2
+    gone_back(hand, 1)
     recipe = hand.values[hand.find("enhance-recipe")]
     assert '"restore"' in recipe
     assert "upscale" not in recipe
     assert Path(hand.values[hand.find("enhance-download")]).name == "shoe-enhanced.png"
+
+
+def test_a_step_that_is_gone_back_to_says_how_much_was_changed_up_to_it_and_nothing_of_the_whole_chain(
+    hand: Hand, studio: StandIn, shoe: Any, tmp_path: Path
+) -> None:
+    hand.set(enhance_photo=shoe, enhance_chain=["restore", "tone"])
+    made_and_kept(hand, tmp_path)
+    whole = hand.values[hand.find("enhance-line")]
+    assert "The Hub did not answer" in whole
+    first = gone_back(hand, 1)
+    half = change.changed(image.load(shoe["path"]), Picture(image.load(shoe["path"]).pixels * 127 / 255))  # what the stand-in makes on the way
+    assert f"stand-in on CPU · Changed, where 1 is just visible: mean ΔE {half['mean ΔE']:.1f} · Kept" in first
+    assert "The Hub did not answer" not in first
+    assert "Against the reference" not in first
+    assert gone_back(hand, 2) == whole
+
+
+def test_a_step_that_is_gone_back_to_is_measured_against_the_reference_while_it_is_there(hand: Hand, studio: StandIn, shoe: Any, tmp_path: Path) -> None:
+    reference = sent(tmp_path / "reference.png", colour="#7f0000")  # what the stand-in makes on the way
+    hand.set(enhance_photo=shoe, enhance_chain=["restore", "tone"], enhance_reference=reference)
+    made_and_kept(hand, tmp_path)
+    assert "Against the reference: PSNR 100" in gone_back(hand, 1)
+    Path(reference["path"]).unlink()
+    told = gone_back(hand, 1)
+    assert "Changed, where 1 is just visible" in told
+    assert "Against the reference" not in told
+
+
+def test_a_large_step_is_not_measured_against_the_reference_and_the_line_says_so(
+    hand: Hand, studio: StandIn, shoe: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gradio_ui.trail._AGAINST_PX", 1000)
+    hand.set(enhance_photo=shoe, enhance_chain=["restore", "tone"], enhance_reference=sent(tmp_path / "reference.png"))
+    made_and_kept(hand, tmp_path)
+    told = gone_back(hand, 1)
+    assert "A picture as large as this is measured against the reference at the end of the chain only" in told
+    assert "Against the reference" not in told
+
+
+def test_a_chain_that_auto_chose_has_no_way_back_as_its_recipe_would_choose_anew(
+    hand: Hand, studio: StandIn, shoe: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work = studio._work
+    monkeypatch.setattr(studio, "_work", lambda request: work(replace(request, steps=("restore", "tone", "upscale-x2"))))
+    hand.open(EnhanceRequest("p", ("auto",)))
+    hand.set(enhance_photo=shoe)
+    made_and_kept(hand, tmp_path)
+    assert "stand-in on CPU" in hand.values[hand.find("enhance-line")]
+    assert not hand.visible[hand.find("enhance-trail")]
 
 
 def test_a_chain_of_one_step_has_no_way_back(hand: Hand, studio: StandIn, shoe: Any) -> None:

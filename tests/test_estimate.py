@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 import time
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from PIL import Image
 from torch import Tensor
 
 from engine import image
@@ -73,6 +75,21 @@ def test_noise_is_told_from_texture_and_found_on_white(name: str, sigma: float) 
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_a_clean_picture_has_no_noise(name: str) -> None:
     assert find_noise(example(name)) < 1
+
+
+@pytest.mark.parametrize("levels", [(0, 255), (20, 230), (100, 120)])
+@pytest.mark.parametrize("name", EXAMPLES[:2])
+def test_dots_of_two_levels_are_no_noise(name: str, levels: tuple[int, int]) -> None:
+    with Image.open(ROOT / f"gradio_ui/examples/{name}.jpg") as photo:
+        dithered = torch.from_numpy(np.array(photo.convert("1"))).float()
+    dots = (levels[0] + dithered * (levels[1] - levels[0])) / 255
+    assert find_noise(dots.expand(1, 3, -1, -1)) == 0
+
+
+def test_what_deviates_by_more_than_noise_can_is_none() -> None:
+    """Black and white dots that went through a JPEG have more levels than two."""
+    dots = (torch.rand(1, 256, 256, generator=torch.Generator().manual_seed(0)) > 0.5).float().expand(3, -1, -1)
+    assert find_noise(jpeg(dots, 90)[None]) == 0
 
 
 def test_detail_beside_clean_patches_is_no_noise() -> None:

@@ -16,12 +16,13 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 from gradio_client import Client, handle_file
 from pictures import HOSTILE, cut, photo, write_hostile
 from PIL import Image
 from serving import called, served, upload
-from standin import StandIn
+from standin import Card, StandIn
 
 import gradio_ui
 from engine import image
@@ -31,6 +32,7 @@ from engine.settings import ROOT
 from gradio_ui import catalogue, parts, words
 from gradio_ui.files import bundled, tidy
 from gradio_ui.recipes import read_recipe
+from gradio_ui.stage import slider_value
 from gradio_ui.theme import MARK
 
 PATIENT_S = 60  # for what takes a moment on a quiet machine
@@ -495,6 +497,17 @@ def test_a_status_shows_how_far_it_is_and_no_markup() -> None:
 @pytest.mark.parametrize(("name", "tidied"), [("red shoe", "red-shoe"), ("../../etc", "etc"), ("", "picture"), ("鞋子", "鞋子"), ("x" * 99, "x" * 60)])
 def test_file_names_are_tidied(name: str, tidied: str) -> None:
     assert tidy(name) == tidied
+
+
+@pytest.mark.parametrize(("allowed_px", "size"), [("", (4000, 30)), ("1000", (1000, 8))])
+def test_zooming_reaches_the_pixels_of_a_result_as_far_as_the_host_allows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, allowed_px: str, size: tuple[int, int]
+) -> None:
+    monkeypatch.setenv("VITRINE_SHOWN_PX", allowed_px)
+    small, large = (Card(np.zeros((height, width, 3), np.uint8)) for width, height in ((1000, 8), (4000, 30)))
+    for file in slider_value(small, large, tmp_path):  # type: ignore[arg-type]
+        with Image.open(file) as shown:
+            assert shown.size == size
 
 
 def test_several_pictures_are_bundled_with_their_recipe(tmp_path: Path) -> None:

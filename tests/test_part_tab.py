@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -143,6 +144,21 @@ def test_with_and_without_a_step_are_compared(hand: Hand, studio: StandIn, photo
     hand.set(enhance_chain=["restore", "tone"])
     _rivals(hand, "restore", WITHOUT)
     assert [request.steps for request in studio.requests[-2:]] == [("restore", "tone"), ("tone",)]  # type: ignore[union-attr]
+
+
+def test_the_crisp_enlargement_is_compared_with_the_faithful_one(hand: Hand, studio: StandIn, photo: Any) -> None:
+    hand.set(enhance_rival_step="upscale-x4", enhance_crispness=0.5)
+    hand.press("enhance-rival-step", "change")
+    assert [hand.values[hand.find(f"enhance-rival-{side}")] for side in "ab"] == ["upscale-x4", "upscale-x4-crisp"], "both are here"
+    hand.press("enhance-rivals-run")
+    faithful, crisp = studio.requests[-2:]
+    assert isinstance(faithful, EnhanceRequest)
+    assert isinstance(crisp, EnhanceRequest)
+    assert (faithful.network, faithful.crispness) == ("upscale-x4", 0.0), "each network alone, whatever the blend was set to"
+    assert crisp == replace(faithful, crispness=1.0)
+    assert "B · upscale-x4-crisp" in hand.values[hand.find("enhance-part-B")]
+    _rivals(hand, "restore", WITHOUT, "restore")
+    assert studio.requests[-2].crispness == 0.5, "no other step has a temper"  # type: ignore[union-attr]
 
 
 def test_a_network_is_not_compared_with_itself(hand: Hand, photo: Any) -> None:

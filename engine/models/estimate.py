@@ -54,23 +54,32 @@ _ROUGH = 6.0
 _UNEVEN = 2.5  # how much more noise than its quietest parts a photo has
 _VECTORS_LEAST = 1000  # patches of 8 x 8: with fewer, the smallest eigenvalues fall below the noise
 _FLAT_LEAST = 22  # dimensions: fewer are the fine end of a texture
+_MOST = 127.5  # the deviation of half black and half white, and no values from 0 to 255 have more
 
 
 def noise_sigma(tiles: Tensor) -> float:
     """Standard deviation of white Gaussian noise in a channel, in units of 1/255, of tiles (N, 3, h, w) in [0, 1].
 
-    0 where detail hides all noise. The lower of two: on the smoothest patches, and in the directions that a texture leaves
-    flat; what is too rough to be read still bounds the other. Noise that neighbouring pixels share, as demosaicing and JPEG
-    leave it, counts for less than it is.
+    0 where detail hides all noise, and where what looks like noise is none: a drawing in two levels, dots of black and white
+    that deviate by more than noise can. The lower of two: on the smoothest patches, and in the directions that a texture
+    leaves flat; what is too rough to be read still bounds the other. Noise that neighbouring pixels share, as demosaicing
+    and JPEG leave it, counts for less than it is.
     """
+    if _has_two_levels(tiles):
+        return 0.0
     patches = _patches(tiles * 255)
     cut_off = torch.maximum((patches >= 254.5).float().mean((1, 2)), (patches <= 0.5).float().mean((1, 2)))
     some, whole = patches[cut_off <= _CUT_OFF_MOST], patches[cut_off <= _CUT_OFF_LITTLE]
     bound, is_smooth = _sigma_of_smooth_patches(some, cut_off[cut_off <= _CUT_OFF_MOST])
     flat = _sigma_of_flat_directions(whole)
-    if flat is None:
-        return bound if is_smooth else 0.0
-    return min(bound, flat)
+    found = min(bound, flat) if flat is not None else bound if is_smooth else 0.0
+    return found if found <= _MOST else 0.0
+
+
+def _has_two_levels(tiles: Tensor) -> bool:
+    """Whether no channel of tiles (N, 3, h, w) has anything between its darkest and its lightest."""
+    darkest, lightest = tiles.amin((0, 2, 3), keepdim=True), tiles.amax((0, 2, 3), keepdim=True)
+    return bool(((tiles == darkest) | (tiles == lightest)).all())
 
 
 def _sigma_of_smooth_patches(patches: Tensor, cut_off: Tensor) -> tuple[float, bool]:

@@ -335,7 +335,9 @@ def test_transparent_and_printed_photos_pass_every_step(tmp_path: Path, step: st
         picture.putalpha(Image.linear_gradient("L").resize((60, 40)))
     file = tmp_path / ("photo.jpg" if mode == "CMYK" else "photo.png")
     picture.save(file)
-    Image.new("L", (60, 40), 255).save(tmp_path / "mask.png")
+    mask = Image.new("L", (60, 40))
+    mask.paste(255, (10, 10, 30, 20))
+    mask.save(tmp_path / "mask.png")
     result = run(everything(), str(file), steps=(step,), mask=str(tmp_path / "mask.png"))
     scale = int(step[-1]) if step.startswith("upscale") else 1
     made = result.pictures[0]
@@ -362,7 +364,9 @@ def test_a_picture_that_is_wider_is_one_sentence(tmp_path: Path) -> None:
 
 
 def test_all_steps_in_one_chain(tmp_path: Path, product: str) -> None:
-    Image.new("L", (240, 180), 255).save(tmp_path / "mask.png")
+    mask = Image.new("L", (240, 180))
+    mask.paste(255, (10, 10, 30, 20))
+    mask.save(tmp_path / "mask.png")
     steps = ("tone", "inpaint", "restore", "deblur", "upscale-x2", "cut-out", "upscale-x3")
     result = run(everything(), product, steps=steps, mask=str(tmp_path / "mask.png"), cut_out_background="transparent", shadow=0.5)
     assert (result.pictures[0].width, result.pictures[0].height) == (1440, 1080)

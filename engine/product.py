@@ -23,8 +23,9 @@ CERTAIN = 0.5  # of the mask that is found: below it the background is not plain
 SURE = 0.85  # the same where a network could be asked instead
 _WHITE = 0.9  # least mean of the darkest channel of a background that counts as white
 # When a network is believed as it is: on a rough ground, a floor or a cloth, where it holds half of what differs from it; on an
-# even one, which tells pale products as well, where the two masks overlap nearly in all, and its edges are the smoother ones.
+# even one, which tells pale products as well, where the two masks are apart at edges only, and its own are the smoother ones.
 _LEAST_HELD, _LEAST_OVERLAP = 0.5, 0.9
+_EDGE_PX = 2  # half of how wide an edge may be on which they are apart: a closed handle is wider
 _ROUGH = 0.003  # mean difference of a rough ground from its blurred self, of the copy that the network looks at
 
 
@@ -96,7 +97,8 @@ def settled(pixels: Tensor, plain: Tensor, network: Network) -> Tensor:
     seen = matte.agreed(small, look, guided.by_brightness)
     both = float(((seen > 0.5) & (mask > 0.5)).sum())
     held, overlap = (both / max(1.0, float(area.sum())) for area in (mask > 0.5, (seen > 0.5) | (mask > 0.5)))
-    if held > _LEAST_HELD if _is_rough(small, ground) else overlap > _LEAST_OVERLAP:
+    agreed = overlap > _LEAST_OVERLAP and not segment.eroded(((seen > 0.5) != (mask > 0.5))[0, 0], _EDGE_PX).any()
+    if held > _LEAST_HELD if _is_rough(small, ground) else agreed:
         return segment.to_full_size(pixels, small, seen)
     dark = matte.exposed(small, ground)
     both_say = matte.reconciled(dark, mask, (look, _look(dark, network)))

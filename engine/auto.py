@@ -46,7 +46,7 @@ DARK = 0.62  # the peak of light: below, nothing in the photo is light (of 520 p
 DIM = 0.75  # the same where the light has to be mended anyway
 LIGHT = 0.93  # where the peak is brought: what lies above it is hardly cut off
 STOPS_MOST = 3.0
-DARK_GROUND = 25.0  # of 100: a plain backdrop below is dark on purpose (white paper is 38 when 3 stops are missing), and what lies on it may be
+DARK_GROUND = 16.0  # of 100: a plain backdrop below is dark on purpose (white paper is 38 when 3 stops are missing), and what lies on it may be
 WHITE_MOST = 0.01  # of the photo: where so much is neutral and lighter than the ground, the light is neutral and the ground coloured on purpose
 LARGE_ENOUGH_PX, ENLARGED_PX = 500, 1000  # longer side: what marketplaces accept at least, and what they zoom into
 

@@ -139,7 +139,7 @@ def test_a_ground_on_which_something_white_lies_is_coloured_and_not_tinted(groun
 
 
 def test_a_charcoal_ground_is_dark_on_purpose() -> None:
-    scene = torch.full((1, 3, 600, 600), 50 / 255)
+    scene = torch.full((1, 3, 600, 600), 36 / 255)
     scene[:, :, 200:400, 200:400] = torch.tensor([0.6, 0.5, 0.2]).view(1, 3, 1, 1)
     assert names(proposed(scene)) == ()
 

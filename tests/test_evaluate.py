@@ -165,7 +165,7 @@ def test_a_matte_is_measured_at_the_size_of_the_app_and_at_that_of_its_training(
     assert [r.data for r in rows if r.headline] == [f"2 held-out composites of {WORK_PX} px"] * 2 + [photos, "this machine"]
     assert all(0 <= r.ours <= 1 for r in rows if r.measure == "mean IoU")
     with Image.open(sources.cache / matte.SHEET) as sheet:
-        assert sheet.width == 8 * (matte.SHOWN_PX + 1) + 1, "to be looked at"
+        assert sheet.width == 6 * 200, "to be looked at"
 
 
 def test_light_is_halved_by_a_stop() -> None:

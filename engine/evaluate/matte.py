@@ -15,9 +15,8 @@ if TYPE_CHECKING:
     from engine.weights import Network
 
 SHEET = "cut-outs.jpg"  # in the folder of packed pictures: photos are not shipped
-SHOWN, SHOWN_PX = 24, 192
+SHOWN = 24
 SINGLE = ("clothing/", "trash/")  # folders of photos of one thing each, as sellers take them
-_BEHIND = (1.0, 0.2, 0.8)
 COMPOSITES = 480  # of 96 the mean would be known to 0.02 only
 
 
@@ -31,6 +30,7 @@ def measure(network: Network, sources: Sources) -> Iterator[Row]:
     from engine.models.segment import product_mask
     from engine.product import learned
     from engine.train.matte import composites, read_cut_outs, seen_photo
+    from engine.train.sheets import write_cut_outs
 
     cut_outs = read_cut_outs([sources.folder / "packshots.tar"], sources.cache, held_out=True).pixels
     seen = read_cut_outs(sources.photo_packs(), sources.cache, held_out=True, cut=seen_photo, kind="seen")
@@ -67,35 +67,22 @@ def measure(network: Network, sources: Sources) -> Iterator[Row]:
         said = f"{len(seen.names)} held-out photos on a plain ground, which tells the truth to some 2 px"
         yield Row(said, "mean IoU", _iou(ours, truth), _iou(middle, truth), "where products are on average", "photos IoU")
         yield Row(said, "lost, with an IoU under 0.5 (%)", 100 * float((_overlaps(ours, truth) < 0.5).float().mean()), 0.0, "none")
-    _write_sheet(sources.photo_packs(), network, sources.cache / SHEET)
+    write_cut_outs(network, _shown(sources.photo_packs()), sources.cache / SHEET)
     x = torch.rand(1, 3, 1024, 1024)
     yield time_beside("1 Mpx", lambda: learned(x, network), lambda: product_mask(x), "mask by the background's colour")
 
 
-def _write_sheet(packs: Sequence[Path], network: Network, file: Path) -> None:
-    """SHOWN held-out photos of single things, spread over all of them, each beside what the app cuts out of it, on a colour that no product has; JPEG."""
+def _shown(packs: Sequence[Path]) -> list[Tensor]:
+    """SHOWN held-out photos of single things, spread over all of them, (1, 3, H, W) each."""
     import numpy as np
     import torch
-    import torch.nn.functional as F
 
-    from engine.product import told
     from engine.train.data import is_held_out, read_pictures
-    from engine.train.loop import contact_sheet
 
     held_out = [(name, picture) for pack in packs for name, picture in read_pictures(pack) if is_held_out(name)]
     of_things = [picture for name, picture in held_out if name.startswith(SINGLE)] or [picture for _, picture in held_out]
-    shown = []
-    for i in np.linspace(0, len(of_things) - 1, min(SHOWN, len(of_things))).round().astype(int):
-        photo = torch.from_numpy(np.array(of_things[i].convert("RGB"))).permute(2, 0, 1)[None].float() / 255
-        known = told(photo, network)
-        mask = known.mask if known else torch.ones_like(photo[:, :1])
-        for x in (photo, torch.lerp(torch.tensor(_BEHIND).view(1, 3, 1, 1).expand_as(photo), photo, mask)):
-            size = [max(1, round(side * SHOWN_PX / max(x.shape[2:]))) for side in x.shape[2:]]
-            small = F.interpolate(x, size, mode="bilinear", antialias=True)
-            shown.append(F.pad(small, (0, SHOWN_PX - size[1], 0, SHOWN_PX - size[0]), value=0.5))
-    if shown:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        contact_sheet(torch.cat(shown)).save(file, quality=88)
+    chosen = np.linspace(0, len(of_things) - 1, min(SHOWN, len(of_things))).round().astype(int)
+    return [torch.from_numpy(np.array(of_things[i].convert("RGB"))).permute(2, 0, 1)[None].float() / 255 for i in chosen]
 
 
 def _best_level(matte: Tensor, truth: Tensor) -> float:

@@ -19,7 +19,7 @@ from engine.evaluate.measures import runner
 from engine.models import segment, sharpen
 from engine.models.cutout import decontaminated
 from engine.models.tone import adjusted
-from engine.product import learned
+from engine.product import learned, told
 from engine.settings import ROOT
 from engine.train import baselines, degrade
 from engine.train.examples import typeface
@@ -53,14 +53,16 @@ def write_enhance_sheet(networks: Sequence[Network], file: Path = ROOT / "docs" 
 
 
 def write_cut_outs(network: Network, photos: Sequence[Tensor], file: Path, columns: int = 6) -> Path:
-    """Photos (1, 3, H, W) above what was cut out of them, laid on one colour; pairs beside each other."""
+    """Photos (1, 3, H, W) above what the app cuts out of them, laid on one colour; pairs beside each other."""
     side, pairs = 200, []
     for photo in photos:
-        both = torch.cat([photo, _laid(photo, learned(photo, network))], 2)
-        pairs.append(_pil(F.interpolate(both, (2 * side, side), mode="area")))
-    sheet = Image.new("RGB", (columns * side, -(-len(pairs) // columns) * 2 * side), "white")
-    for i, pair in enumerate(pairs):
-        sheet.paste(pair, (i % columns * side, i // columns * 2 * side))
+        known = told(photo, network)
+        for x in (photo, _laid(photo, known.mask if known else torch.ones_like(photo[:, :1]))):
+            size = [max(1, round(length * side / max(x.shape[2:]))) for length in x.shape[2:]]
+            pairs.append(_pil(F.interpolate(x, size, mode="area")))
+    sheet = Image.new("RGB", (columns * side, -(-len(photos) // columns) * 2 * side), "white")
+    for i, picture in enumerate(pairs):
+        sheet.paste(picture, (i // 2 % columns * side, (i // 2 // columns * 2 + i % 2) * side))
     file.parent.mkdir(parents=True, exist_ok=True)
     sheet.save(file)
     return file

@@ -114,7 +114,9 @@ def test_a_recipe_is_printed_and_repeated(photo: str, tmp_path: Path, capsys: py
 
 
 def test_a_recipe_with_a_mask_takes_it_as_an_argument(photo: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    Image.new("L", (90, 70), 255).save(tmp_path / "mask.png")
+    hole = Image.new("L", (90, 70))
+    hole.paste(255, (30, 20, 50, 40))
+    hole.save(tmp_path / "mask.png")
     run("enhance", photo, "--steps", "inpaint", "--mask", tmp_path / "mask.png", "--out", tmp_path / "first.png")
     (tmp_path / "recipe.json").write_text(json.dumps(image.read_recipe(tmp_path / "first.png")))
     capsys.readouterr()

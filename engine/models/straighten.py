@@ -22,8 +22,9 @@ _LOOKED_AT_PX = 384
 _SLACK = 0.006  # of the product's longer side: how far from a straight line its outline may be
 _BASE, _BASE_ALONE, _SIDE = 0.55, 0.75, 0.5  # of the product's width or height: how long a line must be to count
 _DENSE = 0.6  # of a line: how much of it the outline must touch; ragged masks touch less
+_LEAST_BY_SYMMETRY = 0.8  # degrees: a ragged mask may be off by half of one
 _MIRRORED_PX = 160  # longer side of the copy that is compared with its mirror image
-_SYMMETRIC = 0.92  # intersection over union of the product and its mirror image
+_SYMMETRIC = 0.88  # intersection over union of the product and its mirror image: a bottle with a ragged mask has 0.9, a mug with its handle 0.8
 _SEARCHED_DEGREES = MOST_DEGREES + 4.0
 _ASIDE, _DISTINCT = 4, 0.02  # degrees beside the axis, and by how much less symmetric a product must be there: a round thing has no axis
 
@@ -49,7 +50,8 @@ def tilt(mask: Tensor) -> float:
     if base is not None and axis is not None and abs(base - axis) > _AGREED:
         return 0.0
     degrees = next((d for d in (base, axis) if d is not None), 0.0)
-    return degrees if LEAST_DEGREES <= abs(degrees) <= MOST_DEGREES else 0.0
+    least = LEAST_DEGREES if base is not None else _LEAST_BY_SYMMETRY
+    return degrees if least <= abs(degrees) <= MOST_DEGREES else 0.0
 
 
 def turned(planes: Tensor, degrees: float) -> Tensor:

@@ -22,16 +22,13 @@ def measure(network: Network, sources: Sources) -> Iterator[Row]:
     import torch.nn.functional as F
     from torchmetrics.functional.image import structural_similarity_index_measure as ssim
 
-    from engine.train.upscale import shrink
-
     scale = network.weight.tiling.scale
     run = runner(network)
     sets = {name: benchmark(sources.folder, name) for name in ("Set5", "Set14", "BSD68")} | {OWN: held_out_crops(sources.photos(), 24, 256)}
     for name, pictures in sets.items():
-        whole = [x[..., : x.shape[-2] // scale * scale, : x.shape[-1] // scale * scale] for x in pictures]
-        small = [shrink(x, scale) for x in whole]
+        whole, small = _pairs(pictures, scale)
         ours = [luma(run(s)) for s in small]
-        bicubic = [luma(F.interpolate(s, scale_factor=scale, mode="bicubic", align_corners=False).clamp(0, 1)) for s in small]
+        bicubic = [luma(_bicubic(s, scale)) for s in small]
         truth = [luma(x) for x in whole]
 
         def on_average(measure: Callable[[Tensor, Tensor], float], pictures: list[Tensor], truth: list[Tensor] = truth) -> float:
@@ -60,24 +57,35 @@ def measure(network: Network, sources: Sources) -> Iterator[Row]:
     yield time_beside(f"{mpx:.0f} Mpx of output", lambda: run(x), bicubic_time, "bicubic")
 
 
+def _pairs(pictures: list[Tensor], scale: int) -> tuple[list[Tensor], list[Tensor]]:
+    """Pictures (1, 3, H, W) cut to multiples of `scale`, and shrunk by it."""
+    from engine.train.upscale import shrink
+
+    whole = [x[..., : x.shape[-2] // scale * scale, : x.shape[-1] // scale * scale] for x in pictures]
+    return whole, [shrink(x, scale) for x in whole]
+
+
+def _bicubic(x: Tensor, scale: int) -> Tensor:
+    import torch.nn.functional as F
+
+    return F.interpolate(x, scale_factor=scale, mode="bicubic", align_corners=False).clamp(0, 1)
+
+
 def _as_found(run: Callable[[Tensor], Tensor], pictures: list[Tensor], scale: int) -> Iterator[Row]:
     """Luma PSNR of Set14 where the small pictures have noise in the file or were saved as JPEG."""
     import numpy as np
-    import torch.nn.functional as F
 
     from engine.train.degrade import gaussian_noise, jpeg
-    from engine.train.upscale import shrink
 
     clean, rng = runner(load("restore")), np.random.default_rng(0)
-    truth = [x[..., : x.shape[-2] // scale * scale, : x.shape[-1] // scale * scale] for x in pictures]
-    small = [shrink(x, scale) for x in truth]
+    truth, small = _pairs(pictures, scale)
     spoiled = {f"a JPEG of quality {quality}": [jpeg(s[0], quality)[None] for s in small] for quality in (75, 40)}
     spoiled["with noise of sigma 10"] = [gaussian_noise(s, 10, rng).mul(255).round().div(255).clamp(0, 1) for s in small]
     for what, seen in spoiled.items():
         made = {
             "ours": [run(clean(s)) for s in seen],
             "without restore": [run(s) for s in seen],
-            "bicubic": [F.interpolate(s, scale_factor=scale, mode="bicubic", align_corners=False).clamp(0, 1) for s in seen],
+            "bicubic": [_bicubic(s, scale) for s in seen],
         }
         figures = {way: mean(psnr(luma(y), luma(x), scale) for y, x in zip(ys, truth, strict=True)) for way, ys in made.items()}
         for way in ("bicubic", "without restore"):

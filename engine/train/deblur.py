@@ -22,10 +22,9 @@ from engine.models.unet import UNet
 from engine.train import data
 from engine.train.kernel import EDGE_PX, pairs
 from engine.train.restore import RestoreRecipe
-from engine.train.revive import SLOPE, revive
+from engine.train.revive import SHOWN, SLOPE, revive
 
 PICTURES = 3  # that the network is given
-_SHOWN = 48  # crops that tell what a network has lost
 
 
 class DeblurRecipe(RestoreRecipe):
@@ -52,7 +51,7 @@ class DeblurRecipe(RestoreRecipe):
         self.seen_px, self.margin_px, self.crop_px = seen_px, seen_px + 2 * EDGE_PX - crop_px, crop_px
         self.pictures, network = pictures, network or begin(None)
         self.whole = _repairing(estimator, network)
-        revive(network, self._pair(pictures.split(crop_px + self.margin_px)[0], _SHOWN, np.random.default_rng(seed))[0])
+        revive(network, self._pair(pictures.split(crop_px + self.margin_px)[0], SHOWN, np.random.default_rng(seed))[0])
         super().__init__(pictures, steps=steps, batch=batch, crop_px=crop_px, peak=peak, network=network.requires_grad_(), seed=seed)
         self.whole = _repairing(estimator, self.average.module)
 

@@ -17,10 +17,9 @@ from engine.train import data, degrade
 from engine.train.loop import Average, Recipe, descend, learning_rate
 from engine.train.muon import DECAY, optimizers
 from engine.train.patterns import patterned
-from engine.train.revive import SLOPE, revive
+from engine.train.revive import SHOWN, SLOPE, revive
 
 EDGE_PX = degrade.BLUR_PX // 2
-_SHOWN = 48  # crops that tell what a network has lost
 
 
 class KernelRecipe(Recipe):
@@ -45,7 +44,7 @@ class KernelRecipe(Recipe):
         self.pictures = pictures
         self.indices, self.held_out = pictures.split(crop_px + 2 * EDGE_PX)
         if start is not None:
-            revive(start, windows(pairs(pictures, self.indices, _SHOWN, crop_px, np.random.default_rng(seed))[0]))
+            revive(start, windows(pairs(pictures, self.indices, SHOWN, crop_px, np.random.default_rng(seed))[0]))
         self.network = (start or Estimator(slope=SLOPE)).to(memory_format=torch.channels_last)
         self.average = Average(self.network, half_life_steps=300)
         self.modules = {"network": self.network, "average": self.average.module}

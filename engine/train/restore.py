@@ -24,7 +24,7 @@ from engine.models.unet import UNet
 from engine.train import data, degrade
 from engine.train.loop import Average, Recipe, descend, learning_rate
 from engine.train.muon import DECAY, optimizers
-from engine.train.revive import SLOPE, revived
+from engine.train.revive import SHOWN, SLOPE, revived
 
 KINDS: dict[str, Callable[[Tensor, np.random.Generator], Tensor]] = {  # what a network of one kind of disturbance learns from
     "any-noise": degrade.any_noise,
@@ -116,7 +116,6 @@ class RestoreRecipe(Recipe):
 
 
 _BLOCKS = dict.fromkeys(("jpeg", "strong-jpeg"), (1, 1, 1, 1, 2))  # what JPEG leaves asks for fine work more than for a wide view
-_SHOWN = 48  # crops that tell what a network has lost
 _MOST_SHRUNK = 1.6  # crops are made up to so much smaller: finer texture, and less of the JPEG that the photos came with
 _GREY = 0.25  # share of the crops without colour, of those for strong JPEG twice as many
 _FURTHER = 0.25  # share of the crops that are of the further pictures
@@ -150,7 +149,7 @@ class ExpertRecipe(RestoreRecipe):
     ) -> None:
         network = expert(kind)
         if start is not None:
-            shown = data.random_crops(pictures, pictures.split(crop_px)[0], _SHOWN, crop_px, np.random.default_rng(seed))
+            shown = data.random_crops(pictures, pictures.split(crop_px)[0], SHOWN, crop_px, np.random.default_rng(seed))
             network = revived(unet.from_state_dict(start), network, KINDS[kind](shown, np.random.default_rng(seed)))
         super().__init__(pictures, steps=steps, batch=batch, crop_px=crop_px, peak=peak, network=network, seed=seed)
         self.kind, self.name, self.hold, self.bf16 = kind, f"restore-{kind}", hold, bf16

@@ -16,6 +16,7 @@ from engine.models import unet
 from engine.models.unet import Residual, UNet
 
 SLOPE = 0.1  # of the leaky ReLU of new blocks, which loses none
+SHOWN = 48  # crops that tell what a network has lost
 _SELDOM = 2e-3  # a channel that says something at so small a part of the places is as good as lost
 _BEFORE = {  # the convolution whose answer each chain of blocks goes on from
     "down1": "head",

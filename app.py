@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from engine.device import configure
+from engine.runtime.device import configure
 
 if TYPE_CHECKING:
     import gradio as gr
@@ -53,7 +53,9 @@ def main(arguments: list[str] | None = None) -> None:
     if on_gpu:
         studio.warm_up()  # a ZeroGPU request runs in a fork of this process: what is loaded now, it has
     demo = served(studio, on_gpu(studio.run) if on_gpu else studio.run, options)
-    log.info("the page answers at http://%s:%s after %.1f s", options.host, demo.server_port, time.monotonic() - started)
+    log.info(
+        "the page answers at http://%s:%s after %.1f s", options.host, demo.server_port, time.monotonic() - started
+    )
     if not on_gpu:
         threading.Thread(target=warmed, args=(studio,), name="warm-up", daemon=True).start()
     demo.block_thread()
@@ -81,14 +83,18 @@ def _check_address(host: str, port: int) -> None:
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         with socket.socket(family, kind, protocol) as tried:
-            tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # the server does so too: a page that has just ended is no reason to wait
+            tried.setsockopt(
+                socket.SOL_SOCKET, socket.SO_REUSEADDR, 1
+            )  # the server does so too: a page that has just ended is no reason to wait
             tried.bind(address)
     except OSError as error:
         _end_unserved(host, port, error.strerror or str(error))
 
 
 def _end_unserved(host: str, port: int, reason: str) -> NoReturn:
-    sys.exit(f"The page cannot be served on {host}:{port}: {reason[:1].lower()}{reason[1:].rstrip('.')}. VITRINE_HOST and VITRINE_PORT name another place.")
+    sys.exit(
+        f"The page cannot be served on {host}:{port}: {reason[:1].lower()}{reason[1:].rstrip('.')}. VITRINE_HOST and VITRINE_PORT name another place."
+    )
 
 
 def served(studio: Studio, run: Callable[..., Any], options: argparse.Namespace) -> gr.Blocks:
@@ -98,20 +104,33 @@ def served(studio: Studio, run: Callable[..., Any], options: argparse.Namespace)
     demo = gradio_ui.build(studio, run)
     _around_proxies(options.host)
     try:
-        demo.launch(server_name=options.host, server_port=options.port, share=options.share, prevent_thread_lock=True, **gradio_ui.launch_options())
+        demo.launch(
+            server_name=options.host,
+            server_port=options.port,
+            share=options.share,
+            prevent_thread_lock=True,
+            **gradio_ui.launch_options(),
+        )
     except OSError as error:
         _end_unserved(options.host, options.port, str(error).split(". ")[0])
     except ValueError:
         if not demo.is_running:
             raise
         # Gradio asks its own page for at most 3 s. The server runs by then, and a busy machine is no reason to end it.
-        log.warning("this machine is too busy to answer within 3 s; the page is served all the same, and will be slow at first")
+        log.warning(
+            "this machine is too busy to answer within 3 s; the page is served all the same, and will be slow at first"
+        )
     return demo
 
 
 def _around_proxies(host: str) -> None:
     """Let Gradio ask its own page directly: where HTTP_PROXY is set, it would ask the proxy for it, which cannot know."""
-    names = [*filter(None, os.environ.get("no_proxy", os.environ.get("NO_PROXY", "")).split(",")), "127.0.0.1", "localhost", host]
+    names = [
+        *filter(None, os.environ.get("no_proxy", os.environ.get("NO_PROXY", "")).split(",")),
+        "127.0.0.1",
+        "localhost",
+        host,
+    ]
     os.environ["no_proxy"] = os.environ["NO_PROXY"] = ",".join(dict.fromkeys(names))
 
 

@@ -1,7 +1,7 @@
 """Vitrine's studio: repaint, generate and enhance product photos.
 
 from engine import Studio
-from engine.request import EnhanceRequest
+from engine.contract import EnhanceRequest
 
 for event in Studio().enhance(EnhanceRequest("shoe.jpg", steps=("restore",))):
     print(event)  # Progress ..., then a Result
@@ -11,23 +11,32 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
-from engine.device import Device, configure, is_out_of_memory
-from engine.request import EngineFailure, EnhanceRequest, Event, GenerateRequest, RecolourRequest, RequestError, Requests, StyleRequest
+import engine.enhance.steps  # noqa: F401 (declares the steps, by which a request of Enhance is checked)
+from engine.contract import (
+    EngineFailure,
+    EnhanceRequest,
+    Event,
+    EventStream,
+    GenerateRequest,
+    RecolourRequest,
+    RequestError,
+    Requests,
+    StyleRequest,
+)
+from engine.runtime.device import Device, configure, is_out_of_memory
 from engine.settings import Settings
 
 if TYPE_CHECKING:
-    from engine.auto import Proposal
+    from engine.enhance.auto import Proposal
     from engine.image import Header, Picture
-    from engine.presets import Preset
+    from engine.style.presets import Preset
     from engine.weights import Network, Weights
 
 log = logging.getLogger("vitrine")
-
-Events: TypeAlias = Generator[Event, None, None]  # close it to stop
 
 
 class Studio:
@@ -47,31 +56,31 @@ class Studio:
         self.device = Device()
         self.weights = weights or Weights(self.device, self.settings)
 
-    def stylize(self, request: StyleRequest) -> Events:
+    def stylize(self, request: StyleRequest) -> EventStream:
         """Repaint a photo in the manner of a style picture."""
-        from engine.style import stylize
+        from engine.style.stylize import stylize
 
         return _speaking_plainly(stylize(request, self.weights, self.device, self.settings))
 
-    def generate(self, request: GenerateRequest) -> Events:
+    def generate(self, request: GenerateRequest) -> EventStream:
         """Draw new product pictures."""
-        from engine.generate import generate
+        from engine.generate.generate import generate
 
         return _speaking_plainly(generate(request, self.weights, self.device, self.settings))
 
-    def enhance(self, request: EnhanceRequest) -> Events:
+    def enhance(self, request: EnhanceRequest) -> EventStream:
         """Clean, sharpen, repair and enlarge a photo."""
-        from engine.enhance import enhance
+        from engine.enhance.enhance import enhance
 
         return _speaking_plainly(enhance(request, self.weights, self.device, self.settings))
 
-    def recolour(self, request: RecolourRequest) -> Events:
+    def recolour(self, request: RecolourRequest) -> EventStream:
         """Give the product on a photo other colours."""
-        from engine.recolour import recolour
+        from engine.recolour.recolour import recolour
 
         return _speaking_plainly(recolour(request, self.weights, self.device, self.settings))
 
-    def run(self, request: Requests) -> Events:
+    def run(self, request: Requests) -> EventStream:
         """The verb that `request` asks for."""
         return getattr(self, request.verb)(request)
 
@@ -94,7 +103,7 @@ class Studio:
 
     def presets(self) -> list[Preset]:
         """The styles that come with the studio, with their thumbnails."""
-        from engine.presets import PRESETS
+        from engine.style.presets import PRESETS
 
         return list(PRESETS)
 
@@ -106,13 +115,13 @@ class Studio:
 
     def propose_tone(self, file: str | Path) -> tuple[float, ...] | None:
         """What the network would do to a photo's light and colour, in the order of ADJUSTMENTS; None where it is not there."""
-        from engine.tone import proposed_for
+        from engine.enhance.steps.tone import proposed_for
 
         return proposed_for(file, self.weights, self.settings)
 
     def look(self, file: str | Path) -> Proposal:
         """What is found on a photo, and the chain of steps that it needs, with the reasons; nothing is run."""
-        from engine import auto
+        from engine.enhance import auto
 
         return auto.look(file, self.weights, self.settings)
 
@@ -151,8 +160,14 @@ def _run_once(network: Network) -> None:
     import torch
 
     if network.weight.task in ("generate", "sketch"):
-        codes = network.module.sample_latents("".join(network.module.categories[:1]), 1, 0.5, torch.Generator().manual_seed(0))
-        lines = (torch.zeros(1, 1, network.module.size_px, network.module.size_px),) if network.weight.task == "sketch" else ()
+        codes = network.module.sample_latents(
+            "".join(network.module.categories[:1]), 1, 0.5, torch.Generator().manual_seed(0)
+        )
+        lines = (
+            (torch.zeros(1, 1, network.module.size_px, network.module.size_px),)
+            if network.weight.task == "sketch"
+            else ()
+        )
         network(*lines, codes, torch.zeros(1, dtype=torch.long))
         return
     photo = torch.zeros(1, 3, 64, 64)
@@ -161,7 +176,7 @@ def _run_once(network: Network) -> None:
         network.module(*(t.to(network.device, network.dtype) for t in (photo, *more)))
 
 
-def _speaking_plainly(events: Iterator[Event]) -> Events:
+def _speaking_plainly(events: Iterator[Event]) -> EventStream:
     """The same events; what goes wrong unexpectedly is logged with its traceback and leaves as one sentence."""
     try:
         yield from events

@@ -17,17 +17,21 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from engine.device import Device, configure
+from engine.runtime.device import Device, configure
+from engine.runtime.work import finished
 from engine.settings import ROOT, Settings
-from engine.work import finished
 
 _SETTINGS = ("default", "tuned")  # values of VITRINE_ALLOCATOR
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m engine.bench", description="Inference time with and without the allocator and thread settings.")
+    parser = argparse.ArgumentParser(
+        prog="python -m engine.bench", description="Inference time with and without the allocator and thread settings."
+    )
     parser.add_argument("--rounds", type=int, default=3, help="processes of each kind; 3 unless given")
-    parser.add_argument("--runs", type=int, default=5, help="pictures in each process, after one to warm up; 5 unless given")
+    parser.add_argument(
+        "--runs", type=int, default=5, help="pictures in each process, after one to warm up; 5 unless given"
+    )
     parser.add_argument("--size", type=int, default=1000, metavar="PX", help="side of the picture; 1000 unless given")
     parser.add_argument("--json", action="store_true", help="print the numbers as JSON")
     parser.add_argument("--times", action="store_true", help=argparse.SUPPRESS)  # what a fresh process is started with
@@ -43,7 +47,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         measured[place] = {f"{name}_s": median for name, median in medians.items()} | {"ratio": ratio}
         if not options.json:
             default, tuned = medians["default"], medians["tuned"]
-            print(f"restore, {options.size} x {options.size} px, {place}: {default:.2f} s by default, {tuned:.2f} s tuned, {ratio:.2f}x")
+            print(
+                f"restore, {options.size} x {options.size} px, {place}: {default:.2f} s by default, {tuned:.2f} s tuned, {ratio:.2f}x"
+            )
     if options.json:
         print(json.dumps(measured))
     return 0
@@ -68,11 +74,15 @@ def compare(size_px: int, rounds: int, runs: int) -> dict[str, float]:
     times: dict[str, list[float]] = {name: [] for name in _SETTINGS}
     command = [sys.executable, "-m", "engine.bench", "--times", "--size", str(size_px), "--runs", str(runs)]
     # What the caller's environment says of these would be measured instead of ours.
-    inherited = {key: value for key, value in os.environ.items() if key != "OMP_WAIT_POLICY" and not key.startswith("MALLOC_")}
+    inherited = {
+        key: value for key, value in os.environ.items() if key != "OMP_WAIT_POLICY" and not key.startswith("MALLOC_")
+    }
     for _ in range(rounds):
         for name in _SETTINGS:
             environment = inherited | {"VITRINE_ALLOCATOR": name, "CUDA_VISIBLE_DEVICES": ""}
-            out = subprocess.run(command, env=environment, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout
+            out = subprocess.run(
+                command, env=environment, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True
+            ).stdout
             times[name] += json.loads(out)
     return {name: statistics.median(seconds) for name, seconds in times.items()}
 
@@ -83,9 +93,9 @@ def times_s(size_px: int, runs: int) -> list[float]:
     configure()
     import torch
 
-    from engine import tiles
     from engine.models.restore import Gate, Restore
     from engine.models.unet import UNet
+    from engine.runtime import tiles
     from engine.weights import Network, Weights, WeightsUnavailable
 
     settings = Settings.from_environment()

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine import image
+from engine.contract.errors import RequestError
+from engine.contract.events import Progress
 from engine.image import Picture
-from engine.request import Progress, RequestError
+from engine.runtime.work import finished
 from engine.settings import Settings
-from engine.work import finished
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -143,7 +144,9 @@ def found(source: Tensor, least: float = CERTAIN, most_px: int | None = LOOKED_A
     height, width = source.shape[2:]
     shrink = min(1.0, most_px / max(height, width)) if most_px else 1.0
     size = (max(1, round(height * shrink)), max(1, round(width * shrink)))
-    looked = segment.product_mask(F.interpolate(source, size=size, mode="bilinear", antialias=True) if shrink < 1 else source)
+    looked = segment.product_mask(
+        F.interpolate(source, size=size, mode="bilinear", antialias=True) if shrink < 1 else source
+    )
     if looked.certainty < least or not (looked.mask > 0.5).any():
         return None
     return F.interpolate(looked.mask, size=(height, width), mode="bilinear") if shrink < 1 else looked.mask

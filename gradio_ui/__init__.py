@@ -72,12 +72,14 @@ def build(studio: Studio, run: parts.Run | None = None) -> gr.Blocks:
             catalogue.section(studio.models)
         fill_from_link(demo, tabs, (styling, recolouring, generating, enhancing.refill))
         api.add(run, presets, studio.models, studio.look)
-    demo.queue(max_size=WAITING, api_open=False)  # closed: a call that is posted straight to its route would pass the queue
+    demo.queue(
+        max_size=WAITING, api_open=False
+    )  # closed: a call that is posted straight to its route would pass the queue
     return demo
 
 
 def launch_options() -> dict[str, Any]:
-    """How the page is served: looks, languages, and what it refuses. For `demo.launch`."""
+    """StepContext the page is served: looks, languages, and what it refuses. For `demo.launch`."""
     return {
         "theme": theme(),
         "css_paths": CSS,

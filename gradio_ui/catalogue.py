@@ -17,7 +17,9 @@ def section(models: Callable[[], list[dict[str, Any]]]) -> None:
     """A closed section that fills itself when it is opened."""
     with gr.Accordion(said("networks"), open=False, elem_classes="v-catalogue") as opened:
         table = gr.HTML()
-    opened.expand(lambda: rendered(models()), None, table, queue=False, show_progress="minimal", api_visibility="private")
+    opened.expand(
+        lambda: rendered(models()), None, table, queue=False, show_progress="minimal", api_visibility="private"
+    )
 
 
 def rendered(models: list[dict[str, Any]]) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 import gradio as gr
 
-from engine.request import STEPS
+from engine.contract.enhance import STEPS
 from gradio_ui.parts import Updates, Values
 from gradio_ui.words import said
 
@@ -71,7 +71,11 @@ def chain(first: Sequence[str], elem_id: str) -> Chain:
 
         def move(step: str, on: list[str], order: list[str], by: int = by) -> Updates:
             now = shifted(order, step, by)
-            return {switches: gr.update(choices=_worded(now), value=list(in_order(on or [], now))), made.order: now, moved: gr.update(choices=_worded(now))}
+            return {
+                switches: gr.update(choices=_worded(now), value=list(in_order(on or [], now))),
+                made.order: now,
+                moved: gr.update(choices=_worded(now)),
+            }
 
         button.click(move, [moved, switches, made.order], [switches, made.order, moved], **_QUICK)
     return made

@@ -11,7 +11,9 @@ from typing import Any, TypeAlias
 
 import gradio as gr
 
-from engine.request import RequestError, Requests, Result
+from engine.contract.errors import RequestError
+from engine.contract.events import Result
+from engine.contract.recipe import Requests
 from gradio_ui.files import Saving, bundled, names_of, shareable
 from gradio_ui.parts import Run, Updates
 from gradio_ui.stage import Stage, picture_slider, picture_wall, slider_value
@@ -39,18 +41,25 @@ class Pair:
         """Every component that `follow` may change beside the stage's."""
         return [*([self.slider] if self.slider else []), *self.walls, *self.notes, *self.downloads]
 
-    def follow(self, run: Run, make: Callable[[], tuple[Requests, Requests]], title: Title, saving: Callable[[], Saving]) -> Iterator[Updates]:
+    def follow(
+        self, run: Run, make: Callable[[], tuple[Requests, Requests]], title: Title, saving: Callable[[], Saving]
+    ) -> Iterator[Updates]:
         """Run both requests, one after the other, and show what came of them. Both are checked before the first one runs."""
 
         def work(folder: Path) -> Iterator[Updates]:
             outcomes = yield from heard_in_turn(self.made, run, make(), folder)
-            yield self._filled([outcome for outcome in outcomes if isinstance(outcome, Result)], title, saving(), folder)
+            yield self._filled(
+                [outcome for outcome in outcomes if isinstance(outcome, Result)], title, saving(), folder
+            )
 
         yield from self.made.told(work)
 
     def _filled(self, results: list[Result], title: Title, saving: Saving, folder: Path) -> Updates:
         made = self.made
-        updates: Updates = {component: gr.update(visible=False) for component in (made.empty, made.preview, made.final, made.actions, made.link)}
+        updates: Updates = {
+            component: gr.update(visible=False)
+            for component in (made.empty, made.preview, made.final, made.actions, made.link)
+        }
         updates |= {self.place: gr.update(visible=True), made.line: "", made.kept: None}
         recipes = []
         for k, (side, result) in enumerate(zip(SIDES, results, strict=True)):
@@ -101,7 +110,11 @@ def pair(made: Stage, *, walls: bool = False) -> Pair:
                     if walls:
                         shown.append(picture_wall(f"{made.verb}-pair-{side}", COLUMNS, visible=True))
                     notes.append(gr.HTML(elem_classes="v-line", elem_id=f"{made.verb}-note-{side}"))
-                    downloads.append(gr.DownloadButton(str(said(f"download_{side}")), size="sm", elem_id=f"{made.verb}-download-{side}"))
+                    downloads.append(
+                        gr.DownloadButton(
+                            str(said(f"download_{side}")), size="sm", elem_id=f"{made.verb}-download-{side}"
+                        )
+                    )
     made.beside.append(place)
     return Pair(made, place, slider, tuple(shown), tuple(notes), tuple(downloads))
 

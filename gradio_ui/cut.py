@@ -7,7 +7,7 @@ from typing import Any
 
 import gradio as gr
 
-from engine.request import GROUND_PICTURE, EnhanceRequest
+from engine.contract.enhance import GROUND_PICTURE, EnhanceRequest
 from gradio_ui import mask as brush_mask
 from gradio_ui import parts
 from gradio_ui.chain import Chain
@@ -57,16 +57,28 @@ class Cut:
 def cut(photo: gr.Image, steps: Chain, find: brush_mask.Find) -> Cut:
     """Lay out the choice; `find` draws the product's mask beforehand. What is chosen or drawn switches the step on."""
     grounds = [(said(f"cut_out_background.{ground}"), ground) for ground in _GROUNDS]
-    ground = gr.Radio(grounds, value=parts.default(EnhanceRequest, "cut_out_background"), label=said("cut_out_background"), elem_id="enhance-ground")
+    ground = gr.Radio(
+        grounds,
+        value=parts.default(EnhanceRequest, "cut_out_background"),
+        label=said("cut_out_background"),
+        elem_id="enhance-ground",
+    )
     colour = gr.ColorPicker(_COLOUR, label=said("background_colour"), visible=False, elem_id="enhance-ground-colour")
     picture = parts.photo_input("ground", height=140, elem_id="enhance-ground-picture")
     picture.visible = False
     shadow = parts.slider(EnhanceRequest, "shadow", step=0.05)
     product = parts.photo_input("product_cut", height=140, elem_id="enhance-product").unrender()
-    brush = brush_mask.editor("enhance-product", find, photo, product, on_drawn=lambda data: steps.switched_on("cut-out", data))
+    brush = brush_mask.editor(
+        "enhance-product", find, photo, product, on_drawn=lambda data: steps.switched_on("cut-out", data)
+    )
     product.render()
     hidden: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
-    ground.change(lambda chosen: [gr.update(visible=chosen == kind) for kind in ("colour", GROUND_PICTURE)], ground, [colour, picture], **hidden)
+    ground.change(
+        lambda chosen: [gr.update(visible=chosen == kind) for kind in ("colour", GROUND_PICTURE)],
+        ground,
+        [colour, picture],
+        **hidden,
+    )
     steps.switch_on("cut-out", ground.input, shadow.release)
     steps.switch_on_where_filled("cut-out", product)
     return Cut(ground, colour, picture, shadow, product, brush)

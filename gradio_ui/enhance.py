@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 import gradio as gr
 
-from engine.listing import marketplaces
-from engine.request import GROUND_PICTURE, STEPS, EnhanceRequest
+from engine.contract.enhance import GROUND_PICTURE, STEPS, EnhanceRequest
+from engine.contract.marketplaces import marketplaces
 from gradio_ui import mask as brush_mask
 from gradio_ui import parts
 from gradio_ui.chain import Chain, chain
@@ -61,7 +61,9 @@ def tab(
             photo = parts.photo_input("photo", height=200, elem_id="enhance-photo")
             tried = parts.examples(parts.example_photos(spoiled=True), photo)
             auto = proposal()
-            goal = gr.Radio([(said(g), g) for g in (*_GOALS, _OWN)], value=_goal(first), label=said("goal"), elem_id="enhance-goal")
+            goal = gr.Radio(
+                [(said(g), g) for g in (*_GOALS, _OWN)], value=_goal(first), label=said("goal"), elem_id="enhance-goal"
+            )
             go, stop = parts.buttons("enhance")
             attempt = gr.Button(said("try_part"), elem_id="enhance-try")
             gr.Markdown(said("try_about"), elem_classes="v-hint")
@@ -72,7 +74,9 @@ def tab(
                 crispness = parts.slider(EnhanceRequest, "crispness", step=0.05)
                 prior_task = parts.dropdown(EnhanceRequest, "prior_task")
                 first_market = parts.default(EnhanceRequest, "marketplace")
-                market = gr.Dropdown(_markets(), value=first_market, label=said("marketplace"), elem_id="enhance-marketplace")
+                market = gr.Dropdown(
+                    _markets(), value=first_market, label=said("marketplace"), elem_id="enhance-marketplace"
+                )
                 rule = gr.Markdown(_rule(first_market), elem_classes="v-hint", elem_id="enhance-rule")
             with gr.Accordion(said("tone"), open=False, elem_id="enhance-tone"):
                 amounts = light(photo, steps, propose)
@@ -80,7 +84,9 @@ def tab(
                 laid = cut(photo, steps, find)
             with gr.Accordion(said("inpaint"), open=False, elem_id="enhance-fill"):
                 mask = parts.photo_input("mask", height=180, elem_id="enhance-mask").unrender()
-                filled_in = brush_mask.editor("enhance-mask", None, photo, mask, on_drawn=lambda data: steps.switched_on("inpaint", data, "prior"))
+                filled_in = brush_mask.editor(
+                    "enhance-mask", None, photo, mask, on_drawn=lambda data: steps.switched_on("inpaint", data, "prior")
+                )
                 mask.render()
             with gr.Accordion(said("rivals"), open=False, elem_id="enhance-rivals"):
                 rival = rivals(models)
@@ -102,10 +108,10 @@ def tab(
         """What the controls say; the steps `otherwise` where none is on."""
         return EnhanceRequest(
             parts.uploaded(data[photo], "photo") or "",
-            steps.steps(data[steps.switches], data[steps.order]) or tuple(otherwise),
-            data[strength],
-            parts.offered(network, data[network]),  # once a browser sent the word that it shows
-            parts.uploaded(data[mask], "mask"),
+            steps=steps.steps(data[steps.switches], data[steps.order]) or tuple(otherwise),
+            strength=data[strength],
+            network=parts.offered(network, data[network]),  # once a browser sent the word that it shows
+            mask=parts.uploaded(data[mask], "mask"),
             adjust=amounts.amounts(data),
             prior_task=data[prior_task],
             marketplace=data[market],
@@ -122,12 +128,16 @@ def tab(
             requests.append(asked(data))
             return requests[-1]
 
-        yield from made.follow(run, make, lambda: made.saving(data), lambda *kept: walked.filled(requests[-1], *kept), walked.keep)
+        yield from made.follow(
+            run, make, lambda: made.saving(data), lambda *kept: walked.filled(requests[-1], *kept), walked.keep
+        )
 
     def compared(data: parts.Values) -> Iterator[parts.Updates]:
         yield from looked_at.compared(run, lambda data: asked(data, [data[rival.step]]), rival, data[steps.order], data)
 
-    def unless_left_alone(work: Callable[[parts.Values], Iterator[parts.Updates]]) -> Callable[[parts.Values], Iterator[parts.Updates]]:
+    def unless_left_alone(
+        work: Callable[[parts.Values], Iterator[parts.Updates]],
+    ) -> Callable[[parts.Values], Iterator[parts.Updates]]:
         """Let a sentence answer where there is a photo and no step is on, as after a proposal that found nothing."""
 
         def answered(data: parts.Values) -> Iterator[parts.Updates]:
@@ -142,36 +152,65 @@ def tab(
     of_part = [*inputs, looked_at.spot, made.kept]
     brushes = [laid.brush, filled_in]
     changed = [steps.switches]  # where a mask is drawn
-    started = start(made, unless_left_alone(work), inputs, [*walked.outputs, *changed], [go.click, *tried, sent], brushes)
+    started = start(
+        made, unless_left_alone(work), inputs, [*walked.outputs, *changed], [go.click, *tried, sent], brushes
+    )
     on_part = unless_left_alone(lambda data: looked_at.tried(run, asked, data))
-    started += start(made, on_part, of_part, [*looked_at.outputs, *changed], [attempt.click, pointed(looked_at, photo)], brushes)
-    started += start(made, compared, [*of_part, *rival.inputs], [*looked_at.outputs, *changed], [rival.go.click], brushes)
+    started += start(
+        made, on_part, of_part, [*looked_at.outputs, *changed], [attempt.click, pointed(looked_at, photo)], brushes
+    )
+    started += start(
+        made, compared, [*of_part, *rival.inputs], [*looked_at.outputs, *changed], [rival.go.click], brushes
+    )
     stop_with(made, stop, started)
 
     quick: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
 
     def aimed(chosen: str) -> list[Any]:
-        return [gr.skip(), gr.skip(), gr.update(open=True)] if chosen == _OWN else [*steps.put(_GOALS[chosen]), gr.skip()]
+        return (
+            [gr.skip(), gr.skip(), gr.update(open=True)] if chosen == _OWN else [*steps.put(_GOALS[chosen]), gr.skip()]
+        )
 
     goal.input(aimed, goal, [steps.switches, steps.order, below], **quick)
     needing = [*of_steps, rule]
-    steps.switches.change(lambda on, order: [_goal(steps.steps(on, order)), *_needed(on)], [steps.switches, steps.order], [goal, *needing], **quick)
+    steps.switches.change(
+        lambda on, order: [_goal(steps.steps(on, order)), *_needed(on)],
+        [steps.switches, steps.order],
+        [goal, *needing],
+        **quick,
+    )
     for component, shown in zip(needing, _needed(first), strict=True):
         component.visible = shown["visible"]
     market.change(_rule, market, rule, **quick)
     steps.switch_on("listing", market.input)
     steps.switch_on("prior", prior_task.input)
     steps.switch_on_where_filled("inpaint", mask, "prior")
-    auto.fill(look, photo, [steps.switches, steps.order, strength, *amounts.inputs], lambda report: _proposed(report, steps) + amounts.put(report["adjust"]))
+    auto.fill(
+        look,
+        photo,
+        [steps.switches, steps.order, strength, *amounts.inputs],
+        lambda report: _proposed(report, steps) + amounts.put(report["adjust"]),
+    )
 
     def lacking(request: EnhanceRequest) -> str:
         fills = "inpaint" in request.steps or ("prior" in request.steps and request.prior_task == "fill")
         lies = "cut-out" in request.steps and request.cut_out_background == GROUND_PICTURE
-        wanted = [what for what, is_wanted in (("the mask for the area to fill", fills), ("the picture under the product", lies)) if is_wanted]
+        wanted = [
+            what
+            for what, is_wanted in (("the mask for the area to fill", fills), ("the picture under the product", lies))
+            if is_wanted
+        ]
         return f"Add {' and '.join(wanted)}." if wanted else ""
 
     def fill(request: EnhanceRequest) -> Sequence[Any]:
-        own = (request.strength, request.noise, request.crispness, request.prior_task, request.marketplace, parts.offered(network, request.network))
+        own = (
+            request.strength,
+            request.noise,
+            request.crispness,
+            request.prior_task,
+            request.marketplace,
+            parts.offered(network, request.network),
+        )
         return [*steps.put(request.steps), _goal(request.steps), *own, *amounts.put(request.adjust), *laid.put(request)]
 
     filled = [steps.switches, steps.order, goal, *of_steps, network, *amounts.inputs, *laid.settings]
@@ -179,7 +218,9 @@ def tab(
 
 
 def _markets() -> list[tuple[str, str]]:
-    return [(f"{market.title}, {market.width_px} x {market.height_px}", name) for name, market in marketplaces().items()]
+    return [
+        (f"{market.title}, {market.width_px} x {market.height_px}", name) for name, market in marketplaces().items()
+    ]
 
 
 def _rule(market: str) -> str:
@@ -190,7 +231,14 @@ def _rule(market: str) -> str:
 
 def _needed(on: Sequence[str]) -> list[Any]:
     """Which of the settings of single steps are in sight: strength and noise, crispness, what the prior does, the marketplace and its rule."""
-    needed = ("restore" in on, "restore" in on, any(step.startswith("upscale") for step in on), "prior" in on, "listing" in on, "listing" in on)
+    needed = (
+        "restore" in on,
+        "restore" in on,
+        any(step.startswith("upscale") for step in on),
+        "prior" in on,
+        "listing" in on,
+        "listing" in on,
+    )
     return [gr.update(visible=is_needed) for is_needed in needed]
 
 

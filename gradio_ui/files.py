@@ -10,8 +10,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from engine.listing import KINDS, asked_by
-from engine.request import RequestError, Result
+from engine.contract.errors import RequestError
+from engine.contract.events import Result
+from engine.contract.marketplaces import KINDS, asked_by
 
 if TYPE_CHECKING:
     from engine.image import Picture
@@ -28,7 +29,7 @@ def tidy(name: str) -> str:
 
 @dataclass(frozen=True)
 class Saving:
-    """How a person wants the file."""
+    """StepContext a person wants the file."""
 
     format: str = "png"
     quality: float = 90
@@ -37,12 +38,16 @@ class Saving:
     def __post_init__(self) -> None:
         if not isinstance(self.format, str) or self.format not in KINDS:
             raise RequestError("The file format must be png, jpg or webp.")
-        if isinstance(self.quality, bool) or not isinstance(self.quality, int | float) or not 1 <= self.quality <= 100:  # NaN is not either
+        if (
+            isinstance(self.quality, bool) or not isinstance(self.quality, int | float) or not 1 <= self.quality <= 100
+        ):  # NaN is not either
             raise RequestError("Quality must be a number from 1 to 100.")
         if not isinstance(self.keep_exif, bool):  # the text "false" would keep it
             raise RequestError("Keep EXIF must be true or false.")
 
-    def write(self, pictures: Sequence[Picture], names: Sequence[str], recipe: Mapping[str, Any], folder: Path) -> list[Path]:
+    def write(
+        self, pictures: Sequence[Picture], names: Sequence[str], recipe: Mapping[str, Any], folder: Path
+    ) -> list[Path]:
         """Save each picture under its name in `folder`, the recipe inside."""
         return [
             p.save(folder / f"{name}.{self.format}", quality=int(self.quality), recipe=recipe, keep_exif=self.keep_exif)
@@ -50,7 +55,9 @@ class Saving:
         ]
 
 
-def written(saving: Saving, pictures: Sequence[Any], names: Sequence[str], recipe: Mapping[str, Any], folder: Path) -> tuple[list[Path], str]:
+def written(
+    saving: Saving, pictures: Sequence[Any], names: Sequence[str], recipe: Mapping[str, Any], folder: Path
+) -> tuple[list[Path], str]:
     """The files as they are asked for, and nothing to say; or what a marketplace takes instead, and why, where it takes no such files
     or a PNG would be larger than it takes.
     """
@@ -63,7 +70,9 @@ def written(saving: Saving, pictures: Sequence[Any], names: Sequence[str], recip
     except RequestError as error:
         if saving.format != "png" or market is None:
             raise
-        return replace(saving, format="jpg").write(pictures, names, recipe, folder), f" {str(error).split(';')[0]}, so the file is a JPEG."
+        return replace(saving, format="jpg").write(
+            pictures, names, recipe, folder
+        ), f" {str(error).split(';')[0]}, so the file is a JPEG."
 
 
 def cap_of(recipe: Mapping[str, Any]) -> int | None:
@@ -89,7 +98,9 @@ def shareable(recipe: Mapping[str, Any]) -> dict[str, Any]:
 
 def names_of(result: Result) -> list[str]:
     """File names without suffix: the photo's own with what was done, numbered when there are several."""
-    done = {"stylize": "styled", "enhance": "enhanced", "recolour": "recoloured"}.get(str(result.recipe.get("verb")), "vitrine")
+    done = {"stylize": "styled", "enhance": "enhanced", "recolour": "recoloured"}.get(
+        str(result.recipe.get("verb")), "vitrine"
+    )
     if len(result.pictures) > 1:
         return [f"{tidy(p.name)}-{done}-{i:02d}" for i, p in enumerate(result.pictures, 1)]
     return [f"{tidy(p.name)}-{done}" for p in result.pictures]

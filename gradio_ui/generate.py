@@ -9,7 +9,9 @@ from typing import Any, TypeAlias
 
 import gradio as gr
 
-from engine.request import ANY_CATEGORY, CATEGORIES, DIRECTION_MOST, GenerateRequest, RequestError, Result, categories_of
+from engine.contract.errors import RequestError
+from engine.contract.events import Result
+from engine.contract.generate import ANY_CATEGORY, CATEGORIES, DIRECTION_MOST, GenerateRequest, categories_of
 from gradio_ui import parts
 from gradio_ui.compare import pair
 from gradio_ui.motion import motion
@@ -45,13 +47,24 @@ class _Controls:
     @property
     def filled_components(self) -> list[Any]:
         """Everything that a recipe fills, in the order of `filled`."""
-        return [*self.settings.values(), self.as_it_comes, self.colour, self.background, self.background_colour, *self.directions]
+        return [
+            *self.settings.values(),
+            self.as_it_comes,
+            self.colour,
+            self.background,
+            self.background_colour,
+            *self.directions,
+        ]
 
     def named(self, data: parts.Values) -> dict[str, Any]:
         """The settings as the request's fields."""
         named = {name: data[component] for name, component in self.settings.items()}
         named["colour"] = "" if data[self.as_it_comes] else parts.colour_of(data[self.colour])
-        named["background"] = parts.colour_of(data[self.background_colour]) if data[self.background] == "colour" else data[self.background]
+        named["background"] = (
+            parts.colour_of(data[self.background_colour])
+            if data[self.background] == "colour"
+            else data[self.background]
+        )
         along = [data[slider] for slider in self.directions]
         named["directions"] = tuple(along) if any(along) else ()
         return named
@@ -80,7 +93,10 @@ def tab(run: parts.Run, models: Sequence[Mapping[str, Any]]) -> tuple[Refill, Pi
     with gr.Row(elem_classes="v-tab"):
         with gr.Column(scale=2, min_width=300, elem_classes="v-controls"):
             settings["category"] = category = gr.Radio(
-                _worded(CATEGORIES), value=parts.default(GenerateRequest, "category"), label=said("category"), elem_id="generate-category"
+                _worded(CATEGORIES),
+                value=parts.default(GenerateRequest, "category"),
+                label=said("category"),
+                elem_id="generate-category",
             )
             settings["count"] = parts.slider(GenerateRequest, "count", step=1)
             go, stop = parts.buttons("generate")
@@ -102,14 +118,26 @@ def tab(run: parts.Run, models: Sequence[Mapping[str, Any]]) -> tuple[Refill, Pi
             others = [m["name"] for m in models if m.get("task") == "generate"]
             with gr.Accordion(said("compare_models"), open=False, visible=len(others) > 1, elem_id="generate-compare"):
                 gr.Markdown(said("compare_about"), elem_classes="v-hint")
-                second = gr.Dropdown(others, value=others[1] if len(others) > 1 else None, label=said("second_model"), elem_id="generate-second-network")
+                second = gr.Dropdown(
+                    others,
+                    value=others[1] if len(others) > 1 else None,
+                    label=said("second_model"),
+                    elem_id="generate-second-network",
+                )
                 compare = gr.Button(said("run_compare"), elem_id="generate-compare-run")
             with gr.Accordion(said("advanced"), open=False, elem_id="generate-advanced"):
                 settings["network"] = network = parts.network_choice("generate", models, ("generate",))
                 settings["truncation"] = parts.slider(GenerateRequest, "truncation", step=0.05)
-                settings["order"] = parts.radio(GenerateRequest, "order", "best")  # who looks for the first time sees what is whole first
+                settings["order"] = parts.radio(
+                    GenerateRequest, "order", "best"
+                )  # who looks for the first time sees what is whole first
                 sizes = [(f"{s}x", s) for s in parts.options(GenerateRequest, "scale")]
-                settings["scale"] = gr.Radio(sizes, value=parts.default(GenerateRequest, "scale"), label=said("scale"), info=said("about.generate.scale"))
+                settings["scale"] = gr.Radio(
+                    sizes,
+                    value=parts.default(GenerateRequest, "scale"),
+                    label=said("scale"),
+                    info=said("about.generate.scale"),
+                )
                 settings["seed"], fresh = parts.seed_row(GenerateRequest, new_each_time=True)
         with gr.Column(scale=3, min_width=320):
             made = stage("generate", gallery=True)
@@ -119,7 +147,12 @@ def tab(run: parts.Run, models: Sequence[Mapping[str, Any]]) -> tuple[Refill, Pi
     seed = settings["seed"]
     if along:
         for changed in (network, category):
-            changed.change(lambda *chosen: _relabelled(_directions_of(known, *chosen), along), [network, category], list(along), **_QUICK)
+            changed.change(
+                lambda *chosen: _relabelled(_directions_of(known, *chosen), along),
+                [network, category],
+                list(along),
+                **_QUICK,
+            )
 
     network.change(_categories, [network, category], category, **_QUICK)
 
@@ -146,7 +179,12 @@ def tab(run: parts.Run, models: Sequence[Mapping[str, Any]]) -> tuple[Refill, Pi
             if not file:
                 raise RequestError("Add the photo whose edges are to be taken.")
             of_any = {"category": ANY_CATEGORY} if data[anything] else {}
-            drawn_from = {"sketch": file, "lines": data[lines], "network": _open(named["network"]), "directions": ()}  # dials turn codes; a drawing has none
+            drawn_from = {
+                "sketch": file,
+                "lines": data[lines],
+                "network": _open(named["network"]),
+                "directions": (),
+            }  # dials turn codes; a drawing has none
             return GenerateRequest(**named | of_any | drawn_from)
 
         yield from shown(data, make, drawn=False)
@@ -181,11 +219,27 @@ def tab(run: parts.Run, models: Sequence[Mapping[str, Any]]) -> tuple[Refill, Pi
     started = start(made, work, asked, told, [go.click])
     started += start(made, sketched, [*asked, lines, sheet, lined_photo, anything], told, [draw.click, *drawings])
     started += start(made, from_photo, [*asked, photo, closeness], told, [vary.click])
-    started += start(made, lambda data: from_photo(data, walk_to=1, count=FRAMES), [*asked, photo, closeness], told, [leave.click])
+    started += start(
+        made, lambda data: from_photo(data, walk_to=1, count=FRAMES), [*asked, photo, closeness], told, [leave.click]
+    )
     started += start(made, compared, [*asked, second], [seed, *both.outputs], [compare.click])
-    started += start(made, lambda data: shown(data, lambda: panel.varied(data, data[settings["count"]]), drawn=True), chosen, told, [panel.more.click])
-    started += start(made, lambda data: shown(data, lambda: panel.walked(data), drawn=True, walk=True), chosen, told, [panel.walk.click])
-    started += start(made, lambda data: shown(data, lambda: panel.origin(data), drawn=True), chosen, told, [panel.back.click])
+    started += start(
+        made,
+        lambda data: shown(data, lambda: panel.varied(data, data[settings["count"]]), drawn=True),
+        chosen,
+        told,
+        [panel.more.click],
+    )
+    started += start(
+        made,
+        lambda data: shown(data, lambda: panel.walked(data), drawn=True, walk=True),
+        chosen,
+        told,
+        [panel.walk.click],
+    )
+    started += start(
+        made, lambda data: shown(data, lambda: panel.origin(data), drawn=True), chosen, told, [panel.back.click]
+    )
     stop_with(made, stop, started)
 
     outputs = [*controls.filled_components, fresh, lines, anything, *panel.refilled]
@@ -225,9 +279,14 @@ def _look() -> tuple[gr.Checkbox, gr.ColorPicker, gr.Radio, gr.ColorPicker]:
     as_it_comes = gr.Checkbox(True, label=said("as_it_comes"), elem_id="generate-as-it-comes")
     colour = gr.ColorPicker(_COLOUR, label=said("product_colour"), visible=False, elem_id="generate-colour")
     background = gr.Radio(
-        [(said(f"background.{b}"), b) for b in ("white", "transparent", "colour")], value="white", label=said("background"), elem_id="generate-background"
+        [(said(f"background.{b}"), b) for b in ("white", "transparent", "colour")],
+        value="white",
+        label=said("background"),
+        elem_id="generate-background",
     )
-    background_colour = gr.ColorPicker(_BACKGROUND, label=said("background_colour"), visible=False, elem_id="generate-background-colour")
+    background_colour = gr.ColorPicker(
+        _BACKGROUND, label=said("background_colour"), visible=False, elem_id="generate-background-colour"
+    )
     as_it_comes.change(lambda on: gr.update(visible=not on), as_it_comes, colour, **_QUICK)
     background.change(lambda chosen: gr.update(visible=chosen == "colour"), background, background_colour, **_QUICK)
     return as_it_comes, colour, background, background_colour
@@ -243,7 +302,12 @@ def _sketching(category: gr.Radio) -> tuple[gr.Radio, gr.ImageEditor, gr.Image, 
     photo.visible = False
     anything = gr.Checkbox(False, label=said("any_category"), elem_id="generate-any")
     go = gr.Button(said("run_sketch"), elem_id="generate-sketch")
-    lines.change(lambda chosen: (gr.update(visible=chosen == "drawn"), gr.update(visible=chosen == "photo")), lines, [drawn, photo], **_QUICK)
+    lines.change(
+        lambda chosen: (gr.update(visible=chosen == "drawn"), gr.update(visible=chosen == "photo")),
+        lines,
+        [drawn, photo],
+        **_QUICK,
+    )
     return lines, sheet, photo, anything, go, drawings
 
 
@@ -278,9 +342,14 @@ def _directions_of(known: Directions, network: str, category: str) -> Sequence[s
 
 def _direction(names: Sequence[str], k: int) -> gr.Slider:
     label, there = (names[k], True) if k < len(names) else ("", False)
-    return gr.Slider(-DIRECTION_MOST, DIRECTION_MOST, 0, step=0.1, label=label, visible=there, elem_id=f"generate-direction-{k + 1}")
+    return gr.Slider(
+        -DIRECTION_MOST, DIRECTION_MOST, 0, step=0.1, label=label, visible=there, elem_id=f"generate-direction-{k + 1}"
+    )
 
 
 def _relabelled(names: Sequence[str], sliders: Sequence[gr.Slider]) -> parts.Updates:
     """The sliders for other directions."""
-    return {slider: gr.update(label=names[k] if k < len(names) else "", value=0, visible=k < len(names)) for k, slider in enumerate(sliders)}
+    return {
+        slider: gr.update(label=names[k] if k < len(names) else "", value=0, visible=k < len(names))
+        for k, slider in enumerate(sliders)
+    }

@@ -39,7 +39,11 @@ class Guard:
             await _refuse(403, "This server does not fetch other addresses.", scope, receive, send)
             return
         if scope["method"] not in ("POST", "PUT", "PATCH"):
-            if scope["method"] == "GET" and (answer := _ANSWER.search(scope["path"])) and not _is_awaited(scope["app"], answer[1]):
+            if (
+                scope["method"] == "GET"
+                and (answer := _ANSWER.search(scope["path"]))
+                and not _is_awaited(scope["app"], answer[1])
+            ):
                 await _refuse(404, "There is no such call here, or its answer has been fetched.", scope, receive, send)
                 return
             await self.app(scope, receive, send)
@@ -87,19 +91,27 @@ class Guard:
         try:
             await self.app(scope, receive, send)
         except TypeError:  # a file without a name
-            await _refuse(400, "A file is sent under the name files, with a file name of its own.", scope, receive, send)
+            await _refuse(
+                400, "A file is sent under the name files, with a file name of its own.", scope, receive, send
+            )
 
 
 def _fetches(path: str) -> bool:
     """Whether the path asks Gradio to fetch another address: .../file=http://... or .../proxy=..."""
     name, _, rest = path.partition("=")
-    return name.endswith("/proxy") or (name.endswith("/file") and "://" in rest.replace(":/", "://")) or "/file/http" in path
+    return (
+        name.endswith("/proxy")
+        or (name.endswith("/file") and "://" in rest.replace(":/", "://"))
+        or "/file/http" in path
+    )
 
 
 def _is_awaited(app: Any, event: str) -> bool:
     """Whether the answer of that call is still to be fetched: Gradio lets who asks for another wait without end."""
     queue = app.get_blocks()._queue
-    return event in queue.event_ids_to_events or any(event in events for events in queue.pending_event_ids_session.values())
+    return event in queue.event_ids_to_events or any(
+        event in events for events in queue.pending_event_ids_session.values()
+    )
 
 
 def _parsed(body: bytes) -> Any:

@@ -8,12 +8,15 @@ from typing import Any, TypeAlias
 
 import gradio as gr
 
-from engine.request import ADJUSTMENTS, RequestError
+from engine.contract.enhance import ADJUSTMENTS
+from engine.contract.errors import RequestError
 from gradio_ui import parts
 from gradio_ui.chain import Chain
 from gradio_ui.words import said
 
-Propose: TypeAlias = Callable[[str], "tuple[float, ...] | None"]  # photo file -> amounts of light and colour; None where nothing proposes any
+Propose: TypeAlias = Callable[
+    [str], "tuple[float, ...] | None"
+]  # photo file -> amounts of light and colour; None where nothing proposes any
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,10 @@ def light(photo: gr.Image, steps: Chain, propose: Propose) -> Light:
     """Lay out the sliders; moving one, or starting from the proposal, switches the step on."""
     look = gr.Button(said("start_at_proposal"), size="sm", elem_id="enhance-look")
     own = gr.Checkbox(False, label=said("own_amounts"), elem_id="enhance-own-amounts")
-    sliders = tuple(gr.Slider(-most, most, 0.0, step=0.02, label=said(name), elem_id=f"enhance-{name}") for name, most in ADJUSTMENTS.items())
+    sliders = tuple(
+        gr.Slider(-most, most, 0.0, step=0.02, label=said(name), elem_id=f"enhance-{name}")
+        for name, most in ADJUSTMENTS.items()
+    )
     made = Light(own, sliders)
 
     def looked(sent: Any, on: list[str], order: list[str]) -> list[Any]:
@@ -50,11 +56,20 @@ def light(photo: gr.Image, steps: Chain, propose: Propose) -> Light:
         except Exception as error:
             raise parts.spoken(error) from None
         if amounts is None:
-            gr.Info("The network that looks at light and colour is not there: set the amounts yourself.", title="Vitrine")
+            gr.Info(
+                "The network that looks at light and colour is not there: set the amounts yourself.", title="Vitrine"
+            )
         return [True, *(amounts or [0.0] * len(sliders)), list(steps.steps([*on, "tone"], order))]
 
     private: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
-    look.click(looked, [photo, steps.switches, steps.order], [*made.inputs, steps.switches], preprocess=False, api_visibility="private", **parts.DEVICE_QUEUE)
+    look.click(
+        looked,
+        [photo, steps.switches, steps.order],
+        [*made.inputs, steps.switches],
+        preprocess=False,
+        api_visibility="private",
+        **parts.DEVICE_QUEUE,
+    )
     for slider in sliders:
         slider.release(lambda: True, None, own, queue=False, **private)
     parts.goes_with(photo, own, False)

@@ -13,7 +13,7 @@ from gradio.processing_utils import save_pil_to_cache
 from gradio.utils import get_upload_folder
 from PIL import Image
 
-from engine.request import RequestError
+from engine.contract.errors import RequestError
 from gradio_ui import parts
 from gradio_ui.words import said
 
@@ -56,7 +56,9 @@ class Brush:
 
     def lay(self, drawn: Sequence[Image.Image | None]) -> parts.Updates:
         """Masks in their places, as files, named in `laid` by what they hold."""
-        files = [mask and save_pil_to_cache(mask, get_upload_folder(), "mask", "png") for mask in drawn][: len(self.places)]
+        files = [mask and save_pil_to_cache(mask, get_upload_folder(), "mask", "png") for mask in drawn][
+            : len(self.places)
+        ]
         laid = " ".join(Path(file).parent.name if file else "-" for file in files) if any(files) else ""
         return dict(zip(self.places, files, strict=True)) | {self.laid: laid}
 
@@ -73,7 +75,9 @@ def after_strokes(work: Work, brushes: Sequence[Brush]) -> Work:
             if strokes := brush.strokes(data):
                 others = brush.on_drawn(data) if any(strokes[place] for place in brush.places) else {}
                 yield strokes | others
-                files = {place: strokes[place] and {"path": strokes[place]} for place in brush.places}  # as the browser would send them
+                files = {
+                    place: strokes[place] and {"path": strokes[place]} for place in brush.places
+                }  # as the browser would send them
                 data = {**data, **others, **files}
         yield from work(data)
 
@@ -124,9 +128,13 @@ def editor(
                 raise RequestError("Add a photo first.")
             mask = find(file) if find else None
             if mask is None and find:
-                gr.Info("The product could not be told from its background: draw it with the green brush.", title="Vitrine")
+                gr.Info(
+                    "The product could not be told from its background: draw it with the green brush.", title="Vitrine"
+                )
             drawn = _drawn(file, mask)
-            return brush.lay(masks(drawn)) | {canvas: gr.update(value=drawn, canvas_size=drawn["background"].size, visible=True)}
+            return brush.lay(masks(drawn)) | {
+                canvas: gr.update(value=drawn, canvas_size=drawn["background"].size, visible=True)
+            }
         except Exception as error:
             raise parts.spoken(error) from None
 
@@ -139,7 +147,9 @@ def editor(
     # Gradio reads what shows an event's progress each time that any event's changes, and to read a canvas takes long.
     quiet: dict[str, Any] = {"preprocess": False, "api_visibility": "private", "show_progress_on": look}
     look.click(found, photo, [canvas, *brush.outputs], **quiet, **parts.DEVICE_QUEUE)
-    drawn_on.click(shown, brush.inputs, brush.outputs, queue=False, trigger_mode="always_last", show_progress="hidden", **quiet)
+    drawn_on.click(
+        shown, brush.inputs, brush.outputs, queue=False, trigger_mode="always_last", show_progress="hidden", **quiet
+    )
     parts.reset_with(photo, {canvas: gr.update(value=None, visible=False)} | dict.fromkeys(places) | {brush.laid: ""})
     return brush
 
@@ -149,12 +159,16 @@ def _drawn(file: str, mask: Picture | None) -> dict[str, Any]:
     from engine import image
     from engine.settings import Settings
 
-    picture = image.load(file, Settings.from_environment())  # the door knows more formats than Pillow, and lays what is transparent on white
+    picture = image.load(
+        file, Settings.from_environment()
+    )  # the door knows more formats than Pillow, and lays what is transparent on white
     small = picture.fitted(min(CANVAS_PX, max(picture.width, picture.height)))
     photo = replace(small, pixels=small.on_white(), alpha=None).pil()
     layer = Image.new("RGBA", photo.size, (*PRODUCT, 0))
     if mask is not None:
-        layer.putalpha(mask.pil().convert("L").resize(photo.size).point(lambda level: _SHINES_THROUGH if level > 127 else 0))
+        layer.putalpha(
+            mask.pil().convert("L").resize(photo.size).point(lambda level: _SHINES_THROUGH if level > 127 else 0)
+        )
     return {"background": photo, "layers": [layer], "composite": Image.alpha_composite(photo.convert("RGBA"), layer)}
 
 
@@ -181,5 +195,7 @@ def masks(value: Mapping[str, Any] | None) -> tuple[Image.Image | None, Image.Im
         red = layer[..., 0] > layer[..., 1]
         for where, mine in zip(drawn, (~red, red), strict=True):
             where |= mine & (layer[..., 3] > _SHINES_THROUGH // 3)
-    product, protected = (Image.fromarray(np.where(where, 255, 0).astype(np.uint8)) if where.any() else None for where in drawn)
+    product, protected = (
+        Image.fromarray(np.where(where, 255, 0).astype(np.uint8)) if where.any() else None for where in drawn
+    )
     return product, protected

@@ -8,7 +8,8 @@ from typing import Any
 
 import gradio as gr
 
-from engine.request import STYLES_MOST, RequestError, StyleRequest
+from engine.contract.errors import RequestError
+from engine.contract.style import STYLES_MOST, StyleRequest
 from gradio_ui import parts
 from gradio_ui.words import said
 
@@ -34,13 +35,19 @@ class Mix:
 
     def styles(self, data: Mapping[Any, Any], chosen: str) -> tuple[list[str], tuple[float, ...]]:
         """The styles of a request and their weights, none where there is one style alone; `chosen` is the preset."""
-        own = [(file, data[weight]) for picture, weight in zip(self.pictures, self.weights, strict=True) if (file := parts.uploaded(data[picture], "style"))]
+        own = [
+            (file, data[weight])
+            for picture, weight in zip(self.pictures, self.weights, strict=True)
+            if (file := parts.uploaded(data[picture], "style"))
+        ]
         base = own or [(chosen, 1.0)]
         more = list(data[self.more] or [])
         weights = [_within("A style's weight", weight) for _, weight in base]
         if more:
             share = _within("The share of the chosen style", data[self.share])
-            weights = [share * weight / (sum(weights) or 1.0) for weight in weights] + [(1 - share) / len(more)] * len(more)
+            weights = [share * weight / (sum(weights) or 1.0) for weight in weights] + [(1 - share) / len(more)] * len(
+                more
+            )
         styles = [style for style, _ in base] + more
         return styles, tuple(weights) if len(styles) > 1 else ()
 
@@ -66,16 +73,43 @@ def mix(titles: Sequence[tuple[str, str]]) -> Mix:
         for k in range(STYLES_MOST):
             with gr.Column(min_width=140, visible=k == 0) as slot:
                 pictures.append(parts.photo_input("own_style_picture", height=140, elem_id=f"stylize-own-{k + 1}"))
-                weights.append(gr.Slider(0, 1, 1.0, step=0.05, label=said("style_share"), visible=False, elem_id=f"stylize-weight-{k + 1}"))
+                weights.append(
+                    gr.Slider(
+                        0,
+                        1,
+                        1.0,
+                        step=0.05,
+                        label=said("style_share"),
+                        visible=False,
+                        elem_id=f"stylize-weight-{k + 1}",
+                    )
+                )
             slots.append(slot)
-    more = gr.Dropdown(list(titles), value=[], multiselect=True, max_choices=STYLES_MOST - 1, label=said("more_styles"), elem_id="stylize-more")
+    more = gr.Dropdown(
+        list(titles),
+        value=[],
+        multiselect=True,
+        max_choices=STYLES_MOST - 1,
+        label=said("more_styles"),
+        elem_id="stylize-more",
+    )
     share = gr.Slider(0, 1, 0.5, step=0.05, label=said("first_share"))
 
     def arranged(*files: Any) -> list[Any]:
         given = [bool(file) for file in files]
         last = max((k for k, there in enumerate(given) if there), default=-1)
-        return [gr.update(visible=k <= last + 1) for k in range(STYLES_MOST)] + [gr.update(visible=there and sum(given) > 1) for there in given]
+        return [gr.update(visible=k <= last + 1) for k in range(STYLES_MOST)] + [
+            gr.update(visible=there and sum(given) > 1) for there in given
+        ]
 
     for picture in pictures:
-        picture.change(arranged, pictures, [*slots, *weights], queue=False, preprocess=False, show_progress="hidden", api_visibility="private")
+        picture.change(
+            arranged,
+            pictures,
+            [*slots, *weights],
+            queue=False,
+            preprocess=False,
+            show_progress="hidden",
+            api_visibility="private",
+        )
     return Mix(tuple(pictures), tuple(weights), more, share)

@@ -32,15 +32,29 @@ class Motion:
 
     def filled(self, frames: Sequence[str], folder: Path) -> Updates:
         """The frames in motion, as WebP and as GIF."""
-        files = [image.animate(frames, folder / f"vitrine-walk.{suffix}", most_px=MOST_PX) for suffix in ("webp", "gif")]
-        return {self.place: gr.update(visible=True), self.picture: str(files[0])} | dict(zip(self.downloads, map(str, files), strict=True))
+        files = [
+            image.animate(frames, folder / f"vitrine-walk.{suffix}", most_px=MOST_PX) for suffix in ("webp", "gif")
+        ]
+        return {self.place: gr.update(visible=True), self.picture: str(files[0])} | dict(
+            zip(self.downloads, map(str, files), strict=True)
+        )
 
 
 def motion(made: Stage) -> Motion:
     """Lay out the moving picture in a stage, out of sight until there is one."""
     with made.frame, gr.Column(visible=False, elem_classes="v-motion", elem_id=f"{made.verb}-motion") as place:
-        picture = gr.Image(show_label=False, type="filepath", interactive=False, buttons=["fullscreen"], height=320, elem_classes="v-picture")
+        picture = gr.Image(
+            show_label=False,
+            type="filepath",
+            interactive=False,
+            buttons=["fullscreen"],
+            height=320,
+            elem_classes="v-picture",
+        )
         with gr.Row():
-            downloads = tuple(gr.DownloadButton(str(said(f"download_{kind}")), size="sm", elem_id=f"{made.verb}-download-{kind}") for kind in ("webp", "gif"))
+            downloads = tuple(
+                gr.DownloadButton(str(said(f"download_{kind}")), size="sm", elem_id=f"{made.verb}-download-{kind}")
+                for kind in ("webp", "gif")
+            )
     made.beside.append(place)
     return Motion(place, picture, downloads)

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import gradio as gr
 
-from engine.enhance import CRISP
-from engine.request import STEPS, EnhanceRequest, RequestError, Result
+from engine.contract.enhance import STEPS, EnhanceRequest
+from engine.contract.errors import RequestError
+from engine.contract.events import Result
+from engine.enhance.steps.upscale import CRISP
 from gradio_ui.chain import in_order
 from gradio_ui.compare import SIDES, heard_in_turn, note
 from gradio_ui.parts import Run, Sent, Updates, Values, is_here, network_named, status
@@ -32,7 +34,12 @@ def around(spot: Spot, width: int, height: int) -> tuple[int, int, int, int]:
     """Left, top, width and height of the part around a spot, all of it on the photo."""
     across, down = min(PART_PX, width), min(PART_PX, height)
     x, y = spot or (width // 2, height // 2)
-    return max(0, min(int(x) - across // 2, width - across)), max(0, min(int(y) - down // 2, height - down)), across, down
+    return (
+        max(0, min(int(x) - across // 2, width - across)),
+        max(0, min(int(y) - down // 2, height - down)),
+        across,
+        down,
+    )
 
 
 def of_part(request: EnhanceRequest, spot: Spot, header: Header) -> EnhanceRequest:
@@ -72,7 +79,11 @@ class Part:
             left_out = ", ".join(str(ENGLISH[step]) for step in asked.steps if step not in request.steps)
             more = f" Not tried on a part, as it takes the whole photo: {left_out}." if left_out else ""
             shown = self._filled(_before(result), result.pictures[0], data, folder, "part_slider")
-            yield shown | {self.made.line: status(result.notes.sentence(result.seconds) + more, kind="v-done")} | dict.fromkeys(self.notes, "")
+            yield (
+                shown
+                | {self.made.line: status(result.notes.sentence(result.seconds) + more, kind="v-done")}
+                | dict.fromkeys(self.notes, "")
+            )
 
         yield from self.made.told(work)
 
@@ -85,14 +96,19 @@ class Part:
                 raise RequestError("Choose two different networks to compare.")
             asked = ask(data)
             header = _header(asked.photo)
-            wanted = [with_network(asked, step, network, order, rival.faithful.get((step, network), "")) for network in networks]
+            wanted = [
+                with_network(asked, step, network, order, rival.faithful.get((step, network), ""))
+                for network in networks
+            ]
             spot = self._spot(asked.photo, data)
             requests = [request and of_part(request, spot, header) for request in wanted]
             outcomes = yield from heard_in_turn(self.made, run, requests, folder, forgiving=True)
             results = [outcome for outcome in outcomes if isinstance(outcome, Result)]
             if not results:
                 raise next(outcome for outcome in outcomes if isinstance(outcome, RequestError))
-            left, right = (outcome.pictures[0] if isinstance(outcome, Result) else _before(results[0]) for outcome in outcomes)
+            left, right = (
+                outcome.pictures[0] if isinstance(outcome, Result) else _before(results[0]) for outcome in outcomes
+            )
             updates = self._filled(left, right, data, folder, "left_right")
             for place, side, network, outcome in zip(self.notes, SIDES, networks, outcomes, strict=True):
                 updates[place] = note(side, _title(step, network), _said(outcome))
@@ -106,7 +122,9 @@ class Part:
 
     def _filled(self, left: Any, right: Any, data: Values, folder: Path, word: str) -> Updates:
         made = self.made
-        updates: Updates = {component: gr.update(visible=False) for component in (made.empty, made.preview, made.final, *made.beside)}
+        updates: Updates = {
+            component: gr.update(visible=False) for component in (made.empty, made.preview, made.final, *made.beside)
+        }
         value = slider_value(left, right, folder)
         return updates | {
             self.place: gr.update(visible=True),
@@ -135,7 +153,9 @@ def pointed(shown: Part, photo: gr.Image) -> Callable[..., Any]:
     def spot(sent: Sent, event: gr.SelectData) -> tuple[str | None, Spot]:
         return sent["path"] if sent else None, event.index
 
-    return photo.select(spot, photo, shown.spot, preprocess=False, queue=False, show_progress="hidden", api_visibility="private").success
+    return photo.select(
+        spot, photo, shown.spot, preprocess=False, queue=False, show_progress="hidden", api_visibility="private"
+    ).success
 
 
 @dataclass(frozen=True)
@@ -166,7 +186,9 @@ def rivals(models: Sequence[Mapping[str, Any]]) -> Rivals:
             serving[enlarging] += crisp
     steps = [step for step in STEPS if serving[step]]
     gr.Markdown(said("rivals_about"), elem_classes="v-hint")
-    step = gr.Dropdown([(said(name), name) for name in steps], value=steps[0], label=said("rival_step"), elem_id="enhance-rival-step")
+    step = gr.Dropdown(
+        [(said(name), name) for name in steps], value=steps[0], label=said("rival_step"), elem_id="enhance-rival-step"
+    )
     a, b = (
         gr.Dropdown(_offered(serving[steps[0]]), value=value, label=side, elem_id=f"enhance-rival-{side.lower()}")
         for side, value in zip(SIDES, _first(serving[steps[0]]), strict=True)
@@ -174,7 +196,9 @@ def rivals(models: Sequence[Mapping[str, Any]]) -> Rivals:
     go = gr.Button(said("run_rivals"), elem_id="enhance-rivals-run")
 
     def other(name: str) -> list[Any]:
-        return [gr.update(choices=_offered(serving.get(name, [])), value=value) for value in _first(serving.get(name, []))]
+        return [
+            gr.update(choices=_offered(serving.get(name, [])), value=value) for value in _first(serving.get(name, []))
+        ]
 
     step.change(other, step, [a, b], queue=False, show_progress="hidden", api_visibility="private")
     return Rivals(step, (a, b), go, faithful)
@@ -191,17 +215,29 @@ def _first(models: Sequence[Mapping[str, Any]]) -> tuple[str, str]:
     return ((*here, WITHOUT, WITHOUT)[0], (*here, WITHOUT, WITHOUT)[1])
 
 
-def with_network(request: EnhanceRequest, step: str, network: str, order: Sequence[str], faithful: str = "") -> EnhanceRequest | None:
+def with_network(
+    request: EnhanceRequest, step: str, network: str, order: Sequence[str], faithful: str = ""
+) -> EnhanceRequest | None:
     """The request with a step done by one network and no other; None for a chain that is empty without the step.
 
     faithful: where the network is one of the crisp temper, the one beside which it is asked for, by all crispness.
     """
     enlarges = step.startswith("upscale")  # one chain enlarges once here
-    others = [name for name in request.steps if name in STEPS and name != step and not (enlarges and name.startswith("upscale"))]
+    others = [
+        name
+        for name in request.steps
+        if name in STEPS and name != step and not (enlarges and name.startswith("upscale"))
+    ]
     if network == WITHOUT:
         return replace(request, steps=tuple(others)) if others else None
     crispness = float(bool(faithful)) if enlarges else request.crispness
-    return replace(request, steps=in_order([*others, step], order), network=faithful or network, fallback="none", crispness=crispness)
+    return replace(
+        request,
+        steps=in_order([*others, step], order),
+        network=faithful or network,
+        fallback="none",
+        crispness=crispness,
+    )
 
 
 def _title(step: str, network: str) -> str:
@@ -211,7 +247,11 @@ def _title(step: str, network: str) -> str:
 def _said(outcome: Result | RequestError | None) -> str:
     if outcome is None:
         return "The photo as it is."
-    return f"{outcome} The photo as it is stands here." if isinstance(outcome, RequestError) else outcome.notes.sentence(outcome.seconds)
+    return (
+        f"{outcome} The photo as it is stands here."
+        if isinstance(outcome, RequestError)
+        else outcome.notes.sentence(outcome.seconds)
+    )
 
 
 def _before(result: Result) -> Any:

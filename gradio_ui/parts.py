@@ -10,20 +10,25 @@ import re
 import secrets
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import gradio as gr
 from gradio.utils import get_upload_folder
 
-from engine.request import SEED_MAX, EngineFailure, Event, Request, RequestError, Requests, Result
+from engine.contract.errors import EngineFailure, RequestError
+from engine.contract.events import Event, Result
+from engine.contract.fields import SEED_MAX, Request
+from engine.contract.recipe import Requests
 from gradio_ui.words import said
 
 log = logging.getLogger("vitrine")
 
 EXAMPLES = Path(__file__).parent / "examples"
-DEVICE_QUEUE: dict[str, Any] = {"concurrency_id": "device", "concurrency_limit": 1}  # every heavy event waits in this one
+DEVICE_QUEUE: dict[str, Any] = {
+    "concurrency_id": "device",
+    "concurrency_limit": 1,
+}  # every heavy event waits in this one
 PACE_S = 0.15  # a page that is told more often than this only draws, and the network waits
 _HIDDEN_BY_BROWSERS = ("HEIC", "TIFF")  # formats that most browsers show as a broken picture
 _RGB = re.compile(r"rgba?\(([\d.]+), *([\d.]+), *([\d.]+)")
@@ -47,7 +52,15 @@ def photo_input(word: str, *, height: int, elem_id: str) -> gr.Image:
         height=height,
         elem_id=elem_id,
     )
-    place.upload(received, place, place, preprocess=False, concurrency_limit=None, show_progress="hidden", api_visibility="private")
+    place.upload(
+        received,
+        place,
+        place,
+        preprocess=False,
+        concurrency_limit=None,
+        show_progress="hidden",
+        api_visibility="private",
+    )
     return place
 
 
@@ -112,7 +125,9 @@ def uploaded(file: Sent, name: str) -> str | None:
     if not file:
         return None
     path = file.get("path") if isinstance(file, Mapping) else None
-    if isinstance(path, str) and any(Path(path).resolve().is_relative_to(Path(home).resolve()) for home in (get_upload_folder(), EXAMPLES)):
+    if isinstance(path, str) and any(
+        Path(path).resolve().is_relative_to(Path(home).resolve()) for home in (get_upload_folder(), EXAMPLES)
+    ):
         return path
     raise RequestError(f"The {name} must be an uploaded file, not a path or an address.")
 
@@ -152,30 +167,31 @@ def paced(events: Iterator[Event]) -> Iterator[Event]:
     """The events a page has time for: the first, every picture, the result, and progress at PACE_S."""
     last = -PACE_S
     for event in events:
-        if isinstance(event, Result) or event.preview is not None or event.made is not None or time.monotonic() - last >= PACE_S:
+        if (
+            isinstance(event, Result)
+            or event.preview is not None
+            or event.made is not None
+            or time.monotonic() - last >= PACE_S
+        ):
             yield event
             last = time.monotonic()
 
 
-def _field(kind: type[Request], name: str) -> Any:
-    return next(f for f in fields(kind) if f.name == name)
-
-
 def default(kind: type[Request], name: str) -> Any:
     """A setting's default; None for one that has none."""
-    value = _field(kind, name).default
-    return None if value is MISSING else list(value) if isinstance(value, tuple) else value
+    value = kind.defaults().get(name)
+    return list(value) if isinstance(value, tuple) else value
 
 
 def options(kind: type[Request], name: str) -> tuple[Any, ...]:
     """The values that a setting may have."""
-    return tuple(_field(kind, name).metadata["options"])
+    return kind.settings()[name].options
 
 
 def bounds(kind: type[Request], name: str) -> tuple[float, float]:
     """The least and the most that a number may be."""
-    about = _field(kind, name).metadata
-    return about["low"], about["high"]
+    setting = kind.settings()[name]
+    return setting.low, setting.high
 
 
 def slider(kind: type[Request], name: str, *, word: str = "", step: float, elem_id: str = "") -> gr.Slider:
@@ -192,7 +208,13 @@ def slider(kind: type[Request], name: str, *, word: str = "", step: float, elem_
 
 def radio(kind: type[Request], name: str, value: str = "") -> gr.Radio:
     """A choice between the few values of a setting, each with its word; it begins with `value`, or else with the request's own."""
-    return gr.Radio(_worded(kind, name), value=value or default(kind, name), label=said(name), info=said(f"about.{kind.verb}.{name}"), elem_id=_id(kind, name))
+    return gr.Radio(
+        _worded(kind, name),
+        value=value or default(kind, name),
+        label=said(name),
+        info=said(f"about.{kind.verb}.{name}"),
+        elem_id=_id(kind, name),
+    )
 
 
 def dropdown(kind: type[Request], name: str) -> gr.Dropdown:
@@ -230,10 +252,16 @@ def drawn_seed(seed: Any, fresh: bool) -> Any:
     return secrets.randbelow(SEED_MAX + 1) if fresh or seed is None else seed
 
 
-def network_choice(verb: str, models: Sequence[Mapping[str, Any]], tasks: Sequence[str], *, hub: bool = False) -> gr.Dropdown:
+def network_choice(
+    verb: str, models: Sequence[Mapping[str, Any]], tasks: Sequence[str], *, hub: bool = False
+) -> gr.Dropdown:
     """Which network answers: automatic, the built-in ones, or one from the table of weights by name."""
     named: list[tuple[Any, str]] = [(network_named(m), m["name"]) for m in models if m.get("task") in tasks]
-    general: list[tuple[Any, str]] = [(said("auto"), "auto"), (said("embedded"), "embedded"), *([(said("hub"), "hub")] if hub else [])]
+    general: list[tuple[Any, str]] = [
+        (said("auto"), "auto"),
+        (said("embedded"), "embedded"),
+        *([(said("hub"), "hub")] if hub else []),
+    ]
     return gr.Dropdown(general + named, value="auto", label=said("network"), elem_id=f"{verb}-network")
 
 
@@ -253,7 +281,9 @@ def offered(choice: gr.Dropdown, name: str) -> str:
     return name if name in (value for _, value in choice.choices) else "auto"
 
 
-def send(button: gr.Button, source: Any, tabs: gr.Tabs, verb: str, photo: gr.Image, others: Mapping[Any, Any] | None = None) -> Callable[..., Any]:
+def send(
+    button: gr.Button, source: Any, tabs: gr.Tabs, verb: str, photo: gr.Image, others: Mapping[Any, Any] | None = None
+) -> Callable[..., Any]:
     """Let a button open another tab with a picture as its photo, and `others` set; returns the trigger of what comes after.
 
     source: holds the picture's file, or the files of which it is the first.
@@ -288,7 +318,11 @@ def examples(files: Sequence[Path], place: Any, put: Callable[[Path], Any] = str
         layout="gallery",
         elem_classes="v-examples",
     )
-    return [strip.click(lambda i: put(files[i]), strip, place, queue=False, show_progress="hidden", api_visibility="private").then]
+    return [
+        strip.click(
+            lambda i: put(files[i]), strip, place, queue=False, show_progress="hidden", api_visibility="private"
+        ).then
+    ]
 
 
 def example_photos(*, spoiled: bool = False) -> list[Path]:
@@ -313,7 +347,11 @@ def _example_pictures() -> list[Path]:
 def status(message: str, done: int = 0, total: int = 0, *, kind: str = "") -> str:
     """The line under the stage, with a bar as far along as the work."""
     share = f"{100 * min(done / total, 1):.0f}%" if total > 0 else ""
-    bar = f'<div class="v-bar{"" if share else " v-busy"}"><div style="width:{share or "30%"}"></div></div>' if not kind else ""
+    bar = (
+        f'<div class="v-bar{"" if share else " v-busy"}"><div style="width:{share or "30%"}"></div></div>'
+        if not kind
+        else ""
+    )
     return f'<div class="v-status {kind}" role="status">{bar}<span>{html.escape(message)}</span><span class="v-share">{share if not kind else ""}</span></div>'
 
 

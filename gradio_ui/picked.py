@@ -9,7 +9,9 @@ from typing import Any
 
 import gradio as gr
 
-from engine.request import GenerateRequest, RequestError, from_recipe
+from engine.contract.errors import RequestError
+from engine.contract.generate import GenerateRequest
+from engine.contract.recipe import from_recipe
 from gradio_ui import parts
 from gradio_ui.files import drawn_number
 from gradio_ui.parts import Sent, Updates, Values
@@ -67,7 +69,10 @@ class Picked:
             return {self.place: gr.update(visible=False)}
         asked = _request(recipe)
         numbers = [drawn_number(file) or i for i, file in enumerate(files, 1)]
-        return self._for(numbers[index], sorted(numbers), drawn and not asked.like) | {self.file: files[index], self.back: gr.update(visible=asked.like > 0)}
+        return self._for(numbers[index], sorted(numbers), drawn and not asked.like) | {
+            self.file: files[index],
+            self.back: gr.update(visible=asked.like > 0),
+        }
 
     def _for(self, number: int, numbers: Sequence[int], varies: bool) -> Updates:
         others = [n for n in numbers if n != number]
@@ -90,7 +95,9 @@ class Picked:
     def origin(self, data: Values) -> GenerateRequest:
         """The pictures that the varied ones came from."""
         asked = _request(data[self.made.recipe])
-        return self._changed(data, like=0, walk_to=0, count=max(asked.like, asked.walk_to, parts.default(GenerateRequest, "count")))
+        return self._changed(
+            data, like=0, walk_to=0, count=max(asked.like, asked.walk_to, parts.default(GenerateRequest, "count"))
+        )
 
     def _changed(self, data: Values, **settings: Any) -> GenerateRequest:
         return from_recipe(_recipe(data[self.made.recipe]) | {"like": 0, "walk_to": 0} | settings)  # type: ignore[return-value]
@@ -101,13 +108,20 @@ class Picked:
             return {self.place: gr.update(visible=False)}
         base = request.recipe() | {"like": 0, "walk_to": 0}
         updates = self._for(request.like, range(1, max(request.like, request.walk_to, request.count) + 1), True)
-        updates |= {self.file: None, self.back: gr.update(visible=False), self.distance: request.distance, self.made.recipe: json.dumps(base, indent=2)}
+        updates |= {
+            self.file: None,
+            self.back: gr.update(visible=False),
+            self.distance: request.distance,
+            self.made.recipe: json.dumps(base, indent=2),
+        }
         if request.walk_to:
             choices = [(str(n), n) for n in range(1, max(request.like, request.walk_to) + 1) if n != request.like]
             updates |= {self.walk_to: gr.update(choices=choices, value=request.walk_to), self.frames: request.count}
         return updates
 
-    def send(self, button: gr.Button, tabs: gr.Tabs, verb: str, photo: gr.Image, others: Mapping[Any, Any] | None = None) -> Callable[..., Any]:
+    def send(
+        self, button: gr.Button, tabs: gr.Tabs, verb: str, photo: gr.Image, others: Mapping[Any, Any] | None = None
+    ) -> Callable[..., Any]:
         """Let a button open another tab with the picture as its photo, and `others` set; returns the trigger of what comes after."""
         return parts.send(button, self.file, tabs, verb, photo, others)
 
@@ -116,7 +130,9 @@ def picked(made: Stage) -> Picked:
     """Lay out the panel in a stage that is a wall of generated pictures."""
     with made.frame:
         hint = gr.Markdown(said("click_picture"), visible=False, elem_classes="v-hint", elem_id="generate-hint")
-    made.final.change(lambda: gr.update(visible=True), None, hint, queue=False, show_progress="hidden", api_visibility="private")
+    made.final.change(
+        lambda: gr.update(visible=True), None, hint, queue=False, show_progress="hidden", api_visibility="private"
+    )
     with made.frame, gr.Column(visible=False, elem_classes="v-picked", elem_id="generate-picked") as place:
         with gr.Row(elem_classes="v-send"):
             title = gr.Markdown(elem_classes="v-number")
@@ -130,11 +146,30 @@ def picked(made: Stage) -> Picked:
                 more = gr.Button(said("more_like"), scale=0, min_width=170, elem_id="generate-more")
             with gr.Row(equal_height=True):
                 walk_to = gr.Dropdown([], label=said("walk_to"), min_width=90, elem_id="generate-walk-to")
-                frames = gr.Slider(FRAMES_LEAST, parts.bounds(GenerateRequest, "count")[1], FRAMES, step=1, label=said("frames"))
+                frames = gr.Slider(
+                    FRAMES_LEAST, parts.bounds(GenerateRequest, "count")[1], FRAMES, step=1, label=said("frames")
+                )
                 walk = gr.Button(said("walk"), scale=0, min_width=170, elem_id="generate-walk")
         drawn, number, file = gr.State(True), gr.State(0), gr.State(None)
     made.beside.append(place)
-    panel = Picked(made, place, title, drawn, number, file, varying, distance, walk_to, frames, more, walk, back, to_style, to_enhance, enlarge)
+    panel = Picked(
+        made,
+        place,
+        title,
+        drawn,
+        number,
+        file,
+        varying,
+        distance,
+        walk_to,
+        frames,
+        more,
+        walk,
+        back,
+        to_style,
+        to_enhance,
+        enlarge,
+    )
 
     def clicked(recipe: str, kept: Any, drawn: bool, event: gr.SelectData) -> Updates:
         return panel.select(event.index, recipe, kept, drawn)

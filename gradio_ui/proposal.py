@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 import gradio as gr
 
-from engine.request import RequestError
+from engine.contract.errors import RequestError
 from gradio_ui import parts
 from gradio_ui.words import ENGLISH, said
 
@@ -23,7 +23,9 @@ class Proposal:
     go: gr.Button
     panel: gr.HTML
 
-    def fill(self, look: Look, photo: gr.Image, outputs: Sequence[Any], put: Callable[[Mapping[str, Any]], Sequence[Any]]) -> None:
+    def fill(
+        self, look: Look, photo: gr.Image, outputs: Sequence[Any], put: Callable[[Mapping[str, Any]], Sequence[Any]]
+    ) -> None:
         """Let the button look at the photo and fill `outputs` with what `put` makes of the report."""
 
         def looked(sent: Any) -> Iterator[list[Any]]:
@@ -39,18 +41,34 @@ class Proposal:
                 raise parts.spoken(error) from None
             yield [gr.update(value=told(report), visible=True), *put(report)]
 
-        self.go.click(looked, photo, [self.panel, *outputs], preprocess=False, show_progress="minimal", api_visibility="private", **parts.DEVICE_QUEUE)
+        self.go.click(
+            looked,
+            photo,
+            [self.panel, *outputs],
+            preprocess=False,
+            show_progress="minimal",
+            api_visibility="private",
+            **parts.DEVICE_QUEUE,
+        )
         parts.reset_with(photo, {self.panel: gr.update(value="", visible=False)})
 
 
 def proposal() -> Proposal:
     """Lay out the button, and the place below it, out of sight until the photo was looked at."""
-    return Proposal(gr.Button(said("propose"), elem_id="enhance-propose"), gr.HTML(visible=False, elem_id="enhance-proposal", elem_classes="v-proposal"))
+    return Proposal(
+        gr.Button(said("propose"), elem_id="enhance-propose"),
+        gr.HTML(visible=False, elem_id="enhance-proposal", elem_classes="v-proposal"),
+    )
 
 
 def told(report: Mapping[str, Any]) -> str:
     """The proposed steps with their reasons, and behind a fold everything that was found."""
-    steps = "".join(f"<li><b>{html.escape(str(ENGLISH.get(s['name'], s['name'])))}</b><br>{html.escape(s['reason'])}</li>" for s in report["steps"])
+    steps = "".join(
+        f"<li><b>{html.escape(str(ENGLISH.get(s['name'], s['name'])))}</b><br>{html.escape(s['reason'])}</li>"
+        for s in report["steps"]
+    )
     reasons = f"<ol>{steps}</ol>" if steps else f"<p>{html.escape(' '.join(report['reasons']))}</p>"
-    findings = "".join(f"<tr><th>{html.escape(f['what'])}</th><td>{html.escape(f['text'])}</td></tr>" for f in report["findings"])
+    findings = "".join(
+        f"<tr><th>{html.escape(f['what'])}</th><td>{html.escape(f['text'])}</td></tr>" for f in report["findings"]
+    )
     return f"{reasons}<details><summary>{ENGLISH['findings']}</summary><table>{findings}</table></details>"

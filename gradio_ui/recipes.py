@@ -11,7 +11,9 @@ from urllib.parse import quote
 
 import gradio as gr
 
-from engine.request import GROUND_PICTURE, RequestError, Requests, from_recipe
+from engine.contract.enhance import GROUND_PICTURE
+from engine.contract.errors import RequestError
+from engine.contract.recipe import Requests, from_recipe
 from gradio_ui.parts import Updates, in_sentences, status
 
 if TYPE_CHECKING:
@@ -56,7 +58,7 @@ def described(recipe: Any) -> Requests:
 
 @dataclass(frozen=True)
 class Refill:
-    """How a recipe fills a tab. fill: turns a request into the values of `outputs`; lacking: what the person still has to add."""
+    """StepContext a recipe fills a tab. fill: turns a request into the values of `outputs`; lacking: what the person still has to add."""
 
     made: Stage
     fill: Callable[[Any], Sequence[Any]]
@@ -75,7 +77,14 @@ class Refill:
             yield self.updates(read_recipe(file, self.made.verb))
 
         outputs = [*self.outputs, self.made.line]
-        self.made.recipe_file.upload(in_sentences(dropped), self.made.recipe_file, outputs, queue=False, show_progress="hidden", api_visibility="private")
+        self.made.recipe_file.upload(
+            in_sentences(dropped),
+            self.made.recipe_file,
+            outputs,
+            queue=False,
+            show_progress="hidden",
+            api_visibility="private",
+        )
         return self
 
 
@@ -97,10 +106,18 @@ def fill_from_link(demo: gr.Blocks, tabs: gr.Tabs, refills: Sequence[Refill]) ->
         except RequestError as error:
             return {refills[0].made.line: status(str(error), kind="v-error")}
         except (ValueError, RecursionError):
-            return {refills[0].made.line: status("The address of this page carries no recipe that can be read.", kind="v-error")}
+            return {
+                refills[0].made.line: status(
+                    "The address of this page carries no recipe that can be read.", kind="v-error"
+                )
+            }
         return {tabs: gr.Tabs(selected=asked.verb)} | by_verb[asked.verb].updates(asked)
 
     outputs = [tabs, *(output for refill in refills for output in (*refill.outputs, refill.made.line))]
     # Not on the tabs: at each event's progress Gradio would read all that is on them, the canvases as well.
-    quiet: dict[str, Any] = {"show_progress": "hidden", "show_progress_on": refills[0].made.line, "api_visibility": "private"}
+    quiet: dict[str, Any] = {
+        "show_progress": "hidden",
+        "show_progress_on": refills[0].made.line,
+        "api_visibility": "private",
+    }
     demo.load(opened, None, outputs, queue=False, **quiet)

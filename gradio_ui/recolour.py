@@ -7,7 +7,7 @@ from typing import Any
 
 import gradio as gr
 
-from engine.request import COLOURS_MOST, RecolourRequest
+from engine.contract.recolour import COLOURS_MOST, RecolourRequest
 from gradio_ui import mask as brush_mask
 from gradio_ui import parts
 from gradio_ui.recipes import Refill
@@ -55,7 +55,12 @@ def tab(run: parts.Run, find: brush_mask.Find) -> Refill:
                 brush = brush_mask.editor("recolour", find, photo, mask)
                 mask.render()
             with gr.Accordion(said("advanced"), open=False):
-                source = gr.Textbox(parts.default(RecolourRequest, "source"), label=said("source"), info=said("source_about"), elem_id="recolour-source")
+                source = gr.Textbox(
+                    parts.default(RecolourRequest, "source"),
+                    label=said("source"),
+                    info=said("source_about"),
+                    elem_id="recolour-source",
+                )
                 strength = parts.slider(RecolourRequest, "strength", step=0.05)
                 size = parts.slider(RecolourRequest, "size_px", step=64)
         with gr.Column(scale=3, min_width=320):
@@ -65,16 +70,18 @@ def tab(run: parts.Run, find: brush_mask.Find) -> Refill:
         def make() -> RecolourRequest:
             return RecolourRequest(
                 parts.uploaded(data[photo], "photo") or "",
-                data[colours] or (),
-                (data[source] or "").strip(),
-                data[strength],
-                data[size],
-                parts.uploaded(data[mask], "mask"),
+                colours=data[colours] or (),
+                source=(data[source] or "").strip(),
+                strength=data[strength],
+                size_px=data[size],
+                mask=parts.uploaded(data[mask], "mask"),
             )
 
         yield from made.follow(run, make, lambda: made.saving(data))
 
-    stop_with(made, stop, start(made, work, [photo, mask, colours, source, strength, size], [], [go.click, *tried], [brush]))
+    stop_with(
+        made, stop, start(made, work, [photo, mask, colours, source, strength, size], [], [go.click, *tried], [brush])
+    )
 
     def fill(request: RecolourRequest) -> Sequence[Any]:
         return [list(request.colours), request.source, request.strength, request.size_px]

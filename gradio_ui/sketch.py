@@ -8,7 +8,7 @@ from typing import Any
 import gradio as gr
 from PIL import Image
 
-from engine.request import RequestError
+from engine.contract.errors import RequestError
 from gradio_ui import parts
 from gradio_ui.words import said
 

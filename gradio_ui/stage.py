@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import gradio as gr
 
-from engine.listing import asked_by
-from engine.request import Event, Progress, RequestError, Requests, Result
+from engine.contract.errors import RequestError
+from engine.contract.events import Event, Progress, Result
+from engine.contract.marketplaces import asked_by
+from engine.contract.recipe import Requests
 from gradio_ui.files import FORMATS, Saving, bundled, cap_of, capped, drawn_number, names_of, shareable, shown, written
 from gradio_ui.mask import Brush, after_strokes
 from gradio_ui.parts import DEVICE_QUEUE, Run, Updates, Values, in_sentences, paced, spoken, status
@@ -25,8 +27,12 @@ if TYPE_CHECKING:
 
 PREVIEW_PX = 1024
 
-More: TypeAlias = Callable[[Result, list[str], Path], Updates]  # result, kept files, folder of the run -> what else is shown
-Between: TypeAlias = Callable[[Progress, Path], None]  # what is done with progress that is heard, in the folder of the run
+More: TypeAlias = Callable[
+    [Result, list[str], Path], Updates
+]  # result, kept files, folder of the run -> what else is shown
+Between: TypeAlias = Callable[
+    [Progress, Path], None
+]  # what is done with progress that is heard, in the folder of the run
 
 # On a phone the stage lies below the controls: its top is shown, since what comes makes it longer. On a wide page it may have been
 # scrolled to its end, and where the page is at its own, what lies below the tab would push a longer stage out of view.
@@ -37,7 +43,9 @@ _SHOW_STAGE = (
 )
 
 _ENDING, _ENDED = status("Stopping, as soon as what is at work has ended"), status("Stopped.", kind="v-done")
-_STOPPING = f"(line) => line?.includes('v-bar') ? {json.dumps(_ENDING)} : {json.dumps(_ENDED)}"  # a bar: something is at work
+_STOPPING = (
+    f"(line) => line?.includes('v-bar') ? {json.dumps(_ENDING)} : {json.dumps(_ENDED)}"  # a bar: something is at work
+)
 _STOPPED = f"(line) => line?.includes('v-bar') ? {json.dumps(_ENDED)} : line"  # a failure has its sentence there, without a bar
 
 
@@ -63,19 +71,37 @@ class Stage:
     recipe: gr.Textbox
     link: gr.Button
     recipe_file: gr.File
-    beside: list[Any] = field(default_factory=list)  # what takes the stage's place at times, and goes when there is one result again
+    beside: list[Any] = field(
+        default_factory=list
+    )  # what takes the stage's place at times, and goes when there is one result again
 
     @property
     def outputs(self) -> list[Any]:
         """Every component that `follow` may change."""
-        return [self.empty, self.preview, self.final, self.line, self.actions, self.download, self.kept, self.recipe, self.link, *self.beside]
+        return [
+            self.empty,
+            self.preview,
+            self.final,
+            self.line,
+            self.actions,
+            self.download,
+            self.kept,
+            self.recipe,
+            self.link,
+            *self.beside,
+        ]
 
     def saving(self, data: Values) -> Saving:
-        """How the person wants the files."""
+        """StepContext the person wants the files."""
         return Saving(data[self.format], data[self.quality], data[self.keep_exif])
 
     def follow(
-        self, run: Run, make: Callable[[], Requests], saving: Callable[[], Saving], more: More | None = None, between: Between | None = None
+        self,
+        run: Run,
+        make: Callable[[], Requests],
+        saving: Callable[[], Saving],
+        more: More | None = None,
+        between: Between | None = None,
     ) -> Iterator[Updates]:
         """Run the request that `make` builds and show its events as they come; `more` is made of the result and the files that were kept."""
 
@@ -98,10 +124,14 @@ class Stage:
                 yield from work(Path(name))
         except Exception as error:
             told = spoken(error)
-            yield {self.line: status(str(getattr(told, "sentence", told.message)), kind="v-error")}  # stays when the box is gone
+            yield {
+                self.line: status(str(getattr(told, "sentence", told.message)), kind="v-error")
+            }  # stays when the box is gone
             raise told from None
 
-    def heard(self, events: Generator[Event, None, Any], folder: Path, who: str = "", between: Between | None = None) -> Generator[Updates, None, Result]:
+    def heard(
+        self, events: Generator[Event, None, Any], folder: Path, who: str = "", between: Between | None = None
+    ) -> Generator[Updates, None, Result]:
         """Show the progress of a request, with `who` before its words; returns its result."""
         with closing(events):
             for count, event in enumerate(paced(events)):
@@ -121,18 +151,28 @@ class Stage:
         updates: Updates = {self.line: status(message, event.done, event.total)}
         if event.preview is not None:
             updates |= {component: gr.update(visible=False) for component in (self.empty, self.final, *self.beside)}
-            updates[self.preview] = gr.update(value=shown(event.preview, folder, f"preview-{count}", PREVIEW_PX), visible=True)
+            updates[self.preview] = gr.update(
+                value=shown(event.preview, folder, f"preview-{count}", PREVIEW_PX), visible=True
+            )
         return updates
 
     def filled(self, result: Result, saving: Saving, folder: Path) -> Updates:
         """The result on the stage, its lossless files kept for other formats, its file ready to download."""
         names, recipe = names_of(result), shareable(result.recipe)
         (folder / "kept").mkdir()
-        kept = Saving("png", keep_exif=True).write([capped(p, None) for p in result.pictures], names, recipe, folder / "kept")
+        kept = Saving("png", keep_exif=True).write(
+            [capped(p, None) for p in result.pictures], names, recipe, folder / "kept"
+        )
         (folder / "out").mkdir()
-        same = saving.format == "png" and (saving.keep_exif or all(p.exif is None for p in result.pictures)) and cap_of(recipe) is None
+        same = (
+            saving.format == "png"
+            and (saving.keep_exif or all(p.exif is None for p in result.pictures))
+            and cap_of(recipe) is None
+        )
         files, other = (kept, "") if same else written(saving, result.pictures, names, recipe, folder / "out")
-        hidden: Updates = {component: gr.update(visible=False) for component in (self.empty, self.preview, *self.beside)}
+        hidden: Updates = {
+            component: gr.update(visible=False) for component in (self.empty, self.preview, *self.beside)
+        }
         return hidden | {
             self.final: gr.update(value=self._display(result, folder, kept), visible=True),
             self.line: status(result.notes.sentence(result.seconds) + other, kind="v-done"),
@@ -164,7 +204,9 @@ class Stage:
             raise RequestError(f"{refusal}: choose {'another' if len(market.formats) > 1 else 'that'} file format.")
         with tempfile.TemporaryDirectory(prefix="vitrine-") as name:
             pictures = [capped(image.load(file, ours), cap_of(recipe)) for file in kept]
-            files = Saving(format, quality, keep_exif).write(pictures, [Path(file).stem for file in kept], recipe, Path(name))
+            files = Saving(format, quality, keep_exif).write(
+                pictures, [Path(file).stem for file in kept], recipe, Path(name)
+            )
             yield gr.update(value=str(bundled(files, recipe, Path(name))))
 
 
@@ -173,27 +215,74 @@ def stage(verb: str, *, gallery: bool = False) -> Stage:
     with gr.Column(elem_classes="v-stage") as frame:
         empty = gr.Markdown(said(f"empty_{verb}"), elem_classes="v-empty")
         preview = gr.Image(
-            visible=False, interactive=False, label=said("working"), type="filepath", buttons=[], elem_id=f"{verb}-preview", elem_classes="v-picture"
+            visible=False,
+            interactive=False,
+            label=said("working"),
+            type="filepath",
+            buttons=[],
+            elem_id=f"{verb}-preview",
+            elem_classes="v-picture",
         )
         final = picture_wall(f"{verb}-final") if gallery else picture_slider(f"{verb}-final")
         line = gr.HTML(elem_id=f"{verb}-line", elem_classes="v-line")
     with gr.Row(visible=False, elem_classes="v-actions", equal_height=True) as actions:
         format = gr.Radio(FORMATS, value=Saving.format, label=said("format"), scale=2, min_width=220)
-        quality = gr.Slider(1, 100, Saving.quality, step=1, label=said("quality"), scale=2, min_width=160, visible=False)
+        quality = gr.Slider(
+            1, 100, Saving.quality, step=1, label=said("quality"), scale=2, min_width=160, visible=False
+        )
         keep_exif = gr.Checkbox(Saving.keep_exif, label=said("keep_exif"), scale=2, min_width=200, visible=not gallery)
-        download = gr.DownloadButton(str(said("download")), variant="primary", scale=1, min_width=140, interactive=False, elem_id=f"{verb}-download")
+        download = gr.DownloadButton(
+            str(said("download")),
+            variant="primary",
+            scale=1,
+            min_width=140,
+            interactive=False,
+            elem_id=f"{verb}-download",
+        )
     with gr.Accordion(said("recipe"), open=False):
-        recipe = gr.Textbox(show_label=False, info=said("recipe_about"), lines=6, max_lines=16, interactive=False, buttons=["copy"], elem_id=f"{verb}-recipe")
+        recipe = gr.Textbox(
+            show_label=False,
+            info=said("recipe_about"),
+            lines=6,
+            max_lines=16,
+            interactive=False,
+            buttons=["copy"],
+            elem_id=f"{verb}-recipe",
+        )
         link = gr.Button(said("link"), size="sm", link_target="_blank", visible=False, elem_id=f"{verb}-link")
-        recipe_file = gr.File(label=said("recipe_file"), file_types=["image", ".json"], height=110, elem_id=f"{verb}-recipe-file")
+        recipe_file = gr.File(
+            label=said("recipe_file"), file_types=["image", ".json"], height=110, elem_id=f"{verb}-recipe-file"
+        )
     kept = gr.File(visible=False, file_count="multiple")
-    made = Stage(verb, frame, empty, preview, final, line, actions, format, quality, keep_exif, download, kept, recipe, link, recipe_file)
+    made = Stage(
+        verb,
+        frame,
+        empty,
+        preview,
+        final,
+        line,
+        actions,
+        format,
+        quality,
+        keep_exif,
+        download,
+        kept,
+        recipe,
+        link,
+        recipe_file,
+    )
     _save_again_on_change(made)
     return made
 
 
 def _save_again_on_change(made: Stage) -> None:
-    made.format.change(lambda format: gr.update(visible=format != "png"), made.format, made.quality, queue=False, api_visibility="private")
+    made.format.change(
+        lambda format: gr.update(visible=format != "png"),
+        made.format,
+        made.quality,
+        queue=False,
+        api_visibility="private",
+    )
     gr.on(
         [made.format.input, made.quality.release, made.keep_exif.input],
         in_sentences(made.saved_again),
@@ -264,13 +353,29 @@ def start(
     The values come as the browser sends them, checked by Gradio to be uploads where they are files. Its own
     preprocessing would open a picture, and answer a broken one in words that hold this machine's paths.
     """
-    options = {"preprocess": False, "show_progress": "minimal", "show_progress_on": made.line, "api_visibility": "private", **DEVICE_QUEUE}
-    asked = {*inputs, made.format, made.quality, made.keep_exif, *(component for brush in brushes for component in brush.inputs)}
-    told = list(dict.fromkeys([*made.outputs, *outputs, *(component for brush in brushes for component in brush.outputs)]))
+    options = {
+        "preprocess": False,
+        "show_progress": "minimal",
+        "show_progress_on": made.line,
+        "api_visibility": "private",
+        **DEVICE_QUEUE,
+    }
+    asked = {
+        *inputs,
+        made.format,
+        made.quality,
+        made.keep_exif,
+        *(component for brush in brushes for component in brush.inputs),
+    }
+    told = list(
+        dict.fromkeys([*made.outputs, *outputs, *(component for brush in brushes for component in brush.outputs)])
+    )
     work = after_strokes(work, brushes)
     started = []
     for trigger in triggers:
-        trigger(None, js=_SHOW_STAGE.format(verb=made.verb))  # first: the browser does what comes second when the first has ended
+        trigger(
+            None, js=_SHOW_STAGE.format(verb=made.verb)
+        )  # first: the browser does what comes second when the first has ended
         started.append(trigger(in_sentences(work), asked, told, **options))
     return started
 

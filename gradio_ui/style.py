@@ -9,7 +9,9 @@ from typing import Any
 
 import gradio as gr
 
-from engine.request import JOHNSON, METHODS, RequestError, Result, StyleRequest
+from engine.contract.errors import RequestError
+from engine.contract.events import Result
+from engine.contract.style import JOHNSON, METHODS, StyleRequest
 from gradio_ui import mask as brush_mask
 from gradio_ui import parts
 from gradio_ui.compare import pair
@@ -34,7 +36,16 @@ class _Controls:
 
     @property
     def inputs(self) -> list[Any]:
-        return [self.photo, self.mask, self.protect, self.style, self.single, self.fresh, *self.mixed.inputs, *self.settings.values()]
+        return [
+            self.photo,
+            self.mask,
+            self.protect,
+            self.style,
+            self.single,
+            self.fresh,
+            *self.mixed.inputs,
+            *self.settings.values(),
+        ]
 
     def request(self, data: parts.Values, **others: Any) -> StyleRequest:
         """The request of the controls' values, with `others` in place of theirs."""
@@ -42,13 +53,20 @@ class _Controls:
         photo = parts.uploaded(data[self.photo], "photo") or ""
         style = named.pop("style", None)
         if named["method"] == "johnson":
-            return StyleRequest(photo, style if style in JOHNSON else data[self.single], **named)
+            return StyleRequest(photo, style=style if style in JOHNSON else data[self.single], **named)
         styles, weights = ([style], ()) if style else self.mixed.styles(data, data[self.style])
-        files: dict[str, Any] = {"mask": parts.uploaded(data[self.mask], "mask"), "protect": parts.uploaded(data[self.protect], "protected area")}
-        return StyleRequest(photo, styles[0], more_styles=tuple(styles[1:]), style_weights=weights, **files, **named)
+        files: dict[str, Any] = {
+            "mask": parts.uploaded(data[self.mask], "mask"),
+            "protect": parts.uploaded(data[self.protect], "protected area"),
+        }
+        return StyleRequest(
+            photo, style=styles[0], more_styles=tuple(styles[1:]), style_weights=weights, **files, **named
+        )
 
 
-def tab(run: parts.Run, presets: Sequence[Any], models: Sequence[Mapping[str, Any]], find: brush_mask.Find) -> tuple[Refill, gr.Image]:
+def tab(
+    run: parts.Run, presets: Sequence[Any], models: Sequence[Mapping[str, Any]], find: brush_mask.Find
+) -> tuple[Refill, gr.Image]:
     """Build the tab. `run` turns a request into events; a preset has name, title, artist, year and thumbnail; `find` gives a photo's product mask.
 
     Returns how a recipe fills the tab, and where a photo goes.
@@ -61,7 +79,10 @@ def tab(run: parts.Run, presets: Sequence[Any], models: Sequence[Mapping[str, An
             style = gr.State(parts.default(StyleRequest, "style"))
             credit = gr.Markdown(_credit(presets, style.value), elem_classes="v-credit")
             wall = _wall(presets, style.value)
-            settings: dict[str, Any] = {"strength": parts.slider(StyleRequest, "strength", step=0.05), "method": parts.dropdown(StyleRequest, "method")}
+            settings: dict[str, Any] = {
+                "strength": parts.slider(StyleRequest, "strength", step=0.05),
+                "method": parts.dropdown(StyleRequest, "method"),
+            }
             go, stop = parts.buttons("stylize")
             with gr.Accordion(said("product"), open=False, elem_id="stylize-product"):
                 settings["apply_to"] = parts.radio(StyleRequest, "apply_to")
@@ -74,7 +95,9 @@ def tab(run: parts.Run, presets: Sequence[Any], models: Sequence[Mapping[str, An
                 files.render()
             with gr.Accordion(said("own_style"), open=False):
                 mixed = mix([(title, name) for name, title in titles.items()])
-                single = gr.Dropdown([(name.capitalize(), name) for name in JOHNSON], value=JOHNSON[0], label=said("johnson_style"))
+                single = gr.Dropdown(
+                    [(name.capitalize(), name) for name in JOHNSON], value=JOHNSON[0], label=said("johnson_style")
+                )
             with gr.Accordion(said("compare"), open=False, elem_id="stylize-compare"):
                 other_style, other_own, other_method, compare = _other(titles, style.value)
             with gr.Accordion(said("advanced"), open=False):
@@ -107,7 +130,10 @@ def tab(run: parts.Run, presets: Sequence[Any], models: Sequence[Mapping[str, An
         yield {seed: drawn}
 
         def make() -> tuple[StyleRequest, StyleRequest]:
-            other = {"style": parts.uploaded(data[other_own], "style") or data[other_style], "method": data[other_method]}
+            other = {
+                "style": parts.uploaded(data[other_own], "style") or data[other_style],
+                "method": data[other_method],
+            }
             chosen = {name: value for name, value in other.items() if value}
             if not chosen:
                 raise RequestError("Choose another style or another method to compare with.")
@@ -116,20 +142,40 @@ def tab(run: parts.Run, presets: Sequence[Any], models: Sequence[Mapping[str, An
         yield from both.follow(run, make, lambda result: _title(result, titles), lambda: made.saving(data))
 
     started = start(made, work, controls.inputs, [seed], [go.click, *tried], [brush])
-    started += start(made, compared, [*controls.inputs, other_style, other_own, other_method], [seed, *both.outputs], [compare.click], [brush])
+    started += start(
+        made,
+        compared,
+        [*controls.inputs, other_style, other_own, other_method],
+        [seed, *both.outputs],
+        [compare.click],
+        [brush],
+    )
     stop_with(made, stop, started)
 
     def picked(event: gr.SelectData) -> list[Any]:
         name = presets[event.index].name
         return [name, _credit(presets, name), *[None] * len(mixed.pictures)]  # a preset chosen is own pictures put away
 
-    wall.select(picked, None, [style, credit, *mixed.pictures], queue=False, show_progress="hidden", api_visibility="private")
+    wall.select(
+        picked, None, [style, credit, *mixed.pictures], queue=False, show_progress="hidden", api_visibility="private"
+    )
 
     def fill(request: StyleRequest) -> Sequence[Any]:
         known = request.style if request.style in titles else parts.default(StyleRequest, "style")
-        values = [parts.offered(network, request.network) if name == "network" else getattr(request, name) for name in settings]
+        values = [
+            parts.offered(network, request.network) if name == "network" else getattr(request, name)
+            for name in settings
+        ]
         alone = request.style if request.style in JOHNSON else JOHNSON[0]
-        return [*values, *mixed.filled(request, list(titles)), alone, False, known, gr.update(selected_index=_index(presets, known)), _credit(presets, known)]
+        return [
+            *values,
+            *mixed.filled(request, list(titles)),
+            alone,
+            False,
+            known,
+            gr.update(selected_index=_index(presets, known)),
+            _credit(presets, known),
+        ]
 
     def lacking(request: StyleRequest) -> str:
         own = [] if request.method == "johnson" else [name for name in request.styles if name not in titles]
@@ -137,7 +183,9 @@ def tab(run: parts.Run, presets: Sequence[Any], models: Sequence[Mapping[str, An
             return f"{len(own)} of its styles were pictures, which you have to add: {', '.join(own)}."
         return f"Its style was the picture {own[0]}, which you have to add." if own else ""
 
-    return Refill(made, fill, [*settings.values(), *mixed.settings, single, fresh, style, wall, credit], lacking).on_drop(), photo
+    return Refill(
+        made, fill, [*settings.values(), *mixed.settings, single, fresh, style, wall, credit], lacking
+    ).on_drop(), photo
 
 
 def _wall(presets: Sequence[Any], chosen: str) -> gr.Gallery:
@@ -162,7 +210,10 @@ def _other(titles: Mapping[str, str], chosen: str) -> tuple[gr.Dropdown, gr.Imag
     """What the photo is compared in: another style, or the same one by another method."""
     second = next((name for name in titles if name != chosen), "")
     style = gr.Dropdown(
-        [(said("the_same"), ""), *((title, name) for name, title in titles.items())], value=second, label=said("second_style"), elem_id="stylize-second-style"
+        [(said("the_same"), ""), *((title, name) for name, title in titles.items())],
+        value=second,
+        label=said("second_style"),
+        elem_id="stylize-second-style",
     )
     own = parts.photo_input("second_own", height=120, elem_id="stylize-second-own")
     methods = [(said("the_same"), ""), *((said(f"method.{method}"), method) for method in METHODS)]
@@ -173,7 +224,10 @@ def _other(titles: Mapping[str, str], chosen: str) -> tuple[gr.Dropdown, gr.Imag
 def _title(result: Result, titles: Mapping[str, str]) -> str:
     """The styles and the method of a result."""
     recipe = result.recipe
-    styles = [titles.get(name, "own picture") if recipe["method"] != "johnson" else name for name in (recipe["style"], *recipe["more_styles"])]
+    styles = [
+        titles.get(name, "own picture") if recipe["method"] != "johnson" else name
+        for name in (recipe["style"], *recipe["more_styles"])
+    ]
     return f"{' + '.join(styles)}, {recipe['method']}"
 
 

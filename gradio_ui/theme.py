@@ -1,4 +1,4 @@
-"""How the page looks: neutral greys, so that nothing tints the eye that judges a photo, and one accent."""
+"""StepContext the page looks: neutral greys, so that nothing tints the eye that judges a photo, and one accent."""
 
 from __future__ import annotations
 
@@ -11,17 +11,60 @@ SCRIPT = Path(__file__).with_name("page.js")
 MARK = Path(__file__).with_name("mark.svg")  # in the browser's tab; drawn as the one beside the name
 
 _VIRIDIAN = gr.themes.Color(
-    *("#edfaf6", "#d3f3e9", "#a9e6d4", "#74d2b9", "#3fb99b", "#1c9d80", "#0f7f68", "#0d6655", "#0e5145", "#0d433a", "#062621"), name="viridian"
+    *(
+        "#edfaf6",
+        "#d3f3e9",
+        "#a9e6d4",
+        "#74d2b9",
+        "#3fb99b",
+        "#1c9d80",
+        "#0f7f68",
+        "#0d6655",
+        "#0e5145",
+        "#0d433a",
+        "#062621",
+    ),
+    name="viridian",
 )
-_GREY = gr.themes.Color(*("#fafafa", "#f4f4f4", "#e6e6e6", "#d4d4d4", "#a3a3a3", "#757575", "#525252", "#3d3d3d", "#262626", "#1b1b1b", "#111111"), name="grey")
-_SYSTEM_FONTS = ("ui-sans-serif", "system-ui", "-apple-system", "Segoe UI", "Noto Sans", "PingFang SC", "Microsoft YaHei", "Noto Sans CJK SC", "sans-serif")
+_GREY = gr.themes.Color(
+    *(
+        "#fafafa",
+        "#f4f4f4",
+        "#e6e6e6",
+        "#d4d4d4",
+        "#a3a3a3",
+        "#757575",
+        "#525252",
+        "#3d3d3d",
+        "#262626",
+        "#1b1b1b",
+        "#111111",
+    ),
+    name="grey",
+)
+_SYSTEM_FONTS = (
+    "ui-sans-serif",
+    "system-ui",
+    "-apple-system",
+    "Segoe UI",
+    "Noto Sans",
+    "PingFang SC",
+    "Microsoft YaHei",
+    "Noto Sans CJK SC",
+    "sans-serif",
+)
 _SYSTEM_MONO = ("ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace")
 
 
 def theme() -> gr.themes.Base:
     """System fonts only: a font file would be a request, and a flash of another font."""
     return gr.themes.Base(
-        primary_hue=_VIRIDIAN, secondary_hue=_VIRIDIAN, neutral_hue=_GREY, radius_size=gr.themes.sizes.radius_md, font=_SYSTEM_FONTS, font_mono=_SYSTEM_MONO
+        primary_hue=_VIRIDIAN,
+        secondary_hue=_VIRIDIAN,
+        neutral_hue=_GREY,
+        radius_size=gr.themes.sizes.radius_md,
+        font=_SYSTEM_FONTS,
+        font_mono=_SYSTEM_MONO,
     ).set(
         body_background_fill="*neutral_100",
         body_background_fill_dark="*neutral_950",

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from engine.request import AUTO, EnhanceRequest, Notes, Progress, RequestError, Result
+from engine.contract.enhance import AUTO, EnhanceRequest
+from engine.contract.errors import RequestError
+from engine.contract.events import Notes, Progress, Result
 from gradio_ui import parts
 from gradio_ui.files import cap_of, capped, tidy
 from gradio_ui.parts import Updates, Values, status
@@ -90,7 +92,9 @@ class Trail:
         is_whole = place == places[-1]
         notes = asked["notes"] if is_whole else _up_to(place, photo, picture, asked, settings)
         with tempfile.TemporaryDirectory(prefix="vitrine-") as folder:
-            updates = self.made.filled(Result((picture,), recipe, notes, asked["seconds"], photo), self.made.saving(data), Path(folder))
+            updates = self.made.filled(
+                Result((picture,), recipe, notes, asked["seconds"], photo), self.made.saving(data), Path(folder)
+            )
             if not is_whole:
                 updates[self.made.line] = status(notes.sentence(None), kind="v-done")  # only the whole chain was timed
             yield updates
@@ -98,7 +102,7 @@ class Trail:
 
 def _up_to(place: int, photo: Picture, picture: Picture, asked: Mapping[str, Any], settings: Settings) -> Notes:
     """What can be said of the picture after a step: its networks and its measures. Sentences of the whole chain may tell of later steps."""
-    from engine import change
+    from engine.enhance import change
 
     remarks: list[str] = []
     against = {}
@@ -119,6 +123,12 @@ def trail(made: Stage) -> Trail:
     kept = Trail(made, choice, files, asked)
     inputs: set[Any] = {choice, files, asked, made.format, made.quality, made.keep_exif}
     choice.input(
-        parts.in_sentences(kept.back), inputs, made.outputs, preprocess=False, show_progress="minimal", show_progress_on=made.final, api_visibility="private"
+        parts.in_sentences(kept.back),
+        inputs,
+        made.outputs,
+        preprocess=False,
+        show_progress="minimal",
+        show_progress_on=made.final,
+        api_visibility="private",
     )
     return kept

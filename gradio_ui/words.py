@@ -5,11 +5,9 @@ Sentences from the engine (progress, notes, errors) are English only: Gradio tra
 
 from __future__ import annotations
 
-from dataclasses import fields
-
 import gradio as gr
 
-from engine.request import REQUESTS
+from engine.contract.recipe import REQUESTS
 
 ENGLISH = {
     "tagline": "An open studio for product photos. Everything runs on this machine.",
@@ -166,11 +164,11 @@ ENGLISH = {
     "ground": "The picture under the product",
     "draw_mask": "Draw what is to be filled",
     "brush_fill": "Green is filled",
-    "reference": "How it should look: to measure the result against",
+    "reference": "StepContext it should look: to measure the result against",
     "steps_made": "Go back to a step",
     "mask": "Mask: white where the photo is to be filled",
     "category": "Category",
-    "count": "How many",
+    "count": "StepContext many",
     "truncation": "Variety",
     "scale": "Enlarge",
     "shoe": "Shoe",
@@ -200,7 +198,7 @@ ENGLISH = {
     "clear": "Clear",
     "run_sketch": "Make the product",
     "from_photo": "From your own photo",
-    "distance": "How different",
+    "distance": "StepContext different",
     "vary_photo": "More like it",
     "walk_photo": "Walk from it",
     "directions": "Turn the dials",
@@ -475,8 +473,12 @@ CHINESE = {
 
 def _about() -> dict[str, str]:
     """What the request dataclasses say about their numbers and choices, so that the page and the command line say the same."""
-    settings = [(verb, f) for verb, kind in REQUESTS.items() for f in fields(kind) if "low" in f.metadata or "options" in f.metadata]
-    return {f"about.{verb}.{f.name}": about[0].upper() + about[1:] for verb, f in settings for about in [f.metadata["about"]]}
+    return {
+        f"about.{verb}.{key}": setting.about[0].upper() + setting.about[1:]
+        for verb, kind in REQUESTS.items()
+        for key, setting in kind.settings().items()
+        if setting.kind in ("number", "choice") and not setting.many
+    }
 
 
 LANGUAGES = {"en": _about() | ENGLISH, "zh": CHINESE, "zh-CN": CHINESE}

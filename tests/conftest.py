@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from engine.device import configure
+from engine.runtime.device import configure
 
 if TYPE_CHECKING:
     import gradio as gr

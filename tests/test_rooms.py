@@ -16,13 +16,26 @@ from engine.settings import ROOT
 OPTIMISATIONS = {f"engine/models/{name}.py" for name in ("gatys", "descent", "style_loss", "gaussian", "prior")}
 # Code that runs on somebody's order and never on the path of a request.
 WORKSHOP = ("engine/train/", "engine/evaluate/", "engine/bench.py")
-TENSORS_ONLY = {"torch", "math", "collections", "typing", "functools", "abc", "itertools", "dataclasses", "__future__", "engine"}
+TENSORS_ONLY = {
+    "torch",
+    "math",
+    "collections",
+    "typing",
+    "functools",
+    "abc",
+    "itertools",
+    "dataclasses",
+    "__future__",
+    "engine",
+}
 
 
 def code(*folders: str) -> list[Path]:
     """The project's own Python files under `folders` (all of it by default), without tests."""
     roots = [ROOT / folder for folder in folders or ("engine", "gradio_ui", "app.py")]
-    return sorted(file for root in roots for file in ([root] if root.suffix == ".py" else root.rglob("*.py")) if file.is_file())
+    return sorted(
+        file for root in roots for file in ([root] if root.suffix == ".py" else root.rglob("*.py")) if file.is_file()
+    )
 
 
 def name(file: Path) -> str:
@@ -68,17 +81,23 @@ def takes_gradients(source: str) -> bool:
         and [ast.unparse(a) for a in node.args] != ["False"]
         for node in nodes
     )
-    return thawed or bool(used & {"backward", "optim", "grad", "enable_grad"}) or any(module.startswith("torch.optim") for module in imports(source))
+    return (
+        thawed
+        or bool(used & {"backward", "optim", "grad", "enable_grad"})
+        or any(module.startswith("torch.optim") for module in imports(source))
+    )
 
 
 def test_there_is_code_to_look_at() -> None:
-    assert {"engine/request.py", "engine/models/features.py"} <= set(map(name, code()))
+    assert {"engine/contract/fields.py", "engine/models/features.py"} <= set(map(name, code()))
 
 
 @pytest.mark.parametrize("file", code("engine/models"), ids=name)
 def test_models_know_tensors_and_nothing_else(file: Path) -> None:
     assert packages(file.read_text()) <= TENSORS_ONLY
-    assert all(module.startswith("engine.models.") for module in imports(file.read_text()) if module.startswith("engine."))
+    assert all(
+        module.startswith("engine.models.") for module in imports(file.read_text()) if module.startswith("engine.")
+    )
 
 
 @pytest.mark.parametrize("file", code(), ids=name)
@@ -105,7 +124,12 @@ def test_what_a_request_runs_through_trains_nothing(file: Path) -> None:
 
 @pytest.mark.parametrize(
     "statement",
-    ["import engine", "import engine.request, engine.image, engine.weights.__main__, engine.tiles", "import engine; engine.Studio()", "import engine.__main__"],
+    [
+        "import engine",
+        "import engine.contract, engine.image, engine.weights.__main__, engine.runtime.tiles",
+        "import engine; engine.Studio()",
+        "import engine.__main__",
+    ],
 )
 def test_torch_and_the_page_come_late(statement: str) -> None:
     code = f"import sys; {statement}; assert not {{'torch', 'torchvision', 'gradio', 'huggingface_hub'}} & set(sys.modules), sorted(sys.modules)"
@@ -117,7 +141,9 @@ def test_imports_are_found_wherever_they_hide() -> None:
     assert packages(source) == {"torch", "huggingface_hub"}
 
 
-@pytest.mark.parametrize("source", ["loss.backward()", "torch.optim.Adam(p)", "from torch.optim import Adam", "x.requires_grad_(True)"])
+@pytest.mark.parametrize(
+    "source", ["loss.backward()", "torch.optim.Adam(p)", "from torch.optim import Adam", "x.requires_grad_(True)"]
+)
 def test_gradients_are_found_however_they_are_taken(source: str) -> None:
     assert takes_gradients(source)
 

@@ -39,7 +39,19 @@ def requirements() -> dict[str, str]:
 
 
 def test_the_card_has_what_a_space_needs(card: dict[str, Any]) -> None:
-    assert set(card) >= {"title", "emoji", "colorFrom", "colorTo", "sdk", "sdk_version", "python_version", "app_file", "models", "license", "short_description"}
+    assert set(card) >= {
+        "title",
+        "emoji",
+        "colorFrom",
+        "colorTo",
+        "sdk",
+        "sdk_version",
+        "python_version",
+        "app_file",
+        "models",
+        "license",
+        "short_description",
+    }
     assert card["sdk"] == "gradio"
     assert {card["colorFrom"], card["colorTo"]} <= COLOURS
     assert len(card["short_description"]) <= 60
@@ -79,10 +91,22 @@ def test_the_requirements_allow_the_torch_that_zerogpu_has_and_the_newest(versio
 
 def test_what_is_imported_is_required() -> None:
     ours = {"engine", "gradio_ui", "app"}
-    names = {"PIL": "pillow", "huggingface_hub": "huggingface-hub", "pillow_heif": "pillow-heif", "starlette": "gradio", "pandas": "gradio", "matplotlib": ""}
+    names = {
+        "PIL": "pillow",
+        "huggingface_hub": "huggingface-hub",
+        "pillow_heif": "pillow-heif",
+        "starlette": "gradio",
+        "pandas": "gradio",
+        "matplotlib": "",
+    }
     optional = {"spaces", "torchmetrics", "piq", "torch_fidelity"}  # on ZeroGPU only; for measuring only
     files = [ROOT / "app.py", *(ROOT / "engine").rglob("*.py"), *(ROOT / "gradio_ui").rglob("*.py")]
-    imported = {name.split(".")[0] for file in files for name in _imports(ast.parse(file.read_text()))} - ours - optional - set(sys.stdlib_module_names)
+    imported = (
+        {name.split(".")[0] for file in files for name in _imports(ast.parse(file.read_text()))}
+        - ours
+        - optional
+        - set(sys.stdlib_module_names)
+    )
     assert {names.get(name, name) for name in imported} <= set(requirements())
 
 
@@ -148,7 +172,9 @@ def test_the_environment_moves_the_page_and_the_command_line_wins(monkeypatch: p
 
 
 @pytest.mark.parametrize("port", ["0", "x", "65536", "-1"])
-def test_a_port_that_is_none_is_refused(port: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_port_that_is_none_is_refused(
+    port: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setenv("VITRINE_PORT", port)
     with pytest.raises(SystemExit):
         app.parsed([])
@@ -161,7 +187,10 @@ def test_a_place_where_no_page_can_be_served_ends_in_one_sentence(monkeypatch: p
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        with pytest.raises(SystemExit, match=rf"^The page cannot be served on 127\.0\.0\.1:{port}: address already in use\. VITRINE_HOST and"):
+        with pytest.raises(
+            SystemExit,
+            match=rf"^The page cannot be served on 127\.0\.0\.1:{port}: address already in use\. VITRINE_HOST and",
+        ):
             app.main(["--port", str(port)])
     with pytest.raises(SystemExit, match=r"^The page cannot be served on 192\.0\.2\.1:7860: .*\.$"):
         app.main(["--host", "192.0.2.1", "--port", "7860"])
@@ -194,7 +223,9 @@ class SlowPage:
         raise ValueError("When localhost is not accessible, a shareable link must be created.")
 
 
-def test_a_machine_too_busy_for_gradio_s_own_check_serves_all_the_same(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_machine_too_busy_for_gradio_s_own_check_serves_all_the_same(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     import gradio_ui
 
     monkeypatch.setenv("NO_PROXY", "intranet")  # both are put back afterwards
@@ -227,7 +258,14 @@ def setup(folder: Path, **programs: str) -> subprocess.CompletedProcess[str]:
     for name in ("awk", "rm", "sh"):
         (folder / "bin" / name).symlink_to(f"/usr/bin/{name}" if Path(f"/usr/bin/{name}").exists() else f"/bin/{name}")
     environment = {"PATH": str(folder / "bin")}
-    return subprocess.run(["/bin/sh", str(ROOT / ".ci" / "setup")], check=False, cwd=folder, env=environment, capture_output=True, text=True)
+    return subprocess.run(
+        ["/bin/sh", str(ROOT / ".ci" / "setup")],
+        check=False,
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
 
 
 PLENTY = 'echo "Filesystem 1024-blocks Used Available"; echo "/dev/x 0 0 99000000"'
@@ -269,5 +307,9 @@ def test_packages_that_do_not_come_are_one_sentence(tmp_path: Path) -> None:
 
 def test_all_that_a_host_may_set_stands_in_the_readme() -> None:
     named = re.compile(r"VITRINE_[A-Z_]*[A-Z]")
-    read = {name for file in ("app.py", "engine/settings.py") for name in named.findall((ROOT / file).read_text(encoding="utf-8"))}
+    read = {
+        name
+        for file in ("app.py", "engine/settings.py")
+        for name in named.findall((ROOT / file).read_text(encoding="utf-8"))
+    }
     assert read <= set(named.findall((ROOT / "README.md").read_text(encoding="utf-8")))

@@ -10,11 +10,11 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from engine.device import Device, configure
+from engine.contract.errors import RequestError
 from engine.evaluate import cards, enhance
-from engine.evaluate.faststyle import by_method
 from engine.evaluate.measures import Row, Sources, load
-from engine.request import RequestError
+from engine.evaluate.networks.faststyle import by_method
+from engine.runtime.device import Device, configure
 from engine.settings import ROOT, Settings
 from engine.weights import TABLE
 from engine.weights.index import METHODS, read_index, record
@@ -24,7 +24,7 @@ configure()
 if TYPE_CHECKING:
     from engine.weights import Network
 
-# name -> the module of this package that measures it
+# name -> the module in engine/evaluate/networks that measures it
 MEASURES = {
     "features": "features",
     "faststyle": "faststyle",
@@ -44,11 +44,17 @@ GENERATORS = tuple(row.name for row in TABLE if row.embedded and row.task == "ge
 # "enhance" is the Hub's networks of all steps of Enhance.
 DRAWING = (*GENERATORS, "sketch")  # all of the one table
 # "costs" is what all of them cost.
-KNOWN = (*(name for name in MEASURES if any(row.name == name for row in TABLE)), *METHODS, "enhance", *GENERATORS, "costs")
+KNOWN = (
+    *(name for name in MEASURES if any(row.name == name for row in TABLE)),
+    *METHODS,
+    "enhance",
+    *GENERATORS,
+    "costs",
+)
 
 
 def _measure(name: str, network: Network, sources: Sources) -> Iterator[Row]:
-    return import_module(f"engine.evaluate.{MEASURES[name]}").measure(network, sources)
+    return import_module(f"engine.evaluate.networks.{MEASURES[name]}").measure(network, sources)
 
 
 def _evaluate(name: str, sources: Sources, *, write: bool) -> None:
@@ -64,7 +70,7 @@ def _evaluate(name: str, sources: Sources, *, write: bool) -> None:
 
 def _evaluate_method(name: str, sources: Sources, *, write: bool) -> None:
     """A method without a file of weights, whose card lies in docs/."""
-    rows: list[Row] = list(import_module(f"engine.evaluate.{name}").measure(sources))
+    rows: list[Row] = list(import_module(f"engine.evaluate.networks.{name}").measure(sources))
     print(f"{name}\n{cards.table(rows)}\n")
     if write:
         cards.write_card(ROOT / "docs" / f"{name}.md", cards.table(rows))
@@ -81,7 +87,7 @@ def _evaluate_hub(sources: Sources, *, write: bool) -> None:
 
 def _evaluate_generators(names: Sequence[str], sources: Sources, nearest: Path, *, write: bool) -> None:
     """All of one table, so against one reference, which takes most of the time. What a network costs stays as it was measured."""
-    from engine.train import generation
+    from engine.evaluate import generation
     from engine.weights import Weights
 
     reference = generation.Reference(sources.folder, sources.cache, load("features").module, load("categories").module)
@@ -108,8 +114,7 @@ def _evaluate_generators(names: Sequence[str], sources: Sources, nearest: Path, 
 def _evaluate_costs(*, write: bool) -> None:
     """Of all generators in one run, in turn."""
     from engine import Studio
-    from engine.evaluate import costs
-    from engine.train import generation
+    from engine.evaluate import costs, generation
 
     for name, figures in costs.measure([load(name) for name in DRAWING], Studio()).items():
         print(f"{name}: {', '.join(f'{what} {figure:.4g}' for what, figure in figures.items())}")
@@ -127,12 +132,17 @@ def _write_drawn(name: str, table: str) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit status 0, or 2 with one sentence on stderr."""
-    parser = argparse.ArgumentParser(prog="python -m engine.evaluate", description="Measure our networks on stated data, beside their baselines.")
+    parser = argparse.ArgumentParser(
+        prog="python -m engine.evaluate", description="Measure our networks on stated data, beside their baselines."
+    )
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(KNOWN)}; all if none is given")
     parser.add_argument("--data", type=Path, required=True, help="folder of benchmarks.tar and of the training packs")
     parser.add_argument("--teacher", type=Path, help="safetensors that features was distilled from")
     parser.add_argument(
-        "--pictures", type=Path, default=ROOT / "runs", help="folder for packed pictures and, in nearest/, samples beside their nearest training pictures"
+        "--pictures",
+        type=Path,
+        default=ROOT / "runs",
+        help="folder for packed pictures and, in nearest/, samples beside their nearest training pictures",
     )
     parser.add_argument("--no-write", action="store_true", help="print only; leave cards and index as they are")
     args = parser.parse_args(arguments)

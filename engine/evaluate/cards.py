@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from engine.contract.errors import RequestError
 from engine.evaluate.measures import Row, runner
-from engine.request import RequestError
 from engine.settings import ROOT
 from engine.weights.index import record
 
@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 def table(rows: Sequence[Row]) -> str:
     """Markdown."""
     lines = ["| data | measure | ours | baseline | which |", "| --- | --- | --- | --- | --- |"]
-    return "\n".join(lines + [f"| {r.data} | {r.measure} | {r.ours:.4g} | {r.baseline:.4g} | {r.against} |" for r in rows])
+    return "\n".join(
+        lines + [f"| {r.data} | {r.measure} | {r.ours:.4g} | {r.baseline:.4g} | {r.against} |" for r in rows]
+    )
 
 
 def write_card(card: Path, measured: str, mark: str = "measured") -> None:
@@ -33,7 +35,7 @@ def write_card(card: Path, measured: str, mark: str = "measured") -> None:
 
 def write(network: Network, text: str, measured: dict[str, float], beside: dict[str, str]) -> None:
     """The card with its table and its sample picture, and the index."""
-    from engine.train import samples
+    from engine.evaluate import samples
 
     name = network.weight.name
     if network.weight.task not in ("classify", "rank"):

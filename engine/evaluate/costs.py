@@ -11,10 +11,10 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
+from engine.contract.generate import GenerateRequest
+from engine.evaluate.generation import ONE, PARAMETERS, WALL, Scores
 from engine.evaluate.measures import times_in_turn
-from engine.request import GenerateRequest
 from engine.settings import ROOT
-from engine.train.generation import ONE, PARAMETERS, WALL, Scores
 
 if TYPE_CHECKING:
     from engine import Studio
@@ -29,7 +29,10 @@ def measure(networks: Sequence[Network], studio: Studio, *, rounds: int = 3, cou
     alone = times_in_turn({n.weight.name: _one(n) for n in networks}, rounds=4 * rounds)
     wall = times_in_turn({n.weight.name: partial(_wall, n, studio, count) for n in networks}, rounds)
     sizes = {n.weight.name: sum(p.numel() for p in n.module.parameters()) / 1e6 for n in networks}
-    return {name: {PARAMETERS: size, ONE: alone[name] / alone[UNIT], WALL: wall[name] / wall[UNIT]} for name, size in sizes.items()}
+    return {
+        name: {PARAMETERS: size, ONE: alone[name] / alone[UNIT], WALL: wall[name] / wall[UNIT]}
+        for name, size in sizes.items()
+    }
 
 
 def _one(network: Network) -> Callable[[], object]:
@@ -37,7 +40,10 @@ def _one(network: Network) -> Callable[[], object]:
     import torch
 
     module = network.module
-    code, label = module.sample_latents((*module.categories, "")[0], 1, 1.0, torch.Generator().manual_seed(0)), torch.zeros(1, dtype=torch.long)
+    code, label = (
+        module.sample_latents((*module.categories, "")[0], 1, 1.0, torch.Generator().manual_seed(0)),
+        torch.zeros(1, dtype=torch.long),
+    )
     lines = (torch.zeros(1, 1, module.size_px, module.size_px),) if network.weight.task == "sketch" else ()
     return partial(network, *lines, code, label)
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
+from engine.evaluate.enhance_table import ENHANCE
 from engine.evaluate.measures import Row, Sources, load
 from engine.weights import TABLE, WeightsUnavailable
-from engine.weights.enhance_table import ENHANCE
 from engine.weights.table import hub_peers
 
 if TYPE_CHECKING:

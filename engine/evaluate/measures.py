@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from engine.device import Device
-from engine.request import RequestError
+from engine.contract.errors import RequestError
+from engine.runtime.device import Device
+from engine.runtime.work import finished
 from engine.settings import Settings
-from engine.work import finished
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -116,12 +116,19 @@ def times_in_turn(runs: dict[str, Callable[[], object]], rounds: int = 3) -> dic
 def time_beside(what: str, ours: Callable[[], object], baseline: Callable[[], object], against: str) -> Row:
     """The row of how long `what` takes, as a multiple of the baseline's time in the same run."""
     times = times_in_turn({"ours": ours, "baseline": baseline})
-    return Row("this machine", f"time for {what}, as multiples of the baseline's", times["ours"] / times["baseline"], 1.0, against, "time ratio")
+    return Row(
+        "this machine",
+        f"time for {what}, as multiples of the baseline's",
+        times["ours"] / times["baseline"],
+        1.0,
+        against,
+        "time ratio",
+    )
 
 
 def runner(network: Network) -> Callable[[Tensor], Tensor]:
     """The network through the app's own tiles, pictures (1, 3, H, W) in and out."""
-    from engine import tiles
+    from engine.runtime import tiles
 
     memory = Settings.from_environment().tile_memory
     return lambda x: finished(tiles.run(network, x, network.weight.tiling, memory=memory))

@@ -9,13 +9,13 @@ from typing import Any
 
 from PIL import Image
 
+from engine.contract.errors import RequestError
 from engine.image.files import shown
 from engine.image.metadata import with_comment
 from engine.image.picture import Picture
 from engine.image.pixels import dtype_of, eight_bit, laid_on_white
 from engine.image.profiles import srgb_profile
 from engine.image.saved import write
-from engine.request import RequestError
 
 ANIMATED = (".gif", ".webp")  # suffixes of files that `animate` writes
 FRAME_MS, REST_MS = 120, 600  # how long one of its pictures stands, and the first and the last
@@ -49,7 +49,12 @@ def grid(pictures: Sequence[Picture], columns: int, gap_px: int = 0, *, keep_alp
 
 
 def animate(
-    pictures: Sequence[Picture | str], file: str | Path, *, most_px: int | None = None, quality: int = 90, recipe: Mapping[str, Any] | None = None
+    pictures: Sequence[Picture | str],
+    file: str | Path,
+    *,
+    most_px: int | None = None,
+    quality: int = 90,
+    recipe: Mapping[str, Any] | None = None,
 ) -> Path:
     """Write pictures of one size, or files of such, as an animated GIF or WebP, by the suffix, and return its path.
 
@@ -68,7 +73,11 @@ def animate(
     durations = [REST_MS if k in (0, len(forth) - 1) else FRAME_MS for k in range(len(frames))]
     options: dict[str, Any] = {"save_all": True, "append_images": frames[1:], "duration": durations, "loop": 0}
     if suffix == ".webp":
-        options |= {"quality": quality, "icc_profile": srgb_profile(), "exif": with_comment(None, recipe) if recipe is not None else b""}
+        options |= {
+            "quality": quality,
+            "icc_profile": srgb_profile(),
+            "exif": with_comment(None, recipe) if recipe is not None else b"",
+        }
         write(path, lambda stream: frames[0].save(stream, "WEBP", **options))
         return path
     if recipe is not None:

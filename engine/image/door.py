@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 from PIL import Image
 from PIL.JpegImagePlugin import JpegImageFile
 
+from engine.contract.errors import RequestError
 from engine.image.files import kind_of, open_as, opened, printable, readable, shown, stream_of
 from engine.image.metadata import kept_exif, orientation_of, recipe_text
 from engine.image.picture import Picture
 from engine.image.pixels import to_tensors
-from engine.request import RequestError
 from engine.settings import Settings
 
 if TYPE_CHECKING:

@@ -23,7 +23,7 @@ from PIL.JpegImagePlugin import JpegImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
-from engine.request import RequestError
+from engine.contract.errors import RequestError
 from engine.settings import Settings
 
 log = logging.getLogger("vitrine")
@@ -180,7 +180,9 @@ def _declared_size(kind: str, head: bytes) -> tuple[int, int] | None:
 def _check_size(path: Path, width: int, height: int, settings: Settings) -> None:
     if width * height > settings.input_mpx * 10**6:
         mpx = width * height / 10**6
-        raise RequestError(f"{shown(path)} has {width} x {height} pixels, which is {mpx:.0f} megapixels; at most {settings.input_mpx:g} can be opened.")
+        raise RequestError(
+            f"{shown(path)} has {width} x {height} pixels, which is {mpx:.0f} megapixels; at most {settings.input_mpx:g} can be opened."
+        )
     if max(width, height) > MOST_ASPECT * max(1, min(width, height)):
         raise RequestError(f"{shown(path)} has {width} x {height} pixels, which is too long and narrow for a photo.")
 

@@ -17,7 +17,16 @@ _EXIF_IFD = ExifTags.IFD.Exif
 _COMMENT_IN_ASCII = b"ASCII\0\0\0"  # EXIF 2.32, table 9: what the characters after it are
 # Kept by name, since all else in the first directory says how the old file stored its pixels, or is private.
 _KEPT_EXIF = {
-    *(Tag.ImageDescription, Tag.Make, Tag.Model, Tag.Software, Tag.DateTime, Tag.Artist, Tag.HostComputer, Tag.Copyright),
+    *(
+        Tag.ImageDescription,
+        Tag.Make,
+        Tag.Model,
+        Tag.Software,
+        Tag.DateTime,
+        Tag.Artist,
+        Tag.HostComputer,
+        Tag.Copyright,
+    ),
     *(Tag.XResolution, Tag.YResolution, Tag.ResolutionUnit, Tag.Rating, Tag.RatingPercent),
     *(Tag.XPTitle, Tag.XPComment, Tag.XPAuthor, Tag.XPKeywords, Tag.XPSubject),
 }
@@ -61,7 +70,11 @@ def kept_exif(picture: Image.Image) -> bytes | None:
     kept.endian = "<"
     for tag in _KEPT_EXIF & set(exif):
         kept[tag] = exif[tag]
-    camera = {tag: value for tag, value in exif.get_ifd(_EXIF_IFD).items() if tag in ExifTags.TAGS and tag not in _DROPPED_EXIF}
+    camera = {
+        tag: value
+        for tag, value in exif.get_ifd(_EXIF_IFD).items()
+        if tag in ExifTags.TAGS and tag not in _DROPPED_EXIF
+    }
     if _recipe_in(camera.get(Tag.UserComment)):  # what made this picture did not make the next one
         del camera[Tag.UserComment]
     if camera:
@@ -79,7 +92,9 @@ def with_comment(exif: bytes | None, recipe: Mapping[str, Any]) -> bytes:
     """EXIF data with the recipe as its UserComment, in ASCII: JSON has escapes for all else."""
     data = Image.Exif()
     data.load(exif or b"")
-    data.get_ifd(_EXIF_IFD)[Tag.UserComment] = _COMMENT_IN_ASCII + json.dumps(dict(recipe), allow_nan=False).encode("ascii")
+    data.get_ifd(_EXIF_IFD)[Tag.UserComment] = _COMMENT_IN_ASCII + json.dumps(dict(recipe), allow_nan=False).encode(
+        "ascii"
+    )
     return data.tobytes()
 
 
@@ -94,7 +109,11 @@ def recipe_text(picture: ImageFile.ImageFile, kind: str) -> str:
 
 def _recipe_in(comment: Any) -> str:
     """The text of a UserComment that is a recipe, else nothing."""
-    if not isinstance(comment, bytes) or not comment.startswith(_COMMENT_IN_ASCII + b"{") or b'"vitrine"' not in comment:
+    if (
+        not isinstance(comment, bytes)
+        or not comment.startswith(_COMMENT_IN_ASCII + b"{")
+        or b'"vitrine"' not in comment
+    ):
         return ""
     return comment.removeprefix(_COMMENT_IN_ASCII).decode("ascii", "replace")
 

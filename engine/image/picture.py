@@ -74,7 +74,9 @@ class Picture:
         colours = []
         for plane in planes:
             premultiplied = scaled(plane.float() * weight, width, height)
-            colours.append(torch.where(seen, premultiplied / alpha, scaled(plane, width, height)).clamp_(0, 1).to(dtype))
+            colours.append(
+                torch.where(seen, premultiplied / alpha, scaled(plane, width, height)).clamp_(0, 1).to(dtype)
+            )
         return replace(self, pixels=torch.cat(colours, dim=1), alpha=alpha.clamp_(0, 1).to(dtype))
 
     def fitted(self, longer_px: int) -> Picture:
@@ -85,8 +87,12 @@ class Picture:
     def filling(self, width: int, height: int) -> Picture:
         """All of a frame of that size: the largest middle part of its shape, resized."""
         scale = max(width / self.width, height / self.height)
-        own_width, own_height = (min(side, max(1, round(frame / scale))) for side, frame in ((self.width, width), (self.height, height)))
-        return self.cropped((self.width - own_width) // 2, (self.height - own_height) // 2, own_width, own_height).resized(width, height)
+        own_width, own_height = (
+            min(side, max(1, round(frame / scale))) for side, frame in ((self.width, width), (self.height, height))
+        )
+        return self.cropped(
+            (self.width - own_width) // 2, (self.height - own_height) // 2, own_width, own_height
+        ).resized(width, height)
 
     def cropped(self, left: int, top: int, width: int, height: int) -> Picture:
         """A part of the picture, all of it inside."""
@@ -107,7 +113,9 @@ class Picture:
         size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
         return image.resize(size, Image.Resampling.BICUBIC, reducing_gap=3.0)
 
-    def save(self, file: str | Path, *, quality: int = 90, recipe: Mapping[str, Any] | None = None, keep_exif: bool = False) -> Path:
+    def save(
+        self, file: str | Path, *, quality: int = 90, recipe: Mapping[str, Any] | None = None, keep_exif: bool = False
+    ) -> Path:
         """Write a PNG, JPEG or WebP by the suffix, tagged sRGB, and return its path.
 
         quality: 1 to 100, for JPEG and WebP. recipe: a request's `recipe()`, read back by `read_recipe`. A JPEG has no alpha, so

@@ -24,13 +24,19 @@ def to_tensors(image: Image.Image) -> tuple[Tensor, Tensor | None]:
     width, height = image.size
     dtype = dtype_of(width, height)
     pixels = torch.empty((1, 3, height, width), dtype=dtype)
-    alpha = torch.empty((1, 1, height, width), dtype=dtype) if image.has_transparency_data and not image.mode.startswith("I;16") else None
+    alpha = (
+        torch.empty((1, 1, height, width), dtype=dtype)
+        if image.has_transparency_data and not image.mode.startswith("I;16")
+        else None
+    )
     convert = to_srgb(image.info.get("icc_profile"), _separate(image.crop((0, 0, 1, 1)))[0].mode)
     low, high = (0, 255) if convert else _value_range(image)
     for top, bottom in _strips(width, height):
         colours, opacity = _separate(image.crop((0, top, width, bottom)))
         levels = _levels(convert(colours) if convert else colours, low, high)
-        pixels[0, :, top:bottom] = torch.from_numpy(np.atleast_3d(levels)).permute(2, 0, 1)  # (3, h, W), or (1, h, W) of greys
+        pixels[0, :, top:bottom] = torch.from_numpy(np.atleast_3d(levels)).permute(
+            2, 0, 1
+        )  # (3, h, W), or (1, h, W) of greys
         if alpha is not None and opacity is not None:
             alpha[0, 0, top:bottom] = torch.from_numpy(_levels(opacity, 0, 255))
     return pixels, None if alpha is None or bool((alpha == 1).all()) else alpha
@@ -45,7 +51,9 @@ def eight_bit(pixels: Tensor, alpha: Tensor | None, *, keep_alpha: bool) -> Imag
     for top, bottom in _strips(width, height):
         strip = pixels[:, :, top:bottom].float()
         opacity = None if alpha is None else alpha[:, :, top:bottom].float()
-        strip = torch.cat([strip, opacity], dim=1) if keep_alpha and opacity is not None else laid_on_white(strip, opacity)
+        strip = (
+            torch.cat([strip, opacity], dim=1) if keep_alpha and opacity is not None else laid_on_white(strip, opacity)
+        )
         levels = strip[0].detach().clamp(0, 1).mul(255).round().to(torch.uint8).permute(1, 2, 0).contiguous().cpu()
         image.paste(Image.fromarray(levels.numpy()), (0, top))
     return image
@@ -61,7 +69,9 @@ def scaled(planes: Tensor, width: int, height: int) -> Tensor:
     """Bicubic with antialiasing, (1, C, H, W) of any float dtype to float32; may leave [0, 1] beside edges."""
     from torch.nn import functional
 
-    return functional.interpolate(planes.float(), size=(height, width), mode="bicubic", align_corners=False, antialias=True)
+    return functional.interpolate(
+        planes.float(), size=(height, width), mode="bicubic", align_corners=False, antialias=True
+    )
 
 
 def laid_on_white(pixels: Tensor, alpha: Tensor | None) -> Tensor:

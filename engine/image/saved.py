@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from PIL import PngImagePlugin
 
+from engine.contract.errors import RequestError
 from engine.image.files import reason, shown
 from engine.image.metadata import with_comment
 from engine.image.pixels import eight_bit
 from engine.image.profiles import srgb_profile
-from engine.request import RequestError
 
 if TYPE_CHECKING:
     from engine.image.picture import Picture
@@ -35,7 +35,9 @@ def save(picture: Picture, path: Path, quality: int, recipe: Mapping[str, Any] |
     if isinstance(quality, bool) or not isinstance(quality, int) or not 1 <= quality <= 100:
         raise RequestError("Quality must be a whole number from 1 to 100.")
     if max(picture.width, picture.height) > _MOST_SIDE_PX.get(format, max(picture.width, picture.height)):
-        raise RequestError(f"A {path.suffix} file holds at most {_MOST_SIDE_PX[format]} pixels a side; save this picture as .png.")
+        raise RequestError(
+            f"A {path.suffix} file holds at most {_MOST_SIDE_PX[format]} pixels a side; save this picture as .png."
+        )
     options: dict[str, Any] = {"icc_profile": srgb_profile()}
     if format == "PNG":
         if recipe is not None:
@@ -51,7 +53,12 @@ def save(picture: Picture, path: Path, quality: int, recipe: Mapping[str, Any] |
     if picture.most_bytes is None:
         write(path, lambda stream: image.save(stream, format, **options, **_coding(format, quality)))
     else:
-        coded = _within(picture.most_bytes, quality, format, lambda stream, q: image.save(stream, format, **options, **_coding(format, q)))
+        coded = _within(
+            picture.most_bytes,
+            quality,
+            format,
+            lambda stream, q: image.save(stream, format, **options, **_coding(format, q)),
+        )
         write(path, lambda stream: stream.write(coded))
     return path
 
@@ -59,7 +66,10 @@ def save(picture: Picture, path: Path, quality: int, recipe: Mapping[str, Any] |
 def _coding(format: str, quality: int) -> dict[str, int]:
     """Pillow's settings for a quality; none for PNG."""
     if format == "JPEG":
-        return {"quality": quality, "subsampling": 0 if quality >= 90 else 2}  # halved colour blurs the edges of a product on white
+        return {
+            "quality": quality,
+            "subsampling": 0 if quality >= 90 else 2,
+        }  # halved colour blurs the edges of a product on white
     return {"quality": quality} if format == "WEBP" else {}
 
 
@@ -76,7 +86,9 @@ def _within(most_bytes: int, quality: int, format: str, encode: Callable[[Binary
         return whole
     cap = f"{most_bytes / 1e6:.3g} MB"
     if format == "PNG":
-        raise RequestError(f"As PNG this picture has {len(whole) / 1e6:.3g} MB, and {cap} are allowed; save it as .jpg.")
+        raise RequestError(
+            f"As PNG this picture has {len(whole) / 1e6:.3g} MB, and {cap} are allowed; save it as .jpg."
+        )
     fits, found, too_high = 0, b"", quality
     while too_high - fits > 1:
         middle = (fits + too_high) // 2

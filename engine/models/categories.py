@@ -1,7 +1,7 @@
 """Which category a product picture shows: logistic regression on pooled activations of `features`.
 
 A linear probe (Alain & Bengio 2017): the convolutions are those of `features` and stay as they are, only the weights
-of a linear layer on top are learned (`engine/train/categories.py`). The convolutions are part of the weight file, so
+of a linear layer on top are learned (`engine/train/recipes/categories.py`). The convolutions are part of the weight file, so
 the probe keeps seeing what it was fitted on whatever becomes of `features.safetensors`.
 """
 

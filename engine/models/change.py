@@ -12,7 +12,11 @@ MOST_PX = 500_000  # larger pictures are measured on means of areas
 STRONG_EDGE = 0.06  # luma per px: a step of 30 grey levels of 255, half of which falls on either pixel
 TOLERANCE_PX = 2
 
-_XYZ = ((0.4124564, 0.3575761, 0.1804375), (0.2126729, 0.7151522, 0.0721750), (0.0193339, 0.1191920, 0.9503041))  # of linear sRGB, IEC 61966-2-1
+_XYZ = (
+    (0.4124564, 0.3575761, 0.1804375),
+    (0.2126729, 0.7151522, 0.0721750),
+    (0.0193339, 0.1191920, 0.9503041),
+)  # of linear sRGB, IEC 61966-2-1
 _LUMA = (0.299, 0.587, 0.114)  # Rec. 601, as Wang et al. take it
 _WINDOW_PX, _SIGMA_PX = 11, 1.5
 _C1, _C2 = 0.01**2, 0.03**2
@@ -29,9 +33,16 @@ def measures(before: Tensor, after: Tensor, mask: Tensor | None = None) -> dict[
     a side of less than a pixel is left out. Pictures of more than MOST_PX are scaled down to that by averaging first.
     """
     if before.shape != after.shape or (mask is not None and mask.shape[-2:] != before.shape[-2:]):
-        raise ValueError(f"sizes differ: {tuple(before.shape)}, {tuple(after.shape)}" + ("" if mask is None else f", mask {tuple(mask.shape)}"))
+        raise ValueError(
+            f"sizes differ: {tuple(before.shape)}, {tuple(after.shape)}"
+            + ("" if mask is None else f", mask {tuple(mask.shape)}")
+        )
     before, after = _at_most(before), _at_most(after)
-    colour, structure, edges = delta_e_2000(before, after), ssim_map(before, after), (_strong_edges(before), _strong_edges(after))
+    colour, structure, edges = (
+        delta_e_2000(before, after),
+        ssim_map(before, after),
+        (_strong_edges(before), _strong_edges(after)),
+    )
     sides = {"": torch.ones_like(colour)}
     if mask is not None:
         product = _at_most(mask)
@@ -50,14 +61,22 @@ def measures(before: Tensor, after: Tensor, mask: Tensor | None = None) -> dict[
 def delta_e_2000(a: Tensor, b: Tensor) -> Tensor:
     """CIEDE2000 between sRGB pictures (N, 3, H, W) in [0, 1], per pixel, (N, 1, H, W); all weights k are 1."""
     rows = max(1, _STRIP_PX // a.shape[-1])
-    return torch.cat([lab_delta_e_2000(srgb_to_lab(p), srgb_to_lab(q)) for p, q in zip(a.split(rows, 2), b.split(rows, 2), strict=True)], 2)
+    return torch.cat(
+        [
+            lab_delta_e_2000(srgb_to_lab(p), srgb_to_lab(q))
+            for p, q in zip(a.split(rows, 2), b.split(rows, 2), strict=True)
+        ],
+        2,
+    )
 
 
 def srgb_to_lab(pixels: Tensor) -> Tensor:
     """CIELAB (D65) of sRGB (N, 3, H, W) in [0, 1]: L in [0, 100], a and b about [-128, 128]; same shape."""
     light = torch.where(pixels <= 0.04045, pixels / 12.92, _power((pixels.clamp_min(0.04045) + 0.055) / 1.055, 2.4))
     to_xyz = torch.tensor(_XYZ, device=pixels.device, dtype=pixels.dtype)
-    xyz = torch.einsum("ij,njhw->nihw", to_xyz / to_xyz.sum(1, keepdim=True), light)  # relative to white, so that greys have no colour
+    xyz = torch.einsum(
+        "ij,njhw->nihw", to_xyz / to_xyz.sum(1, keepdim=True), light
+    )  # relative to white, so that greys have no colour
     f = torch.where(xyz > 216 / 24389, _power(xyz.clamp_min(1e-6), 1 / 3), (24389 / 27 * xyz + 16) / 116)
     x, y, z = f.unbind(1)
     return torch.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], 1)
@@ -86,17 +105,29 @@ def lab_delta_e_2000(a: Tensor, b: Tensor) -> Tensor:
     cos_2, sin_2 = cos_h * cos_h - sin_h * sin_h, 2 * sin_h * cos_h
     cos_3, sin_3 = cos_2 * cos_h - sin_2 * sin_h, sin_2 * cos_h + cos_2 * sin_h
     cos_4, sin_4 = cos_2 * cos_2 - sin_2 * sin_2, 2 * sin_2 * cos_2
-    t = 1 - 0.17 * _turned(cos_h, sin_h, 30) + 0.24 * cos_2 + 0.32 * _turned(cos_3, sin_3, -6) - 0.20 * _turned(cos_4, sin_4, 63)
+    t = (
+        1
+        - 0.17 * _turned(cos_h, sin_h, 30)
+        + 0.24 * cos_2
+        + 0.32 * _turned(cos_3, sin_3, -6)
+        - 0.20 * _turned(cos_4, sin_4, 63)
+    )
 
     middle = (light - 50).square()
     lightness = (light_2 - light_1) / (1 + 0.015 * middle * (20 + middle).rsqrt())
     colourfulness = (chroma_2 - chroma_1) / (1 + 0.045 * chroma)
     hue = hue_difference / (1 + 0.015 * chroma * t)
 
-    from_blue = torch.atan2(_turned(cos_h, sin_h, 275 + 90), _turned(cos_h, sin_h, 275))  # the mean hue less 275 degrees
+    from_blue = torch.atan2(
+        _turned(cos_h, sin_h, 275 + 90), _turned(cos_h, sin_h, 275)
+    )  # the mean hue less 275 degrees
     angle = math.radians(60) * torch.exp(-(from_blue / math.radians(25)).square())  # twice the paper's 30 degrees
     rotation = -2 * _saturated(chroma) * torch.sin(angle)
-    return (lightness.square() + colourfulness.square() + hue.square() + rotation * colourfulness * hue).clamp_min(0).sqrt()
+    return (
+        (lightness.square() + colourfulness.square() + hue.square() + rotation * colourfulness * hue)
+        .clamp_min(0)
+        .sqrt()
+    )
 
 
 def _saturated(chroma: Tensor) -> Tensor:
@@ -106,14 +137,19 @@ def _saturated(chroma: Tensor) -> Tensor:
     return (seventh / (seventh + 1)).sqrt()
 
 
-def _hues(a_1: Tensor, b_1: Tensor, chroma_1: Tensor, a_2: Tensor, b_2: Tensor, chroma_2: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def _hues(
+    a_1: Tensor, b_1: Tensor, chroma_1: Tensor, a_2: Tensor, b_2: Tensor, chroma_2: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
     """Cosine and sine of the mean hue, and 2 sqrt(C1 C2) sin(half the difference of hues)."""
     one, two = chroma_1.clamp_min(1e-9), chroma_2.clamp_min(1e-9)
     x, y = a_1 / one + a_2 / two, b_1 / one + b_2 / two  # a grey has no direction: the mean is then the other's
     length = torch.hypot(x, y).clamp_min(1e-9)
     both, dot, cross = chroma_1 * chroma_2, a_1 * a_2 + b_1 * b_2, a_1 * b_2 - a_2 * b_1
     # Either form loses its digits where the other is used.
-    near, far = cross * (2 / (both + dot).clamp_min(1e-9)).sqrt(), torch.sign(cross) * (2 * (both - dot)).clamp_min(0).sqrt()
+    near, far = (
+        cross * (2 / (both + dot).clamp_min(1e-9)).sqrt(),
+        torch.sign(cross) * (2 * (both - dot)).clamp_min(0).sqrt(),
+    )
     far = torch.where(cross == 0, (2 * (both - dot)).clamp_min(0).sqrt(), far)
     return x / length, y / length, torch.where(dot > 0, near, far)
 

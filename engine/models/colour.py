@@ -36,8 +36,16 @@ _SCALES = (8.0, 4.0, 2.0)  # of the correction, in nodes: standard deviations of
 _DOUBT = 1e-5  # share of the photo's pixels around a node at which its correction is halved
 
 # OKLab: linear sRGB -> responses of the cones -> cube roots -> lightness and two opponent colours.
-_CONES = ((0.4122214708, 0.5363325363, 0.0514459929), (0.2119034982, 0.6806995451, 0.1073969566), (0.0883024619, 0.2817188376, 0.6299787005))
-_OPPONENTS = ((0.2104542553, 0.7936177850, -0.0040720468), (1.9779984951, -2.4285922050, 0.4505937099), (0.0259040371, 0.7827717662, -0.8086757660))
+_CONES = (
+    (0.4122214708, 0.5363325363, 0.0514459929),
+    (0.2119034982, 0.6806995451, 0.1073969566),
+    (0.0883024619, 0.2817188376, 0.6299787005),
+)
+_OPPONENTS = (
+    (0.2104542553, 0.7936177850, -0.0040720468),
+    (1.9779984951, -2.4285922050, 0.4505937099),
+    (0.0259040371, 0.7827717662, -0.8086757660),
+)
 _STRETCH = 1.206 / 1.03  # Ottosson's k3 for his k1 = 0.206 and k2 = 0.03
 _LUMA = (0.2126, 0.7152, 0.0722)  # Rec. 709
 
@@ -53,7 +61,9 @@ def from_oklab(lab: Tensor) -> Tensor:
     lightness = lab[:, :1].clamp(0, 1)
     cones = _mixed(_inverse(_OPPONENTS), torch.cat([lightness, lab[:, 1:]], 1))
     linear = in_gamut(_mixed(_inverse(_CONES), cones * cones.square()), lightness.pow(3))
-    return torch.where(linear <= 0.0031308, linear * 12.92, 1.055 * linear.clamp_min(1e-9).pow(1 / 2.4) - 0.055).clamp(0, 1)
+    return torch.where(linear <= 0.0031308, linear * 12.92, 1.055 * linear.clamp_min(1e-9).pow(1 / 2.4) - 0.055).clamp(
+        0, 1
+    )
 
 
 def in_gamut(rgb: Tensor, grey: Tensor) -> Tensor:
@@ -93,7 +103,9 @@ class Lut:
         out = torch.empty_like(pixels)
         for strip in strips(pixels):
             photo = pixels[strip].float()
-            colours = photo.flatten(2)[0].T.mul(2).sub_(1)  # (P, 3): grid_sample wants x (red), y (green), z (blue) in [-1, 1]
+            colours = (
+                photo.flatten(2)[0].T.mul(2).sub_(1)
+            )  # (P, 3): grid_sample wants x (red), y (green), z (blue) in [-1, 1]
             places = F.pad(colours, (0, 0, 0, -len(colours) % threads)).view(threads, 1, 1, -1, 3)
             effect = F.grid_sample(table, places, mode="bilinear", padding_mode="border", align_corners=True)
             effect = effect.movedim(1, 0).reshape(3, -1)[:, : len(colours)].view_as(photo)
@@ -135,7 +147,11 @@ def reinhard(photo: Tensor, style: Tensor, floor: float = 1e-4) -> Lut:
     """
     own, target = moments(_evened(oklab(_thinned(photo)))), moments(_evened(oklab(_thinned(style))))
     gain = ((target.covariance.diag() + floor) / (own.covariance.diag() + floor)).sqrt().clamp(max=MOST_GAIN)
-    return _baked(lambda pixels: from_oklab(_unevened((_evened(oklab(pixels)) - _column(own.mean)) * _column(gain) + _column(target.mean))))
+    return _baked(
+        lambda pixels: from_oklab(
+            _unevened((_evened(oklab(pixels)) - _column(own.mean)) * _column(gain) + _column(target.mean))
+        )
+    )
 
 
 def _evened(lab: Tensor) -> Tensor:
@@ -196,7 +212,9 @@ def _cloud(pixels: Tensor) -> Tensor:
 def _along(a: Tensor, b: Tensor) -> Tensor:
     """How far each value of the columns of a (P, C) has to go so that they are distributed like those of b (Q, C)."""
     ranks = a.argsort(0)
-    wanted = F.interpolate(b.sort(0)[0].T[None], len(a), mode="linear", align_corners=False)[0].T  # quantiles: the same where P = Q
+    wanted = F.interpolate(b.sort(0)[0].T[None], len(a), mode="linear", align_corners=False)[
+        0
+    ].T  # quantiles: the same where P = Q
     return torch.empty_like(a).scatter_(0, ranks, wanted) - a
 
 
@@ -214,7 +232,9 @@ def _fitted(table: Tensor, colours: Tensor, shifts: Tensor) -> Tensor:
     field = torch.zeros_like(wanted)
     for deviation in _SCALES:
         more = _blurred(wanted - weights * field, deviation) / (_blurred(weights, deviation) + _DOUBT)
-        field = next((field + part * more for part in (1, 0.75, 0.5, 0.25) if _is_calm(table + field + part * more)), field)
+        field = next(
+            (field + part * more for part in (1, 0.75, 0.5, 0.25) if _is_calm(table + field + part * more)), field
+        )
     return table + field
 
 

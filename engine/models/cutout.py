@@ -36,7 +36,9 @@ def off_white(pixels: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
     darkness = 1 - pixels.amin(1, keepdim=True)
     around = mask[0, 0] > 0.5
     solid = _without_haze(darkness[0, 0], around, 4 * reach)
-    near, within, deep = (m.float()[None, None] for m in (dilated(around, reach), eroded(solid, max(1, reach // 2)), eroded(solid, reach)))
+    near, within, deep = (
+        m.float()[None, None] for m in (dilated(around, reach), eroded(solid, max(1, reach // 2)), eroded(solid, reach))
+    )
     # The outline itself is part white: what lies deeper counts far more, and of thin parts their strongest line.
     own = _carried(pixels, (1e-3 * solid + within + deep) * darkness.clamp_min(1e-2) ** 2, 2 * reach)
     ink = 1 - own
@@ -65,7 +67,10 @@ def decontaminated(pixels: Tensor, matte: Tensor) -> tuple[Tensor, Tensor]:
     deep, far = (eroded(where, _RIM_PX).float()[None, None] for where in (inside, outside))
     reach = max(2, round(2 * _BAND * max(size)))
     squares = small.square().sum(1, keepdim=True)
-    sides = [_carried(torch.cat([small, squares], 1), where + 1e-3 * share, reach) for where, share in ((deep, coarse), (far, 1 - coarse))]
+    sides = [
+        _carried(torch.cat([small, squares], 1), where + 1e-3 * share, reach)
+        for where, share in ((deep, coarse), (far, 1 - coarse))
+    ]
     own, ground = (side[:, :3] for side in sides)
     maps = (own, ground, _is_one_colour(*sides) * (1 - deep))
     own, ground, one_colour = (F.interpolate(t, size=(height, width), mode="bilinear").to(pixels.dtype) for t in maps)
@@ -91,7 +96,9 @@ def tightened(pixels: Tensor, mask: Tensor) -> Tensor:
     """
     reach = max(2, round(_BAND * max(pixels.shape[2:])))
     least, most = -F.max_pool2d(-mask, 3, 1, 1), F.max_pool2d(mask, 3, 1, 1)
-    own, ground = (_carried(pixels, (where + 1e-6), reach) for where in ((least > _SURE).float(), (most < 1 - _SURE).float()))
+    own, ground = (
+        _carried(pixels, (where + 1e-6), reach) for where in ((least > _SURE).float(), (most < 1 - _SURE).float())
+    )
     way = own - ground
     length = way.square().sum(1, keepdim=True)
     on_the_way = (((pixels - ground) * way).sum(1, keepdim=True) / length.clamp_min(1e-6)).clamp(0, 1)
@@ -107,7 +114,9 @@ def contact_shadow(alpha: Tensor) -> Tensor:
     """
     height, width = alpha.shape[2:]
     shrink = min(1.0, _SMALL_PX / max(height, width))
-    small = F.interpolate(alpha.float(), size=(max(1, round(height * shrink)), max(1, round(width * shrink))), mode="area")
+    small = F.interpolate(
+        alpha.float(), size=(max(1, round(height * shrink)), max(1, round(width * shrink))), mode="area"
+    )
     rows, columns = ((small[0, 0] > 0.5).any(dim).nonzero()[:, 0] for dim in (1, 0))
     if not len(rows):
         return torch.zeros_like(alpha)
@@ -121,7 +130,9 @@ def contact_shadow(alpha: Tensor) -> Tensor:
     floor[:, :, start : start + flat.shape[2]] = flat
     blur = _SHADOW_BLUR * longer
     soft = 0.6 * feathered(floor, 2 * blur) + 0.4 * feathered(floor, blur)
-    return F.interpolate(soft[:, :, : small.shape[2]], size=(height, width), mode="bilinear").clamp(0, 1).to(alpha.dtype)
+    return (
+        F.interpolate(soft[:, :, : small.shape[2]], size=(height, width), mode="bilinear").clamp(0, 1).to(alpha.dtype)
+    )
 
 
 @torch.no_grad()
@@ -142,7 +153,9 @@ def _is_one_colour(*sides: Tensor) -> Tensor:
     """How far both sides of an outline have one colour each, in [0, 1], by the means (1, 3, h, w) of their colours and, as a fourth, of
     the squared lengths of these."""
     between = (sides[0][:, :3] - sides[1][:, :3]).square().sum(1, keepdim=True) / 4
-    within = torch.stack([side[:, 3:] - side[:, :3].square().sum(1, keepdim=True) for side in sides]).clamp_min(0).mean(0)
+    within = (
+        torch.stack([side[:, 3:] - side[:, :3].square().sum(1, keepdim=True) for side in sides]).clamp_min(0).mean(0)
+    )
     return guided.believed(between / (between + within).clamp_min(1e-6))
 
 

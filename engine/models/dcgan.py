@@ -32,7 +32,11 @@ class Generator(nn.Module):
         layers: list[nn.Module] = []
         for k, (i, o) in enumerate(itertools.pairwise(widths)):
             stride, padding = (1, 0) if k == 0 else (2, 1)
-            layers += [nn.ConvTranspose2d(i, o, 4, stride, padding, bias=False), nn.BatchNorm2d(o), nn.ReLU(inplace=True)]
+            layers += [
+                nn.ConvTranspose2d(i, o, 4, stride, padding, bias=False),
+                nn.BatchNorm2d(o),
+                nn.ReLU(inplace=True),
+            ]
         self.body = nn.Sequential(*layers, nn.ConvTranspose2d(width, 3, 4, 2, 1), nn.Tanh())
 
     def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:

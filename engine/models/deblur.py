@@ -36,10 +36,17 @@ _DRAWN = 4  # maps that the pixels of a window contribute
 _TRIED = 2  # kernels that are tried for sharp edges
 _CAUTION = 0.05  # of the kernels that are tried
 _MILD_PX = 1.5  # spread of a point: whatever more than this is seen on a photo may be a part of a longer blur
-_MOST_ALONG_PX, _MOST_ACROSS_PX = 2.5, 1.15  # on a small copy: twice as much is still a blur that the network has learned
+_MOST_ALONG_PX, _MOST_ACROSS_PX = (
+    2.5,
+    1.15,
+)  # on a small copy: twice as much is still a blur that the network has learned
 _SHRUNK, _COPY_PX = (8, 4, 2), 128  # how many times smaller a copy may be, and its shorter side at least
 _SHARP_PX, _AGREED = 0.45, 0.85  # what a sharp copy is spread by; how much of the rest the next larger one has to show
-_AROUND_PX, _EVEN, _UNEVEN = 3, 0.4 / 255, 1.2 / 255  # standard deviations of luma around a pixel: nothing was blurred there, or something
+_AROUND_PX, _EVEN, _UNEVEN = (
+    3,
+    0.4 / 255,
+    1.2 / 255,
+)  # standard deviations of luma around a pixel: nothing was blurred there, or something
 _TIMID = 2.5  # how much larger the log of the noise is for the more cautious filter
 
 
@@ -130,7 +137,9 @@ class Deblur(nn.Module):
         """
         kernels, noise = self.estimator(torch.cat([parts, parts.flip(-2, -1)]))
         upright, turned = kernels.chunk(2)
-        return torch.cat([torch.stack(noise.chunk(2), 1).mean(1, keepdim=True), (upright + turned.flip(-2, -1)).flatten(1) / 2], 1)
+        return torch.cat(
+            [torch.stack(noise.chunk(2), 1).mean(1, keepdim=True), (upright + turned.flip(-2, -1)).flatten(1) / 2], 1
+        )
 
 
 def _where_uneven(sharp: Tensor, x: Tensor) -> Tensor:
@@ -171,7 +180,10 @@ def fitting(blur_of: Callable[[Tensor], Tensor], x: Tensor) -> tuple[Tensor, int
     seen_px = spread(blur)[0]
     if seen_px <= _MILD_PX:
         return blur, 1
-    fitted, least_px = (blur, 1), 0.0  # what was seen last; how far the next larger copy has to show it, in pixels of the photo
+    fitted, least_px = (
+        (blur, 1),
+        0.0,
+    )  # what was seen last; how far the next larger copy has to show it, in pixels of the photo
     for factor in (f for f in _SHRUNK if min(x.shape[2:]) >= f * _COPY_PX):
         smaller = blur_of(windows(F.avg_pool2d(x, factor)))
         along, across = spread(smaller)
@@ -193,7 +205,9 @@ def wiener(x: Tensor, kernels: Tensor, noise: Tensor) -> Tensor:
     size = wrapped.shape[2:]
     blurs = response(kernels.float(), size)
     rough = sum(_steps(size, x.device))
-    filters = blurs.conj()[:, None] / (blurs.abs().square()[:, None] + noise.float().exp()[..., None, None] * rough + 1e-6)
+    filters = blurs.conj()[:, None] / (
+        blurs.abs().square()[:, None] + noise.float().exp()[..., None, None] * rough + 1e-6
+    )
     spectrum = torch.fft.rfft2(wrapped)
     return torch.fft.irfft2(spectrum[:, None] * filters[:, :, None], s=size)[..., :height, :width]
 
@@ -210,7 +224,11 @@ def windows(x: Tensor) -> Tensor:
     busy = F.avg_pool2d(F.pad(edges, (0, 1, 0, 1)), WINDOW_PX, _HOP_PX)
     chosen = busy.flatten(1).topk(min(_MOST_WINDOWS, busy[0].numel()), 1).indices.sort(1).values
     rows, columns = (_HOP_PX * (chosen // busy.shape[3])).tolist(), (_HOP_PX * (chosen % busy.shape[3])).tolist()
-    parts = [x[i, :, y : y + WINDOW_PX, z : z + WINDOW_PX] for i in range(len(x)) for y, z in zip(rows[i], columns[i], strict=True)]
+    parts = [
+        x[i, :, y : y + WINDOW_PX, z : z + WINDOW_PX]
+        for i in range(len(x))
+        for y, z in zip(rows[i], columns[i], strict=True)
+    ]
     return torch.stack(parts).unflatten(0, (len(x), -1))
 
 
@@ -282,7 +300,9 @@ def _wrapped(x: Tensor, dim: int) -> Tensor:
     """x longer by _EDGE_PX along dim: behind its end its mirror image fades into the one before its start, since a
     Fourier transform takes the two for neighbours. A mirror image that is too short goes on with its last value."""
     length = x.shape[dim]
-    fade = ((torch.arange(_EDGE_PX, device=x.device) + 0.5) / _EDGE_PX).view([-1 if k == dim else 1 for k in range(x.dim())])
+    fade = ((torch.arange(_EDGE_PX, device=x.device) + 0.5) / _EDGE_PX).view(
+        [-1 if k == dim else 1 for k in range(x.dim())]
+    )
     inwards = torch.arange(_EDGE_PX, device=x.device).clamp(max=length - 1)
     behind, before = x.index_select(dim, length - 1 - inwards), x.index_select(dim, inwards.flip(0))
     return torch.cat([x, torch.lerp(behind, before, fade)], dim)
@@ -291,7 +311,9 @@ def _wrapped(x: Tensor, dim: int) -> Tensor:
 def from_state_dict(state: dict[str, Tensor]) -> Deblur:
     """The network whose weights these are; all sizes are read from their shapes. Strict."""
     width, maps, basis = (len(state[f"estimator.{name}"]) for name in ("pixels.0.weight", "first.weight", "basis"))
-    repair = unet.from_state_dict({key.removeprefix("repair."): value for key, value in state.items() if key.startswith("repair.")})
+    repair = unet.from_state_dict(
+        {key.removeprefix("repair."): value for key, value in state.items() if key.startswith("repair.")}
+    )
     network = Deblur(Estimator(width, maps, basis), repair)
     leak_as(network, state)
     network.load_state_dict(state)

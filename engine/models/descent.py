@@ -38,7 +38,9 @@ class Adam:
     rate: what a step moves a pixel by, about. warm_up: steps over which it grows to that.
     """
 
-    def __init__(self, first: Tensor, look: Look, rate: float, warm_up: int = 0, betas: tuple[float, float] = (0.9, 0.99)) -> None:
+    def __init__(
+        self, first: Tensor, look: Look, rate: float, warm_up: int = 0, betas: tuple[float, float] = (0.9, 0.99)
+    ) -> None:
         self._place, self._mean, self._look = first.clone(), first.clone(), look
         self._rate, self._warm_up, self._betas, self._steps = rate, warm_up, betas, 0
         self._slope, self._power = torch.zeros_like(first), torch.zeros_like(first)
@@ -79,7 +81,14 @@ class Lbfgs:
     def _fresh(self) -> LBFGS:
         from torch.optim import LBFGS
 
-        return LBFGS([self._place], max_iter=1, max_eval=1 + LOOKS_MOST, history_size=HISTORY, tolerance_grad=0, line_search_fn="strong_wolfe")
+        return LBFGS(
+            [self._place],
+            max_iter=1,
+            max_eval=1 + LOOKS_MOST,
+            history_size=HISTORY,
+            tolerance_grad=0,
+            line_search_fn="strong_wolfe",
+        )
 
     @property
     def picture(self) -> Tensor:
@@ -99,7 +108,11 @@ class Lbfgs:
         if self._known is None or not torch.equal(self._known[0], place):
             loss, gradient = self._look(place)
             out = place - place.clamp(0, 1)
-            self._known = place.clone(), loss + PRICE * float(out.square().mean()), (gradient + 2 * PRICE / out.numel() * out).contiguous()
+            self._known = (
+                place.clone(),
+                loss + PRICE * float(out.square().mean()),
+                (gradient + 2 * PRICE / out.numel() * out).contiguous(),
+            )
         self._place.grad = self._known[2].clone()
         return self._known[1]
 

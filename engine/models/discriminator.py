@@ -5,7 +5,7 @@ its own that gives a map of logits. The category enters by projection (Miyato & 
 are divided by their largest singular value (Miyato et al. 2018).
 
 As it comes out of the training it is no judge of single pictures: it has learned that the generator's are too plain, and
-puts what is torn or glares before what is whole. So its last layer is fitted anew (engine/train/discriminator.py).
+puts what is torn or glares before what is whole. So its last layer is fitted anew (engine/train/recipes/discriminator.py).
 """
 
 from __future__ import annotations
@@ -20,7 +20,10 @@ from engine.models import names
 from engine.models.features import Features
 
 SEEN_PX = 128  # pictures are brought to this size first, whatever theirs is: the size at which it was trained
-WIDTHS, HIDDEN = (16, 32, 64, 128, 256), (24, 48, 64, 64, 64)  # channels of the layers of `features`, and of what sits on each
+WIDTHS, HIDDEN = (
+    (16, 32, 64, 128, 256),
+    (24, 48, 64, 64, 64),
+)  # channels of the layers of `features`, and of what sits on each
 
 
 def body(layer: int, width: int, hidden: int, spectral: bool = False) -> nn.Sequential:
@@ -32,7 +35,9 @@ def body(layer: int, width: int, hidden: int, spectral: bool = False) -> nn.Sequ
         nn.Conv2d(hidden, hidden, 3, 1, 1),
         nn.LeakyReLU(0.2),
     ]
-    return nn.Sequential(*[nn.utils.parametrizations.spectral_norm(m) if spectral and isinstance(m, nn.Conv2d) else m for m in layers])
+    return nn.Sequential(
+        *[nn.utils.parametrizations.spectral_norm(m) if spectral and isinstance(m, nn.Conv2d) else m for m in layers]
+    )
 
 
 class Heads(nn.Module):
@@ -40,7 +45,9 @@ class Heads(nn.Module):
 
     def __init__(self, categories: int, widths: Sequence[int] = WIDTHS, hidden: Sequence[int] = HIDDEN) -> None:
         super().__init__()
-        self.bodies = nn.ModuleList(body(k, width, h, spectral=True) for k, (width, h) in enumerate(zip(widths, hidden, strict=True)))
+        self.bodies = nn.ModuleList(
+            body(k, width, h, spectral=True) for k, (width, h) in enumerate(zip(widths, hidden, strict=True))
+        )
         self.logits = nn.ModuleList(nn.Conv2d(h, 1, 1) for h in hidden)
         self.embed = nn.ModuleList(nn.Embedding(categories, h) for h in hidden)
 
@@ -60,7 +67,13 @@ class Discriminator(nn.Module):
 
     category_names: Tensor
 
-    def __init__(self, categories: tuple[str, ...], eyes: Features, widths: Sequence[int] = WIDTHS, hidden: Sequence[int] = HIDDEN) -> None:
+    def __init__(
+        self,
+        categories: tuple[str, ...],
+        eyes: Features,
+        widths: Sequence[int] = WIDTHS,
+        hidden: Sequence[int] = HIDDEN,
+    ) -> None:
         super().__init__()
         self.eyes = eyes
         self.bodies = nn.ModuleList(body(k, width, h) for k, (width, h) in enumerate(zip(widths, hidden, strict=True)))

@@ -35,7 +35,9 @@ def from_drawing(x: Tensor, size_px: int) -> Tensor:
     grey = x.mean(1, keepdim=True)
     border = torch.cat([grey[..., 0, :], grey[..., -1, :], grey[..., :, 0], grey[..., :, -1]], -1)
     ground = border.median(-1).values[..., None, None]
-    contrast = torch.where(ground < 0.4, (grey - ground) / (1 - ground).clamp(min=0.1), (ground - grey) / ground.clamp(min=0.1))
+    contrast = torch.where(
+        ground < 0.4, (grey - ground) / (1 - ground).clamp(min=0.1), (ground - grey) / ground.clamp(min=0.1)
+    )
     ink = (contrast / 0.6).clamp(0, 1)
     return torch.cat([_thinned(framed(each, size_px)) for each in ink.split(1)])
 
@@ -44,7 +46,9 @@ def framed(lines: Tensor, size_px: int) -> Tensor:
     """One map (1, 1, H, W) with what is drawn in the middle of a square of `size_px`, with the margin of the packshots."""
     drawn = (lines[0, 0] > _INK).nonzero()
     page = max(lines.shape[-2:])
-    (top, left), (bottom, right) = (drawn.min(0).values.tolist(), (drawn.max(0).values + 1).tolist()) if len(drawn) else ((0, 0), (0, 0))
+    (top, left), (bottom, right) = (
+        (drawn.min(0).values.tolist(), (drawn.max(0).values + 1).tolist()) if len(drawn) else ((0, 0), (0, 0))
+    )
     if max(bottom - top, right - left) <= _LEAST * page:
         return lines.new_zeros(1, 1, size_px, size_px)
     side = max(max(bottom - top, right - left) * (1 + 2 * MARGIN), page / _ZOOM_MOST)
@@ -53,10 +57,16 @@ def framed(lines: Tensor, size_px: int) -> Tensor:
     span = math.ceil(side)
     left_pad, top_pad = max(0, -whole[0]), max(0, -whole[1])
     right_pad, bottom_pad = max(0, whole[0] + span - lines.shape[-1]), max(0, whole[1] + span - lines.shape[-2])
-    square = F.pad(lines, (left_pad, right_pad, top_pad, bottom_pad))[..., whole[1] + top_pad :, whole[0] + left_pad :][..., :span, :span]
+    square = F.pad(lines, (left_pad, right_pad, top_pad, bottom_pad))[..., whole[1] + top_pad :, whole[0] + left_pad :][
+        ..., :span, :span
+    ]
     # The mean alone would pale a thin stroke on a large page until it is gone.
     double = 2 * size_px
-    fine = F.adaptive_max_pool2d(square, double) if span > double else F.interpolate(square, (double, double), mode="bilinear", align_corners=False)
+    fine = (
+        F.adaptive_max_pool2d(square, double)
+        if span > double
+        else F.interpolate(square, (double, double), mode="bilinear", align_corners=False)
+    )
     return (1.6 * F.avg_pool2d(fine, 2)).clamp(0, 1)
 
 
@@ -108,7 +118,11 @@ def sketched(x: Tensor, rng: torch.Generator) -> Tensor:
     threshold = _uniform(n, 0.06, 0.3, rng)
     fine, coarse = (float(_uniform(1, *between, rng)) for between in ((0.7, 1.2), (1.4, 2.4)))
     kind, around_kind, pen = torch.randint(3, (3,), generator=rng).tolist()
-    inside = (lambda: ridges(x, fine, threshold), lambda: ridges(x, coarse, threshold), lambda: differences(x, fine, threshold / 6))[kind]()
+    inside = (
+        lambda: ridges(x, fine, threshold),
+        lambda: ridges(x, coarse, threshold),
+        lambda: differences(x, fine, threshold / 6),
+    )[kind]()
     inside = inside * _patches(n, size_px, 5, _uniform(n, -2.5, 0.6, rng), rng)
     around = (lambda: outline(x, 1.0), lambda: outline(x, coarse), lambda: ridges(x, coarse, 0.12))[around_kind]()
     around = around * _patches(n, size_px, 16, _uniform(n, -4.0, -1.2, rng), rng)
@@ -138,7 +152,9 @@ def _gradient(x: Tensor, sigma: float) -> tuple[Tensor, Tensor]:
     """d/dx and d/dy (N, 1, H, W) of the channel that changes most; a step of height 1 measures about 1 at any sigma."""
     n, c, h, w = x.shape
     flat = F.pad(blurred(x, sigma).reshape(n * c, 1, h, w), (1, 1, 1, 1), mode="replicate")
-    scharr = x.new_tensor([[-3.0, 0, 3], [-10, 0, 10], [-3, 0, 3]]) / 32 * math.sqrt(2 * math.pi) * math.hypot(sigma, 0.6)
+    scharr = (
+        x.new_tensor([[-3.0, 0, 3], [-10, 0, 10], [-3, 0, 3]]) / 32 * math.sqrt(2 * math.pi) * math.hypot(sigma, 0.6)
+    )
     both = F.conv2d(flat, torch.stack([scharr, scharr.T])[:, None]).view(n, c, 2, h, w)
     strongest = both.square().sum(2).argmax(1)[:, None, None].expand(-1, 1, 2, -1, -1)
     along = both.gather(1, strongest)[:, 0]
@@ -172,14 +188,19 @@ def _uniform(n: int, low: float, high: float, rng: torch.Generator) -> Tensor:
 
 def _patches(n: int, size_px: int, cells: int, below: Tensor, rng: torch.Generator) -> Tensor:
     """1 with smooth holes where a field of noise of `cells` cells is under `below`."""
-    noise = F.interpolate(torch.randn(n, 1, cells, cells, generator=rng), (size_px, size_px), mode="bicubic", align_corners=False)
+    noise = F.interpolate(
+        torch.randn(n, 1, cells, cells, generator=rng), (size_px, size_px), mode="bicubic", align_corners=False
+    )
     return ((noise - below) * 6).clamp(0, 1)
 
 
 def _wobbled(lines: Tensor, most_px: Tensor, rng: torch.Generator) -> Tensor:
     """Lines moved by a smooth field of up to about `most_px` (N, 1, 1, 1)."""
     n, _, h, w = lines.shape
-    field = sum(F.interpolate(torch.randn(n, 2, k, k, generator=rng), (h, w), mode="bicubic", align_corners=True) / i for i, k in enumerate((4, 11), 1))
+    field = sum(
+        F.interpolate(torch.randn(n, 2, k, k, generator=rng), (h, w), mode="bicubic", align_corners=True) / i
+        for i, k in enumerate((4, 11), 1)
+    )
     step = torch.tensor([2 / w, 2 / h]).view(1, 2, 1, 1)
     still = F.affine_grid(torch.eye(2, 3).expand(n, -1, -1), [n, 1, h, w], align_corners=False)
     moved = still + (field * most_px / 2 * step).permute(0, 2, 3, 1)

@@ -34,7 +34,13 @@ def tiles(pixels: Tensor) -> Tensor:
         shrink = math.sqrt(TILES_MOST / (rows * columns))
         rows = min(TILES_MOST, max(1, int(rows * shrink)))
         columns = min(TILES_MOST // rows, max(1, int(columns * shrink)))
-    return torch.cat([pixels[:, :, y : y + h, x : x + w].float() for y in _starts(height - h, rows) for x in _starts(width - w, columns)])
+    return torch.cat(
+        [
+            pixels[:, :, y : y + h, x : x + w].float()
+            for y in _starts(height - h, rows)
+            for x in _starts(width - w, columns)
+        ]
+    )
 
 
 def _starts(room: int, count: int) -> list[int]:
@@ -264,7 +270,9 @@ def blur_sigma(tiles: Tensor, noise: float = 0.0) -> float | None:
     least = _CONTRAST_LEAST
     if smoothed:
         luma = _gaussian(luma, smoothed)
-        least = max(least, 8 * noise / (smoothed**2 * math.sqrt(8 * math.pi)))  # 8 deviations of what noise leaves of gradients
+        least = max(
+            least, 8 * noise / (smoothed**2 * math.sqrt(8 * math.pi))
+        )  # 8 deviations of what noise leaves of gradients
     again = _gaussian(luma, _REBLUR_PX)
     ratios = torch.cat([_steepness(luma, again, least), _steepness(luma.mT, again.mT, least)])
     return _sigma_of(float(ratios.quantile(_SHARPEST)), smoothed) if len(ratios) >= _EDGES_LEAST else None
@@ -285,7 +293,10 @@ def _steepness(luma: Tensor, again: Tensor, least: float) -> Tensor:
 def _sigma_of(ratio: float, smoothed: float) -> float:
     """The spread of a step whose central difference, erf(1 / (sigma sqrt 2)) of it, is lowered by `ratio`."""
     sigma = torch.linspace(0.1, 10, 1000)
-    steepness = [torch.erf(1 / (math.sqrt(2) * (sigma.square() + more).sqrt())) for more in (smoothed**2, smoothed**2 + _REBLUR_PX**2)]
+    steepness = [
+        torch.erf(1 / (math.sqrt(2) * (sigma.square() + more).sqrt()))
+        for more in (smoothed**2, smoothed**2 + _REBLUR_PX**2)
+    ]
     return float(sigma[(steepness[0] / steepness[1] - ratio).abs().argmin()])
 
 
@@ -402,4 +413,6 @@ def background(pixels: Tensor) -> Background:
     lab = srgb_to_lab(rgb.view(1, 3, 1, 1)).flatten()
     inside, (lightness, a, b) = found.mask[0, 0] > 0.95, srgb_to_lab(small)[0]
     white = inside & (lightness > lab[0] + 4) & (torch.hypot(a, b) < _WHITE_MOST) & (small[0].amax(0) < 252 / 255)
-    return Background(found.certainty, tuple(rgb.tolist()), tuple(lab.tolist()), float(found.mask.mean()), float(white.float().mean()))
+    return Background(
+        found.certainty, tuple(rgb.tolist()), tuple(lab.tolist()), float(found.mask.mean()), float(white.float().mean())
+    )

@@ -23,7 +23,9 @@ NOISE_CHANNELS = 4
 
 def code(style: Style) -> Tensor:
     """What the network is told of a style: mean and standard deviation of each channel of each layer, (1, D)."""
-    return torch.cat([part for layer in style.layers for part in (layer.mean, layer.covariance.diagonal().clamp(min=0).sqrt())])[None]
+    return torch.cat(
+        [part for layer in style.layers for part in (layer.mean, layer.covariance.diagonal().clamp(min=0).sqrt())]
+    )[None]
 
 
 class Modulated(nn.Module):
@@ -50,7 +52,14 @@ class FastStyle(nn.Module):
     centre: Tensor
     spread: Tensor
 
-    def __init__(self, code_size: int = 480, hidden: int = 96, fine: int = 24, width: int = 64, dilations: tuple[int, ...] = (1, 2, 1)) -> None:
+    def __init__(
+        self,
+        code_size: int = 480,
+        hidden: int = 96,
+        fine: int = 24,
+        width: int = 64,
+        dilations: tuple[int, ...] = (1, 2, 1),
+    ) -> None:
         super().__init__()
         # What codes are like on average: set by the recipe, so that the network sees numbers around 1.
         self.register_buffer("centre", torch.zeros(code_size))
@@ -69,7 +78,9 @@ class FastStyle(nn.Module):
             nn.init.zeros_(parameter)
 
     def forward(self, x: Tensor, style: Tensor, noise: Tensor) -> Tensor:
-        heard = ((style - self.centre) / self.spread).clamp(-4, 4)  # a style unlike all others is not shouted at the network
+        heard = ((style - self.centre) / self.spread).clamp(
+            -4, 4
+        )  # a style unlike all others is not shouted at the network
         told = self.manner(F.relu(self.listen(heard)))  # (N, M)
         width, fine = self.down.out_channels, self.head.out_channels
         *blocks, grain, ends = told.split([4 * width] * len(self.blocks) + [2 * width, 2 * fine], 1)

@@ -3,7 +3,7 @@
 The shape is Darknet Reference's first five layers (Redmon, pjreddie.com/darknet/imagenet): 3x3 convolutions of
 16, 32, 64, 128 and 256 channels, leaky ReLU of slope 0.1, 2x2 max-pool after each. Batch normalisation is folded
 into the convolutions, so there is none here. The weights are our own, distilled from that network's activations
-(`engine/train/features.py`).
+(`engine/train/recipes/features.py`).
 """
 
 from __future__ import annotations

@@ -27,7 +27,12 @@ def against(picture: Tensor, reference: Tensor) -> dict[str, float]:
     error = float((picture - reference).square().mean())
     psnr = min(_MOST_DB, -10 * math.log10(error)) if error > 0 else _MOST_DB
     a, b = _middle(picture), _middle(reference)
-    return {"PSNR": psnr, "SSIM": float(ssim_map(a, b).mean()), "MS-SSIM": ms_ssim(a, b), "mean ΔE": float(delta_e_2000(a, b).mean())}
+    return {
+        "PSNR": psnr,
+        "SSIM": float(ssim_map(a, b).mean()),
+        "MS-SSIM": ms_ssim(a, b),
+        "mean ΔE": float(delta_e_2000(a, b).mean()),
+    }
 
 
 @torch.no_grad()

@@ -23,7 +23,9 @@ from engine.models.descent import OPTIMIZERS
 from engine.models.gaussian import moments, recoloured, rows
 from engine.models.style_loss import LOSSES, Gathered, Style, histogram, histograms_of
 
-Eyes = Callable[[Tensor, int], list[Tensor]]  # (pixels (1, 3, H, W), depth) -> the first `depth` activations, fine to coarse
+Eyes = Callable[
+    [Tensor, int], list[Tensor]
+]  # (pixels (1, 3, H, W), depth) -> the first `depth` activations, fine to coarse
 
 MARGIN_PX = 16  # at the finest scale; half of it at the next, and so on
 COARSEST_PX = 96  # the longer side of the coarsest scale lies between this and twice this
@@ -63,7 +65,9 @@ BACKBONES = {
 def measure(eyes: Eyes, backbone: Backbone, artwork: Tensor, *, histograms: bool = False) -> Style:
     """The style of an artwork (1, 3, H, W) in [0, 1], sides at least twice `multiple_px`. histograms: with those, which takes sorting."""
     seen = eyes(artwork, backbone.depth)[: len(backbone.style)]
-    return Style(moments(artwork), tuple(moments(a) for a in seen), tuple(histogram(a) for a in seen) if histograms else ())
+    return Style(
+        moments(artwork), tuple(moments(a) for a in seen), tuple(histogram(a) for a in seen) if histograms else ()
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,7 +110,11 @@ class Objective:
         high = max(backbone.multiple_px, fits // backbone.multiple_px * backbone.multiple_px)
         self.strips = [(top, min(top + high, height)) for top in range(0, height, high)]
         layers = zip(backbone.style, style.layers, histograms_of(style), strict=True)
-        self._style = [(style_weight * weight, LOSSES[style_loss](layer, quantiles)) for weight, layer, quantiles in layers if weight]
+        self._style = [
+            (style_weight * weight, LOSSES[style_loss](layer, quantiles))
+            for weight, layer, quantiles in layers
+            if weight
+        ]
         self._content = self._look_at(target)
         # A flat photo has no content to keep; the floor keeps its rounding errors from counting as some.
         variance = max(float(self._content.var((2, 3)).mean()), 1e-4)
@@ -234,11 +242,27 @@ def paint(
     for k, shrink in enumerate(shrinks):
         height, width = frame.shape[2] // shrink, frame.shape[3] // shrink
         target = recoloured(_resized(frame, height, width), style.colour)
-        objective = Objective(eyes, backbone, target, style, content_weight=content_weight, style_weight=style_weight, style_loss=style_loss, memory=memory)
+        objective = Objective(
+            eyes,
+            backbone,
+            target,
+            style,
+            content_weight=content_weight,
+            style_weight=style_weight,
+            style_loss=style_loss,
+            memory=memory,
+        )
         if canvas is None:
-            canvas = target + START_NOISE * torch.randn(target.shape, generator=torch.Generator().manual_seed(seed)).to(target)
-        descent = OPTIMIZERS[optimizer](_resized(canvas, height, width).clamp(0, 1), objective.loss_and_gradient, LEARNING_RATE, WARM_UP)
-        down, across = (slice(at // shrink, -(-(at + side) // shrink)) for at, side in ((top, photo.shape[2]), (left, photo.shape[3])))
+            canvas = target + START_NOISE * torch.randn(target.shape, generator=torch.Generator().manual_seed(seed)).to(
+                target
+            )
+        descent = OPTIMIZERS[optimizer](
+            _resized(canvas, height, width).clamp(0, 1), objective.loss_and_gradient, LEARNING_RATE, WARM_UP
+        )
+        down, across = (
+            slice(at // shrink, -(-(at + side) // shrink))
+            for at, side in ((top, photo.shape[2]), (left, photo.shape[3]))
+        )
         for step in range(steps):
             loss = descent.step()
             canvas = descent.picture

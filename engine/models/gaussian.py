@@ -70,4 +70,9 @@ def wasserstein(mean: Tensor, covariance: Tensor, target_mean: Tensor, target_ro
     trace = target_root.square().sum()
     values = torch.linalg.eigvalsh(target_root @ covariance @ target_root)
     least = (1e-3 * trace / len(values)).square()  # where the slope of the square root would go to infinity
-    return (mean - target_mean).square().sum() + covariance.trace() + trace - 2 * values.clamp(min=float(least) + 1e-30).sqrt().sum()
+    return (
+        (mean - target_mean).square().sum()
+        + covariance.trace()
+        + trace
+        - 2 * values.clamp(min=float(least) + 1e-30).sqrt().sum()
+    )

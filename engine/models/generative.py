@@ -1,4 +1,4 @@
-"""What a network must offer to draw pictures for `engine.generate`, and what it may offer besides.
+"""What a network must offer to draw pictures for `engine.generate.generate`, and what it may offer besides.
 
 A network of the task "generate" is a module with the members of `Generative`; one of the task "sketch" has the same
 but for `forward`, which takes the lines first: forward(lines (N, 1, S, S) in [0, 1], 1 on a line, latents, labels).

@@ -85,7 +85,11 @@ class Generator(nn.Module):
     category_names: Tensor
 
     def __init__(
-        self, categories: tuple[str, ...], latent_dim: int = 96 + COLOUR_DIM, widths: tuple[int, ...] = (256, 224, 128, 64, 48), components: int | None = None
+        self,
+        categories: tuple[str, ...],
+        latent_dim: int = 96 + COLOUR_DIM,
+        widths: tuple[int, ...] = (256, 224, 128, 64, 48),
+        components: int | None = None,
     ) -> None:
         super().__init__()
         self.latent_dim, self.widths = latent_dim, widths
@@ -168,7 +172,10 @@ class Generator(nn.Module):
         c = self.categories.index(category)
         of_category = (self.component_of == c).cpu()
         means, spread = self.means.cpu().float()[of_category], self.spreads[c].cpu().float()
-        share = self.component_share.cpu().float()[of_category, None] / self.component_share.cpu().float()[of_category].sum()
+        share = (
+            self.component_share.cpu().float()[of_category, None]
+            / self.component_share.cpu().float()[of_category].sum()
+        )
         centred = means - (share * means).sum(0)
         covariance = ((share * centred).T @ centred + spread @ spread.T)[:-COLOUR_DIM, :-COLOUR_DIM]
         variances, components = torch.linalg.eigh(covariance.double())
@@ -177,7 +184,9 @@ class Generator(nn.Module):
         return F.pad(strongest * signs, (0, COLOUR_DIM))
 
     @torch.no_grad()
-    def fit_latents(self, means: Tensor, variances: Tensor, labels: Tensor, per_component: int = 40, shrinkage: float = 0.1) -> None:
+    def fit_latents(
+        self, means: Tensor, variances: Tensor, labels: Tensor, per_component: int = 40, shrinkage: float = 0.1
+    ) -> None:
         """Set the mixture from encoded pictures: posterior means and variances (N, D), categories (N,).
 
         k-means inside each category finds the components; the spread is the covariance inside components plus the
@@ -213,10 +222,16 @@ class Generator(nn.Module):
 class Encoder(nn.Module):
     """Pictures (N, 3, S, S) in [0, 1] -> mean and log variance of their code without its colour, (N, D - 3) each."""
 
-    def __init__(self, latent_dim: int = 96 + COLOUR_DIM, size_px: int = 128, widths: tuple[int, ...] = (48, 96, 160, 256)) -> None:
+    def __init__(
+        self, latent_dim: int = 96 + COLOUR_DIM, size_px: int = 128, widths: tuple[int, ...] = (48, 96, 160, 256)
+    ) -> None:
         super().__init__()
         # The first convolution works at 32 px, whatever the picture's size: a code needs no more.
-        layers: list[nn.Module] = [nn.PixelUnshuffle(size_px // 32), nn.Conv2d(3 * (size_px // 32) ** 2, widths[0], 3, padding=1), nn.LeakyReLU(0.2)]
+        layers: list[nn.Module] = [
+            nn.PixelUnshuffle(size_px // 32),
+            nn.Conv2d(3 * (size_px // 32) ** 2, widths[0], 3, padding=1),
+            nn.LeakyReLU(0.2),
+        ]
         for i, o in itertools.pairwise(widths):
             layers += [nn.Conv2d(i, o, 4, stride=2, padding=1), nn.BatchNorm2d(o), nn.LeakyReLU(0.2)]
         self.body = nn.Sequential(*layers)
@@ -275,7 +290,9 @@ def from_state_dict(state: dict[str, Tensor]) -> Generator:
     components, latent_dim = state["means"].shape
     network: Generator
     if "encoder.head.weight" in state:
-        encoder_widths = tuple(w.shape[0] for key, w in state.items() if key.startswith("encoder.body.") and w.ndim == 4)
+        encoder_widths = tuple(
+            w.shape[0] for key, w in state.items() if key.startswith("encoder.body.") and w.ndim == 4
+        )
         network = Autoencoder(known, latent_dim, widths, components, encoder_widths)
     else:
         network = Generator(known, latent_dim, widths, components)

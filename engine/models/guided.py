@@ -80,7 +80,9 @@ def separation(pixels: Tensor, small: Tensor, mask: Tensor) -> Tensor:
     moments, heard = [], []
     for other in (1 - product, product):
         sure = 1 - F.max_pool2d(other, 2 * _RIM_PX + 1, 1, _RIM_PX)
-        sums = F.avg_pool2d(torch.cat([small * sure, products * sure, sure], 1), 2, ceil_mode=True, count_include_pad=False)
+        sums = F.avg_pool2d(
+            torch.cat([small * sure, products * sure, sure], 1), 2, ceil_mode=True, count_include_pad=False
+        )
         sums = _box(sums, _NEAR_PX // 2)  # so wide a window needs no more than every other pixel
         heard.append(sums[:, 9:])
         moments.append(sums[:, :9] / sums[:, 9:].clamp_min(1e-6))
@@ -98,21 +100,37 @@ def _products(pixels: Tensor, small: Tensor) -> Tensor:
     if max(pixels.shape[2:]) > _FINER * max(height, width):
         finer = F.interpolate(pixels, size=(_FINER * height, _FINER * width), mode="area")
     products = torch.cat([finer[:, i : i + 1] * finer[:, j : j + 1] for i, j in _PAIRS], 1).float()
-    return products if products.shape[2:] == small.shape[2:] else F.interpolate(products, size=(height, width), mode="area")
+    return (
+        products
+        if products.shape[2:] == small.shape[2:]
+        else F.interpolate(products, size=(height, width), mode="area")
+    )
 
 
 def _covariances(means: Tensor, products: Tensor, floor: float) -> Tensor:
     """Of colours by their means (1, 3, h, w) and those of their products: (1, 6, h, w)."""
-    return torch.cat([products[:, k : k + 1] - means[:, i : i + 1] * means[:, j : j + 1] + (floor if i == j else 0) for k, (i, j) in enumerate(_PAIRS)], 1)
+    return torch.cat(
+        [
+            products[:, k : k + 1] - means[:, i : i + 1] * means[:, j : j + 1] + (floor if i == j else 0)
+            for k, (i, j) in enumerate(_PAIRS)
+        ],
+        1,
+    )
 
 
 def _solved(matrices: Tensor, right: Tensor) -> Tensor:
     """x of S x = right, (1, 3, h, w), for symmetric 3x3 systems (1, 6, h, w), by Cramer's rule, in double because covariances
     of plain areas are tiny."""
     a, b, c, d, e, f = matrices.double().unbind(1)
-    adjugate = ((d * f - e * e, c * e - b * f, b * e - c * d), (c * e - b * f, a * f - c * c, b * c - a * e), (b * e - c * d, b * c - a * e, a * d - b * b))
+    adjugate = (
+        (d * f - e * e, c * e - b * f, b * e - c * d),
+        (c * e - b * f, a * f - c * c, b * c - a * e),
+        (b * e - c * d, b * c - a * e, a * d - b * b),
+    )
     determinant = a * adjugate[0][0] + b * adjugate[1][0] + c * adjugate[2][0]
-    return torch.stack([sum(m * t for m, t in zip(row, right.unbind(1), strict=True)) / determinant for row in adjugate], 1).float()
+    return torch.stack(
+        [sum(m * t for m, t in zip(row, right.unbind(1), strict=True)) / determinant for row in adjugate], 1
+    ).float()
 
 
 def _box(t: Tensor, reach: int) -> Tensor:

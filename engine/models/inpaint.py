@@ -33,7 +33,9 @@ class Inpaint(nn.Module):
     H and W are multiples of 8. Outside the holes the photo comes back as it was, and what stands in them is not looked at.
     """
 
-    def __init__(self, widths: tuple[int, int, int] = (32, 56, 96), dilations: tuple[int, ...] = (1, 2, 4, 8, 1)) -> None:
+    def __init__(
+        self, widths: tuple[int, int, int] = (32, 56, 96), dilations: tuple[int, ...] = (1, 2, 4, 8, 1)
+    ) -> None:
         super().__init__()
         half, quarter, eighth = widths
         self.head = Gated(16, half)

@@ -58,7 +58,9 @@ class ISNet(nn.Module):
     stages: inputs, middle, outputs and height of the blocks downwards; back: of those upwards, the finest first.
     """
 
-    def __init__(self, stages: tuple[tuple[int, int, int, int], ...], back: tuple[tuple[int, int, int, int], ...]) -> None:
+    def __init__(
+        self, stages: tuple[tuple[int, int, int, int], ...], back: tuple[tuple[int, int, int, int], ...]
+    ) -> None:
         super().__init__()
         self.depth, flat_from = len(stages), len(stages) - _FLAT_STAGES + 1
         self.conv_in = nn.Conv2d(3, stages[0][0], 3, stride=2, padding=1)
@@ -89,7 +91,9 @@ def matte_of(network: ISNet, small: Tensor) -> Tensor:
 def from_state_dict(state: dict[str, Tensor]) -> ISNet:
     """The network whose weights these are, those of the finest answer alone; widths and heights are read from the keys and shapes. Strict."""
     depth = sum(key.endswith(".rebnconvin.conv_s1.weight") and "d." not in key for key in state)
-    stages, back = (tuple(_sizes(state, f"stage{k}{end}") for k in range(1, depth + 1 - bool(end))) for end in ("", "d"))
+    stages, back = (
+        tuple(_sizes(state, f"stage{k}{end}") for k in range(1, depth + 1 - bool(end))) for end in ("", "d")
+    )
     network = ISNet(stages, back)
     network.load_state_dict(state)
     return network

@@ -41,7 +41,9 @@ Smooth = Callable[[Tensor, Tensor], Tensor]  # of a copy (1, 3, h, w) and a mask
 class Matte(nn.Module):
     """(N, 3, H, W) in [0, 1] -> logits of the matte (N, 1, H, W); H and W are multiples of 32. slope: as of `Residual`."""
 
-    def __init__(self, widths: tuple[int, ...] = (32, 56, 88, 128), blocks: int = 1, deepest: int = 3, slope: float = 0.0) -> None:
+    def __init__(
+        self, widths: tuple[int, ...] = (32, 56, 88, 128), blocks: int = 1, deepest: int = 3, slope: float = 0.0
+    ) -> None:
         super().__init__()
         self.head = nn.Conv2d(48, widths[0], 3, padding=1)
         self.down = nn.ModuleList(chain(w, blocks, slope) for w in widths[:-1])
@@ -168,7 +170,9 @@ def _colour_odds(cells: Tensor, shares: Tensor, matte: Tensor) -> Tensor:
     sides = []
     for side in (matte.flatten(), 1 - matte.flatten()):
         counts = torch.bincount(cells.flatten(), (shares * side).flatten(), minlength=_BINS**3)
-        smooth = F.conv3d(F.pad(counts.view(1, 1, _BINS, _BINS, _BINS).float(), (1,) * 6, mode="replicate"), window).flatten()
+        smooth = F.conv3d(
+            F.pad(counts.view(1, 1, _BINS, _BINS, _BINS).float(), (1,) * 6, mode="replicate"), window
+        ).flatten()
         sides.append(smooth / smooth.sum() + 2e-5)
     odds = (sides[0] / sides[1]).log()
     return (odds[cells] * shares).sum(0).view_as(matte)
@@ -178,7 +182,10 @@ def from_state_dict(state: dict[str, Tensor]) -> Matte:
     """The network whose weights these are; widths and depths are read from the keys and shapes. Strict."""
     levels = sum(key.startswith("shrink.") and key.endswith(".weight") for key in state)
     widths = (state["head.weight"].shape[0], *(state[f"shrink.{i}.weight"].shape[0] for i in range(levels)))
-    count = {name: sum(key.startswith(f"{name}.") and key.endswith("first.weight") for key in state) for name in ("down.0", "deep")}
+    count = {
+        name: sum(key.startswith(f"{name}.") and key.endswith("first.weight") for key in state)
+        for name in ("down.0", "deep")
+    }
     network = Matte(widths, count["down.0"], count["deep"])
     leak_as(network, state)
     network.load_state_dict(state)

@@ -38,7 +38,9 @@ PATIENCE = 50  # steps without a smaller variance after which the fit ends
 _FULL_STEPS_PX = 256 * 256
 _LEAST_STEPS = 85
 _MULTIPLE = 2 ** len(WIDTHS)
-_LEAST_PX = 2 * _MULTIPLE  # of what the network makes: its coarsest level needs two pixels to mirror and to take a variance of
+_LEAST_PX = (
+    2 * _MULTIPLE
+)  # of what the network makes: its coarsest level needs two pixels to mirror and to take a variance of
 
 Observe = Callable[[Tensor], Tensor]
 
@@ -79,7 +81,9 @@ def complete(pixels: Tensor, mask: Tensor, *, steps: int = 0, seed: int = 0) -> 
     steps = steps or _affordable(200, pixels.shape)
     holes = mask > 0.5
     known = (~holes).float()
-    mean = (pixels * known).sum((2, 3), keepdim=True) / known.sum() if known.any() else pixels.new_full((1, 3, 1, 1), 0.5)
+    mean = (
+        (pixels * known).sum((2, 3), keepdim=True) / known.sum() if known.any() else pixels.new_full((1, 3, 1, 1), 0.5)
+    )
     fit = _Fit(torch.where(holes, mean, pixels), mean.expand_as(pixels), known=known, seed=seed)
     for done in range(1, steps + 1):
         loss = fit.step()
@@ -106,9 +110,23 @@ class _Fit:
     variance: how much the last outputs differ, as a running mean of squares.
     """
 
-    def __init__(self, target: Tensor, start: Tensor, *, seed: int, observe: Observe | None = None, known: Tensor | None = None, guided: bool = False) -> None:
+    def __init__(
+        self,
+        target: Tensor,
+        start: Tensor,
+        *,
+        seed: int,
+        observe: Observe | None = None,
+        known: Tensor | None = None,
+        guided: bool = False,
+    ) -> None:
         self._rng = torch.Generator().manual_seed(seed)
-        self._target, self._start, self._observe, self._known = target.detach().clone(), start.detach().clone(), observe, known
+        self._target, self._start, self._observe, self._known = (
+            target.detach().clone(),
+            start.detach().clone(),
+            observe,
+            known,
+        )
         height, width = start.shape[2:]
         self._code = CODE_REACH * torch.rand((1, CODE, _padded(height), _padded(width)), generator=self._rng)
         self._noise = CODE_NOISE if guided else CODE_NOISE_ALONE
@@ -200,9 +218,13 @@ class _Skip(nn.Module):
         super().__init__()
         finer = (CODE, *WIDTHS[:-1])
         coarser = (*WIDTHS[1:], WIDTHS[-1])
-        self.down = nn.ModuleList(nn.Sequential(_layer(a, b, 3, stride=2), _layer(b, b, 3)) for a, b in zip(finer, WIDTHS, strict=True))
+        self.down = nn.ModuleList(
+            nn.Sequential(_layer(a, b, 3, stride=2), _layer(b, b, 3)) for a, b in zip(finer, WIDTHS, strict=True)
+        )
         self.past = nn.ModuleList(_layer(a, SKIP, 1) for a in finer)
-        self.up = nn.ModuleList(nn.Sequential(_layer(c + SKIP, b, 3), _layer(b, b, 1)) for c, b in zip(coarser, WIDTHS, strict=True))
+        self.up = nn.ModuleList(
+            nn.Sequential(_layer(c + SKIP, b, 3), _layer(b, b, 1)) for c, b in zip(coarser, WIDTHS, strict=True)
+        )
         self.out = nn.Conv2d(WIDTHS[0], 3, 1)
 
     def forward(self, x: Tensor) -> Tensor:

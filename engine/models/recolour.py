@@ -29,7 +29,10 @@ _CHROMA_NOISE = 0.008  # chroma across the source's hue that says nothing
 _NEUTRAL = (0.03, 0.07)  # chroma away from a grey source: full membership, none
 _PALE = (0.15, 0.5)  # saturation against the source's: its lightness says nothing, says all
 _NEARLY_BLACK = 1e-3  # lightness that is added before it is divided by
-_BLACK, _WHITE = 0.22, 0.9  # lightness of a black and of a white product in a photo; only a flat picture becomes more so
+_BLACK, _WHITE = (
+    0.22,
+    0.9,
+)  # lightness of a black and of a white product in a photo; only a flat picture becomes more so
 
 
 def main_colours(pixels: Tensor, mask: Tensor, count: int = 3, seed: int = 0) -> list[tuple[Tensor, float]]:
@@ -147,12 +150,16 @@ class _Dye:
         self._chroma = float(old[1:].norm())
         self._coloured = _smoothstep(torch.tensor(self._chroma), 0.02, 0.05)
         # Noise of the chroma becomes noise of the lightness by this much.
-        self._by_chroma = _smoothstep(torch.tensor(self._chroma / (abs(self._new_l - self._old_l) + 0.1)), 0.15, 0.4) * self._coloured
+        self._by_chroma = (
+            _smoothstep(torch.tensor(self._chroma / (abs(self._new_l - self._old_l) + 0.1)), 0.15, 0.4) * self._coloured
+        )
 
     def membership(self, lab: Tensor) -> Tensor:
         """How much of each pixel may change, (1, 1, h, w) in [0, 1]."""
         by_hue = 1 - _smoothstep(self._angle(lab), *_HUES)
-        by_grey = 1 - _smoothstep((lab[:, 1:] - self._shade(lab) * self._ab(self._old)).norm(dim=1, keepdim=True), *_NEUTRAL)
+        by_grey = 1 - _smoothstep(
+            (lab[:, 1:] - self._shade(lab) * self._ab(self._old)).norm(dim=1, keepdim=True), *_NEUTRAL
+        )
         return self._coloured * by_hue + (1 - self._coloured) * by_grey
 
     def _angle(self, lab: Tensor) -> Tensor:
@@ -221,7 +228,9 @@ class _Dye:
         lit = 1e-6 + 0.4 * max(0.0, new - old)
         shadow = new * (lightness + lit) / (old + lit)
         room = max(1 - old, 1e-3)
-        rise = min(1 - new, 2 * room) if new < old else 1 - new  # a white product made black: not each white is a highlight
+        rise = (
+            min(1 - new, 2 * room) if new < old else 1 - new
+        )  # a white product made black: not each white is a highlight
         diffuse = min(room * (new + _NEARLY_BLACK) / (old + _NEARLY_BLACK), rise)
         u = ((lightness - old) / room).clamp(0, 1)
         return torch.where(lightness <= old, shadow, new + diffuse * u + (rise - diffuse) * u.square())

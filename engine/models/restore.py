@@ -45,7 +45,9 @@ class Gate(nn.Module):
         self.told = nn.Linear(2 * width, experts)
 
     def forward(self, x: Tensor, beyond: Tensor) -> Tensor:
-        height, width = (max(_BLOCK_PX, side // _BLOCK_PX * _BLOCK_PX) for side in x.shape[2:])  # whole blocks, and one at least
+        height, width = (
+            max(_BLOCK_PX, side // _BLOCK_PX * _BLOCK_PX) for side in x.shape[2:]
+        )  # whole blocks, and one at least
         x = F.pad(x, (0, width - x.shape[3], 0, height - x.shape[2]), mode="replicate")
         blocks = F.pixel_unshuffle(x, _BLOCK_PX).unflatten(1, (3, -1))
         differences = _CONTRAST * (blocks - blocks.mean(2, keepdim=True))  # a block's light says nothing
@@ -91,7 +93,12 @@ def at_most(noise: Tensor, sigma: float) -> Tensor:
 def from_state_dict(state: dict[str, Tensor]) -> Restore:
     """The network whose weights these are; all sizes are read from their shapes. Strict."""
     count, width = len(state["gate.told.weight"]), len(state["gate.blocks.weight"])
-    parts = ({k.removeprefix(f"experts.{i}."): v for k, v in state.items() if k.startswith(f"experts.{i}.")} for i in range(count))
-    network = Restore([unet.from_state_dict(part) for part in parts], Gate(count, width, int(state["gate.unbounded"].sum())))
+    parts = (
+        {k.removeprefix(f"experts.{i}."): v for k, v in state.items() if k.startswith(f"experts.{i}.")}
+        for i in range(count)
+    )
+    network = Restore(
+        [unet.from_state_dict(part) for part in parts], Gate(count, width, int(state["gate.unbounded"].sum()))
+    )
     network.load_state_dict(state)
     return network

@@ -41,7 +41,12 @@ class Architecture:
 
     def __post_init__(self) -> None:
         doublings = {1: 4, 2: 3, 4: 2}.get(self.tail, 0)
-        if self.kind not in KINDS or self.doubling not in DOUBLINGS or len(self.widths) != doublings + 1 or len(self.repeats) != doublings:
+        if (
+            self.kind not in KINDS
+            or self.doubling not in DOUBLINGS
+            or len(self.widths) != doublings + 1
+            or len(self.repeats) != doublings
+        ):
             raise ValueError(f"there is no architecture {self}")
 
     def __str__(self) -> str:
@@ -51,7 +56,9 @@ class Architecture:
 def parse(text: str) -> Architecture:
     """The architecture that says `text` of itself."""
     widths, repeats, kind, doubling, tail = text.split(" ")
-    return Architecture(_numbers(widths), _numbers(repeats.removeprefix("x")), kind, doubling, int(tail.removeprefix("tail")))
+    return Architecture(
+        _numbers(widths), _numbers(repeats.removeprefix("x")), kind, doubling, int(tail.removeprefix("tail"))
+    )
 
 
 def space() -> list[Architecture]:
@@ -102,14 +109,26 @@ class Searched(Generator):
 
     architecture_text: Tensor
 
-    def __init__(self, categories: tuple[str, ...], architecture: Architecture, latent_dim: int = 96 + COLOUR_DIM, components: int | None = None) -> None:
+    def __init__(
+        self,
+        categories: tuple[str, ...],
+        architecture: Architecture,
+        latent_dim: int = 96 + COLOUR_DIM,
+        components: int | None = None,
+    ) -> None:
         super().__init__(categories, latent_dim, (architecture.widths[0], 4), components)
         self.architecture = architecture
         code_dim = latent_dim + self.embed.embedding_dim
         stages = []
-        for (inputs, outputs), repeats in zip(itertools.pairwise(architecture.widths), architecture.repeats, strict=True):
+        for (inputs, outputs), repeats in zip(
+            itertools.pairwise(architecture.widths), architecture.repeats, strict=True
+        ):
             inputs = inputs // 4 if architecture.doubling == "shuffle" else inputs
-            stages.append(nn.ModuleList(Block(inputs if k == 0 else outputs, outputs, code_dim, architecture.kind) for k in range(repeats)))
+            stages.append(
+                nn.ModuleList(
+                    Block(inputs if k == 0 else outputs, outputs, code_dim, architecture.kind) for k in range(repeats)
+                )
+            )
         self.blocks = nn.ModuleList(stages)
         del self.tail
         self.to_rgb = nn.Conv2d(architecture.widths[-1], 3 * architecture.tail**2, 3, padding=1)

@@ -68,7 +68,9 @@ def feathered(mask: Tensor, radius_px: float) -> Tensor:
         return mask
     variance = (radius_px / 2) ** 2 / 3  # of each box
     reach = int((math.sqrt(1 + 12 * variance) - 1) / 2)  # a box of 2 r + 1 has (r^2 + r) / 3
-    wider = (variance - (reach**2 + reach) / 3) / (2 * (reach + 1) / 3)  # the share of the next box that makes up the rest
+    wider = (variance - (reach**2 + reach) / 3) / (
+        2 * (reach + 1) / 3
+    )  # the share of the next box that makes up the rest
     soft = mask.float()
     for _ in range(3):
         for dim in (3, 2):
@@ -79,8 +81,12 @@ def feathered(mask: Tensor, radius_px: float) -> Tensor:
 def _running_mean(t: Tensor, reach: int, dim: int) -> Tensor:
     """Means over 2 reach + 1 neighbours along rows (3) or columns (2) from one running sum, of (1, 1, H, W)."""
     before, after = reach + 1, reach
-    sums = F.pad(t, (before, after, 0, 0) if dim == 3 else (0, 0, before, after), mode="replicate").cumsum(dim, dtype=torch.float64)
-    return ((sums.narrow(dim, 2 * reach + 1, t.shape[dim]) - sums.narrow(dim, 0, t.shape[dim])) / (2 * reach + 1)).float()
+    sums = F.pad(t, (before, after, 0, 0) if dim == 3 else (0, 0, before, after), mode="replicate").cumsum(
+        dim, dtype=torch.float64
+    )
+    return (
+        (sums.narrow(dim, 2 * reach + 1, t.shape[dim]) - sums.narrow(dim, 0, t.shape[dim])) / (2 * reach + 1)
+    ).float()
 
 
 def dilated(mask: Tensor, steps: int) -> Tensor:
@@ -103,7 +109,9 @@ def shrunk(pixels: Tensor, most_px: int = WORK_PX) -> Tensor:
     scale = most_px / max(height, width)
     if scale >= 1:
         return pixels.float()
-    return F.interpolate(pixels, size=(max(1, round(height * scale)), max(1, round(width * scale))), mode="area").float()
+    return F.interpolate(
+        pixels, size=(max(1, round(height * scale)), max(1, round(width * scale))), mode="area"
+    ).float()
 
 
 def _look_at(lab: Tensor) -> _Look:
@@ -273,8 +281,13 @@ def to_full_size(pixels: Tensor, small: Tensor, matte: Tensor) -> Tensor:
     mask = torch.zeros(1, 1, height, width)
     if not (matte > 0.5).any():
         return mask
-    within, near = eroded(matte[0, 0] > 0.5, 2) & (matte[0, 0] > 0.9), dilated(matte[0, 0] > 0.1, 2)  # bounds outside the band where colour decides
-    small_maps = torch.cat([guided.coefficients(pixels, small, matte), within.float()[None, None], near.float()[None, None]], 1)
+    within, near = (
+        eroded(matte[0, 0] > 0.5, 2) & (matte[0, 0] > 0.9),
+        dilated(matte[0, 0] > 0.1, 2),
+    )  # bounds outside the band where colour decides
+    small_maps = torch.cat(
+        [guided.coefficients(pixels, small, matte), within.float()[None, None], near.float()[None, None]], 1
+    )
     small_height = matte.shape[2]
     wide = F.interpolate(small_maps, size=(small_height, width), mode="bilinear")  # (1, 6, h, W)
     rows = ((torch.arange(height) + 0.5) * small_height / height - 0.5).clamp(0, small_height - 1)
@@ -283,7 +296,9 @@ def to_full_size(pixels: Tensor, small: Tensor, matte: Tensor) -> Tensor:
     step = max(1, STRIP_PX // width)
     for y in range(0, height, step):
         strip = slice(y, y + step)
-        maps = torch.lerp(wide.index_select(2, above[strip]), wide.index_select(2, below[strip]), part[strip])  # (1, 6, rows, W)
+        maps = torch.lerp(
+            wide.index_select(2, above[strip]), wide.index_select(2, below[strip]), part[strip]
+        )  # (1, 6, rows, W)
         colour = pixels[:, :, strip].float()
         alpha = maps[:, 3:4]
         for channel in range(3):

@@ -25,7 +25,9 @@ def reach_px(sigma_px: float = 1.5) -> int:
 def _gaussian_blur(pixels: Tensor, sigma_px: float) -> Tensor:
     """Separable, with the picture's edge continued."""
     reach = reach_px(sigma_px)
-    kernel = torch.exp(-0.5 * (torch.arange(-reach, reach + 1, device=pixels.device, dtype=pixels.dtype) / sigma_px) ** 2)
+    kernel = torch.exp(
+        -0.5 * (torch.arange(-reach, reach + 1, device=pixels.device, dtype=pixels.dtype) / sigma_px) ** 2
+    )
     kernel = kernel / kernel.sum()
     channels = pixels.shape[1]
     padded = F.pad(pixels, (reach,) * 4, mode="replicate")

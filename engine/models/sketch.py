@@ -54,12 +54,20 @@ class Sketch(nn.Module):
     trained_px: Tensor
     colours = True
 
-    def __init__(self, categories: tuple[str, ...], widths: tuple[int, ...] = (32, 64, 96, 128, 128), seen: int = 48, size_px: int = 128) -> None:
+    def __init__(
+        self,
+        categories: tuple[str, ...],
+        widths: tuple[int, ...] = (32, 64, 96, 128, 128),
+        seen: int = 48,
+        size_px: int = 128,
+    ) -> None:
         super().__init__()
         self.widths = widths
         self.embed = nn.Embedding(len(categories), 24)
         code_dim = 64
-        self.code = nn.Sequential(nn.Linear(PALETTE_DIM + 24, code_dim), nn.LeakyReLU(0.2), nn.Linear(code_dim, code_dim), nn.LeakyReLU(0.2))
+        self.code = nn.Sequential(
+            nn.Linear(PALETTE_DIM + 24, code_dim), nn.LeakyReLU(0.2), nn.Linear(code_dim, code_dim), nn.LeakyReLU(0.2)
+        )
         self.start = nn.Conv2d(4, widths[0], 3, padding=1)
         self.down = nn.ModuleList(nn.Conv2d(i, o, 3, stride=2, padding=1) for i, o in itertools.pairwise(widths))
         self.middle = nn.Conv2d(widths[-1], widths[-1], 3, padding=1)
@@ -109,7 +117,10 @@ class Sketch(nn.Module):
         """
         seen = self.palettes[self.categories.index(category)].cpu().float()
         usual = max(1, min(len(seen), round(truncation * len(seen))))
-        drawn = [(int(torch.randint(usual, (1,), generator=rng)), torch.randn(PALETTE_DIM, generator=rng)) for _ in range(count)]
+        drawn = [
+            (int(torch.randint(usual, (1,), generator=rng)), torch.randn(PALETTE_DIM, generator=rng))
+            for _ in range(count)
+        ]
         return torch.stack([(seen[i] + 0.03 * min(truncation, 1.0) * noise).clamp(0, 1) for i, noise in drawn])
 
     def mix(self, a: Tensor, b: Tensor, t: float) -> Tensor:
@@ -138,7 +149,11 @@ class Sketch(nn.Module):
             if not len(own):
                 continue
             candidates = own[torch.randperm(len(own), generator=rng)[:_CANDIDATES]]
-            distances, reached, order = torch.cdist(_as_seen(candidates), _as_seen(own)), torch.full((len(own),), torch.inf), []
+            distances, reached, order = (
+                torch.cdist(_as_seen(candidates), _as_seen(own)),
+                torch.full((len(own),), torch.inf),
+                [],
+            )
             for _ in range(min(keep, len(candidates))):
                 order.append(int(distances.minimum(reached).mean(1).argmin()))
                 reached = reached.minimum(distances[order[-1]])
@@ -166,11 +181,17 @@ def palette(x: Tensor) -> Tensor:
     is_second = (luma > whole).float()
     for _ in range(4):
         first, second = _mean(pixels, weight * (1 - is_second)), _mean(pixels, weight * is_second)
-        is_second = ((pixels - second).square().sum(2, keepdim=True) < (pixels - first).square().sum(2, keepdim=True)).float()
+        is_second = (
+            (pixels - second).square().sum(2, keepdim=True) < (pixels - first).square().sum(2, keepdim=True)
+        ).float()
     sizes = torch.cat([(weight * (1 - is_second)).sum(1), (weight * is_second).sum(1)], 1)
     first, second = _mean(pixels, weight * (1 - is_second))[:, 0], _mean(pixels, weight * is_second)[:, 0]
     larger = sizes[:, 1:] > sizes[:, :1]
-    share = torch.where(sizes.sum(1, keepdim=True) > 0, sizes.amax(1, keepdim=True) / sizes.sum(1, keepdim=True).clamp(min=1e-6), torch.ones_like(sizes[:, :1]))
+    share = torch.where(
+        sizes.sum(1, keepdim=True) > 0,
+        sizes.amax(1, keepdim=True) / sizes.sum(1, keepdim=True).clamp(min=1e-6),
+        torch.ones_like(sizes[:, :1]),
+    )
     main, accent = torch.where(larger, second, first), torch.where(larger, first, second)
     return torch.cat([main, torch.where(share > 0.999, main, accent), share], 1)
 
@@ -194,7 +215,9 @@ def from_state_dict(state: dict[str, Tensor]) -> Sketch:
 def _mean(values: Tensor, weight: Tensor) -> Tensor:
     """Weighted mean (N, 1, C) of values (N, P, C); 1 where nothing has weight."""
     total = weight.sum(1, keepdim=True)
-    return torch.where(total > 0, (values * weight).sum(1, keepdim=True) / total.clamp(min=1e-6), torch.ones_like(total))
+    return torch.where(
+        total > 0, (values * weight).sum(1, keepdim=True) / total.clamp(min=1e-6), torch.ones_like(total)
+    )
 
 
 def _normalize(x: Tensor) -> Tensor:

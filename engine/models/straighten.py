@@ -26,7 +26,10 @@ _LEAST_BY_SYMMETRY = 0.8  # degrees: a ragged mask may be off by half of one
 _MIRRORED_PX = 160  # longer side of the copy that is compared with its mirror image
 _SYMMETRIC = 0.88  # intersection over union of the product and its mirror image: a bottle with a ragged mask has 0.9, a mug with its handle 0.8
 _SEARCHED_DEGREES = MOST_DEGREES + 4.0
-_ASIDE, _DISTINCT = 4, 0.02  # degrees beside the axis, and by how much less symmetric a product must be there: a round thing has no axis
+_ASIDE, _DISTINCT = (
+    4,
+    0.02,
+)  # degrees beside the axis, and by how much less symmetric a product must be there: a round thing has no axis
 
 
 class _Line(NamedTuple):
@@ -73,7 +76,11 @@ def _by_base(mask: Tensor) -> float | None:
     base, left, right = (_longest_line(p, d, slack) for p, d in zip(positions, depths, strict=True))
     if base.length < _BASE or base.touched < _DENSE:
         return None
-    sides = [sign * line.degrees for sign, line in ((1, left), (-1, right)) if line.length >= _SIDE and line.touched >= _DENSE]
+    sides = [
+        sign * line.degrees
+        for sign, line in ((1, left), (-1, right))
+        if line.length >= _SIDE and line.touched >= _DENSE
+    ]
     if sides:
         return base.degrees if abs(base.degrees - sum(sides) / len(sides)) <= _AGREED else None
     return base.degrees if base.length >= _BASE_ALONE else None

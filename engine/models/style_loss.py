@@ -40,7 +40,11 @@ class Style:
     histograms: tuple[Tensor, ...] = ()
 
     def to(self, device: torch.device) -> Style:
-        return Style(self.colour.to(device), tuple(layer.to(device) for layer in self.layers), tuple(h.to(device) for h in self.histograms))
+        return Style(
+            self.colour.to(device),
+            tuple(layer.to(device) for layer in self.layers),
+            tuple(h.to(device) for h in self.histograms),
+        )
 
 
 def mixed(styles: Sequence[Style], shares: Sequence[float]) -> Style:
@@ -54,7 +58,9 @@ def mixed(styles: Sequence[Style], shares: Sequence[float]) -> Style:
 
     layers = tuple(between(parts) for parts in zip(*(style.layers for style in styles), strict=True))
     known = any(style.histograms for style in styles)
-    histograms = tuple(mean(parts) for parts in zip(*(histograms_of(style) for style in styles), strict=True)) if known else ()
+    histograms = (
+        tuple(mean(parts) for parts in zip(*(histograms_of(style) for style in styles), strict=True)) if known else ()
+    )
     return Style(between([style.colour for style in styles]), layers, histograms)
 
 
@@ -71,7 +77,8 @@ def histograms_of(style: Style) -> tuple[Tensor, ...]:
     middles = (torch.arange(QUANTILES) + 0.5) / QUANTILES
     normal = math.sqrt(2) * torch.erfinv(2 * middles - 1)
     return tuple(
-        layer.mean[:, None] + layer.covariance.diagonal().clamp(min=0).sqrt()[:, None] * normal.to(layer.mean)  # (C, QUANTILES)
+        layer.mean[:, None]
+        + layer.covariance.diagonal().clamp(min=0).sqrt()[:, None] * normal.to(layer.mean)  # (C, QUANTILES)
         for layer in style.layers
     )
 
@@ -102,9 +109,15 @@ class LayerLoss(ABC):
     def slopes(self, strips: Sequence[Gathered]) -> tuple[float, list[tuple[Tensor, ...]]]:
         """The distance of all strips together, and for each strip its slope by each of the strip's parts."""
         count = sum(strip.count for strip in strips)
-        leaves = [torch.stack([strip.parts[k].detach() for strip in strips]).sum(0).double().requires_grad_() for k in range(2)]
+        leaves = [
+            torch.stack([strip.parts[k].detach() for strip in strips]).sum(0).double().requires_grad_()
+            for k in range(2)
+        ]
         distance = self.distance(*(leaf / count for leaf in leaves))
-        slopes = tuple(slope.to(strips[0].parts[0].dtype) for slope in torch.autograd.grad(distance, leaves, allow_unused=True, materialize_grads=True))
+        slopes = tuple(
+            slope.to(strips[0].parts[0].dtype)
+            for slope in torch.autograd.grad(distance, leaves, allow_unused=True, materialize_grads=True)
+        )
         return float(distance.detach()), [slopes] * len(strips)
 
 

@@ -75,7 +75,9 @@ class Tone(nn.Module):
 
     def forward(self, thumbnails: Tensor) -> tuple[Tensor, Tensor]:
         seen = self.body(2 * thumbnails - 1).flatten(2)
-        levels = thumbnails.flatten(2).quantile(torch.tensor(QUANTILES).to(thumbnails), dim=2).permute(1, 0, 2).flatten(1)
+        levels = (
+            thumbnails.flatten(2).quantile(torch.tensor(QUANTILES).to(thumbnails), dim=2).permute(1, 0, 2).flatten(1)
+        )
         hidden = F.leaky_relu(self.hidden(torch.cat([seen.mean(2), seen.std(2), 2 * levels - 1], 1)), 0.2)
         most = torch.tensor(MOST).to(hidden)
         return most * torch.tanh(self.amounts(hidden) / most), self.weights(hidden)

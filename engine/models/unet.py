@@ -95,7 +95,10 @@ class UNet(nn.Module):
 def from_state_dict(state: dict[str, Tensor]) -> UNet:
     """The network whose weights these are; widths and depths are read from the keys and shapes. Strict."""
     widths = tuple(state[f"{name}.weight"].shape[0] for name in ("head", "to_quarter", "to_eighth"))
-    blocks = tuple(sum(k.startswith(f"{name}.") and k.endswith("first.weight") for k in state) for name in ("down1", "down2", "middle", "up2", "up1"))
+    blocks = tuple(
+        sum(k.startswith(f"{name}.") and k.endswith("first.weight") for k in state)
+        for name in ("down1", "down2", "middle", "up2", "up1")
+    )
     deepest = sum(k.startswith("deepest.") and k.endswith("first.weight") for k in state)
     network = UNet(widths, blocks, state["head.weight"].shape[1] // 12, deepest)  # type: ignore[arg-type]
     leak_as(network, state)

@@ -131,7 +131,9 @@ class Drawing:
         # The class steers every scale alike: its gains and shifts are computed once.
         self._steered = [_steered(block.get_submodule("ada_lin"), self.condition) for block in network.blocks]
         width = self.condition.shape[1]
-        self._cache = self.condition.new_empty(len(network.blocks), 2, len(labels), network.heads, network.pos_1LC.shape[1], width // network.heads)
+        self._cache = self.condition.new_empty(
+            len(network.blocks), 2, len(labels), network.heads, network.pos_1LC.shape[1], width // network.heads
+        )
         self._places = (network.lvl_embed(network.lvl_1L) + network.pos_1LC).float()
         self._scale = self._start = 0  # of the tokens to come
 
@@ -234,7 +236,9 @@ def from_state_dict(state: dict[str, Tensor], vqvae: VQVAE) -> VAR:
     tokens, width = state["head.weight"].shape
     channels = state["word_embed.weight"].shape[1]
     if (tokens, channels) != (vqvae.tokens, vqvae.channels):
-        raise ValueError(f"The transformer foretells {tokens} tokens of {channels} channels, the VQVAE has {vqvae.tokens} of {vqvae.channels}.")
+        raise ValueError(
+            f"The transformer foretells {tokens} tokens of {channels} channels, the VQVAE has {vqvae.tokens} of {vqvae.channels}."
+        )
     with torch.device("meta"):
         transformer = Transformer(
             tokens,

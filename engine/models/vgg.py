@@ -9,8 +9,21 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-CONVOLUTIONS = ((0, 2), (5, 7), (10, 12, 14, 16), (19, 21, 23, 25), (28, 30, 32, 34))  # positions in `features`, a pool after each group
-LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu4_2", "relu5_1")  # Gatys et al.: content from relu4_2, style from the others
+CONVOLUTIONS = (
+    (0, 2),
+    (5, 7),
+    (10, 12, 14, 16),
+    (19, 21, 23, 25),
+    (28, 30, 32, 34),
+)  # positions in `features`, a pool after each group
+LAYERS = (
+    "relu1_1",
+    "relu2_1",
+    "relu3_1",
+    "relu4_1",
+    "relu4_2",
+    "relu5_1",
+)  # Gatys et al.: content from relu4_2, style from the others
 _POSITIONS = (1, 6, 11, 20, 22, 29)  # of LAYERS in `features`
 
 

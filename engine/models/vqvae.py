@@ -111,10 +111,15 @@ class Decoder(nn.Module):
         super().__init__()
         inner = widths[-1]
         self.conv_in = nn.Conv2d(channels, inner, 3, padding=1)
-        self.mid = nn.ModuleDict({"block_1": Residual(inner, inner), "attn_1": Attention(inner), "block_2": Residual(inner, inner)})
+        self.mid = nn.ModuleDict(
+            {"block_1": Residual(inner, inner), "attn_1": Attention(inner), "block_2": Residual(inner, inner)}
+        )
         inputs = (*widths[1:], inner)
         last = len(widths) - 1
-        self.up = nn.ModuleList(Level(i, o, blocks, attends=k == last, doubles=k > 0) for k, (i, o) in enumerate(zip(inputs, widths, strict=True)))
+        self.up = nn.ModuleList(
+            Level(i, o, blocks, attends=k == last, doubles=k > 0)
+            for k, (i, o) in enumerate(zip(inputs, widths, strict=True))
+        )
         self.norm_out = _norm(widths[0])
         self.conv_out = nn.Conv2d(widths[0], 3, 3, padding=1)
 
@@ -128,7 +133,13 @@ class Decoder(nn.Module):
 class VQVAE(nn.Module):
     """What VAR draws with: `quantize` paints tokens on a canvas, and calling it makes a picture of the canvas."""
 
-    def __init__(self, tokens: int = 4096, channels: int = 32, widths: tuple[int, ...] = (160, 160, 320, 320, 640), blocks: int = 3) -> None:
+    def __init__(
+        self,
+        tokens: int = 4096,
+        channels: int = 32,
+        widths: tuple[int, ...] = (160, 160, 320, 320, 640),
+        blocks: int = 3,
+    ) -> None:
         super().__init__()
         self.tokens, self.channels, self.scale = tokens, channels, 2 ** (len(widths) - 1)
         self.quantize = Quantizer(tokens, channels)

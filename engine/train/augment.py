@@ -43,14 +43,16 @@ def augment(x: Tensor, rng: np.random.Generator, *, turn_deg: float = 0.0, scale
     most = h // 8
     padded = F.pad(x, (most, most, most, most), value=1.0)
     shifts = rng.integers(0, 2 * most + 1, (n, 2))
-    return torch.stack([p[:, dy : dy + h, dx : dx + w] for p, (dy, dx) in zip(padded, shifts.tolist(), strict=True)]).contiguous(
-        memory_format=torch.channels_last
-    )
+    return torch.stack(
+        [p[:, dy : dy + h, dx : dx + w] for p, (dy, dx) in zip(padded, shifts.tolist(), strict=True)]
+    ).contiguous(memory_format=torch.channels_last)
 
 
 def turned(x: Tensor, angles: Tensor, sizes: Tensor) -> Tensor:
     """Square pictures (N, 3, S, S) turned counterclockwise by `angles` (N,) in radians about their middle and `sizes` (N,) times as large, on white."""
     cos, sin, nought = angles.cos() / sizes, angles.sin() / sizes, torch.zeros_like(angles)
-    back = torch.stack([torch.stack([cos, -sin, nought], 1), torch.stack([sin, cos, nought], 1)], 1)  # from the result to where it is read
+    back = torch.stack(
+        [torch.stack([cos, -sin, nought], 1), torch.stack([sin, cos, nought], 1)], 1
+    )  # from the result to where it is read
     grid = F.affine_grid(back, list(x.shape), align_corners=False)
     return 1 - F.grid_sample(1 - x, grid, padding_mode="zeros", align_corners=False)

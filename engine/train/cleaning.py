@@ -26,7 +26,9 @@ WHITE = 235  # a pixel this light in every channel is white
 LEAST_WHITE = 0.5  # of the border: products may reach it, tables and rooms fill it
 MOST_BITS = 16  # of 384 that may differ between pictures that count as the same
 LEAST_DISTANCE = 0.3  # in the embedding, as a share of the mean distance between two pictures
-MOST_SHADE = 0.08  # difference of their thumbnails, as a share of what is not white in them: colour variants differ by more
+MOST_SHADE = (
+    0.08  # difference of their thumbnails, as a share of what is not white in them: colour variants differ by more
+)
 
 
 @dataclass(frozen=True)
@@ -67,22 +69,36 @@ def repeats(pictures: Tensor, features: Features) -> dict[int, int]:
         rows = slice(first, first + 512)
         bits = hashes[rows].sum(1, keepdim=True) + hashes.sum(1) - 2 * hashes[rows] @ hashes.T
         shade = torch.cdist(shades[rows], shades, p=1) / (0.5 * (ink[rows, None] + ink) + 1e-6)
-        same = (shade <= MOST_SHADE) & ((bits <= MOST_BITS) | (torch.cdist(places[rows], places) <= LEAST_DISTANCE * typical))
+        same = (shade <= MOST_SHADE) & (
+            (bits <= MOST_BITS) | (torch.cdist(places[rows], places) <= LEAST_DISTANCE * typical)
+        )
         for i, j in same.nonzero().tolist():
             if j < first + i and j not in found:
                 found.setdefault(first + i, j)
     return found
 
 
-def clean(names: list[str], looks: list[dict[str, Any]], pictures: Tensor, features: Features) -> tuple[list[int], list[LeftOut]]:
+def clean(
+    names: list[str], looks: list[dict[str, Any]], pictures: Tensor, features: Features
+) -> tuple[list[int], list[LeftOut]]:
     """Indices to learn from, and what is left out; pictures are the framed ones, uint8 (N, 3, S, S)."""
     size_px = pictures.shape[-1]
-    left = {i: LeftOut(name, f"smaller than {size_px} px") for i, name in enumerate(names) if min(looks[i]["size"]) < size_px}
-    left |= {i: LeftOut(name, "not on white") for i, name in enumerate(names) if i not in left and looks[i]["white"] < LEAST_WHITE}
+    left = {
+        i: LeftOut(name, f"smaller than {size_px} px")
+        for i, name in enumerate(names)
+        if min(looks[i]["size"]) < size_px
+    }
+    left |= {
+        i: LeftOut(name, "not on white")
+        for i, name in enumerate(names)
+        if i not in left and looks[i]["white"] < LEAST_WHITE
+    }
     rest = [i for i in range(len(names)) if i not in left]
     if len(rest) > 1:
         found = repeats(pictures[rest], features)
-        left |= {rest[i]: LeftOut(names[rest[i]], "nearly the same as another", names[rest[j]]) for i, j in found.items()}
+        left |= {
+            rest[i]: LeftOut(names[rest[i]], "nearly the same as another", names[rest[j]]) for i, j in found.items()
+        }
     return [i for i in range(len(names)) if i not in left], [left[i] for i in sorted(left)]
 
 
@@ -94,4 +110,6 @@ def report(left: list[LeftOut], total: int, file: Path) -> str:
         rows.writerow(("file", "why", "like"))
         rows.writerows((row.name, row.why, row.like) for row in left)
     counts = ", ".join(f"{n} {why}" for why, n in Counter(row.why for row in left).most_common())
-    return f"{total - len(left)} of {total} pictures are learned from" + (f"; left out: {counts} ({file})." if left else ".")
+    return f"{total - len(left)} of {total} pictures are learned from" + (
+        f"; left out: {counts} ({file})." if left else "."
+    )

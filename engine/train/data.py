@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from PIL import Image, ImageOps
 from torch import Tensor
 
-from engine.request import RequestError
+from engine.contract.errors import RequestError
 
 HEIC_SUFFIXES = {".heic", ".heif"}  # as many phones write
 PICTURE_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".avif", ".bmp", ".tif", ".tiff"} | HEIC_SUFFIXES
@@ -68,7 +68,12 @@ def _decoded(file: Path | io.BytesIO, name: str) -> Image.Image:
                 return picture.convert("RGB")
             white = Image.new("RGBA", picture.size, "white")
             return Image.alpha_composite(white, picture.convert("RGBA")).convert("RGB")
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:  # all of them are said of damaged files
+    except (
+        OSError,
+        ValueError,
+        SyntaxError,
+        Image.DecompressionBombError,
+    ) as error:  # all of them are said of damaged files
         raise RequestError(f"{name} cannot be read as a picture; take it out of the training data.") from error
 
 
@@ -87,9 +92,15 @@ def read_categories(table: Path) -> dict[str, str]:
     """
     try:
         with table.open(newline="", encoding="utf-8-sig") as stream:  # spreadsheets put a mark in front
-            return {row["file"]: row["category"].strip() for row in csv.DictReader(stream) if (row["category"] or "").strip()}
+            return {
+                row["file"]: row["category"].strip()
+                for row in csv.DictReader(stream)
+                if (row["category"] or "").strip()
+            }
     except (KeyError, UnicodeDecodeError, csv.Error) as error:
-        raise RequestError(f"{table} must be a csv in UTF-8 with the columns file and category, separated by commas.") from error
+        raise RequestError(
+            f"{table} must be a csv in UTF-8 with the columns file and category, separated by commas."
+        ) from error
 
 
 class Pictures(Sequence[Tensor]):
@@ -159,7 +170,10 @@ def pack(
 
 
 def _written(
-    sources: Sequence[Path], file: Path, prepare: Callable[[Image.Image], Image.Image], look: Callable[[Image.Image], dict[str, Any]] | None
+    sources: Sequence[Path],
+    file: Path,
+    prepare: Callable[[Image.Image], Image.Image],
+    look: Callable[[Image.Image], dict[str, Any]] | None,
 ) -> dict[str, Any]:
     """Writes the pixels of all pictures to `file`; what `Pictures` must know to read them."""
     names, sizes, looks = [], [], []
@@ -183,7 +197,11 @@ def digest(sources: Sequence[Path]) -> str:
 
 def _state(source: Path) -> tuple[Any, ...]:
     """What changes when a tar, or a picture in a folder, does."""
-    inside = [(path.relative_to(source).as_posix(), path.stat().st_mtime_ns) for path in _pictures_in(source)] if source.is_dir() else []
+    inside = (
+        [(path.relative_to(source).as_posix(), path.stat().st_mtime_ns) for path in _pictures_in(source)]
+        if source.is_dir()
+        else []
+    )
     return (str(source.resolve()), source.stat().st_mtime_ns, *inside)
 
 
@@ -203,7 +221,14 @@ def luma(x: Tensor) -> Tensor:
     return torch.einsum("c,nchw->nhw", torch.tensor([0.299, 0.587, 0.114]), x)[:, None]
 
 
-def random_crops(pictures: Sequence[Tensor], indices: Sequence[int], count: int, size_px: int, rng: np.random.Generator, closest: float = 1.0) -> Tensor:
+def random_crops(
+    pictures: Sequence[Tensor],
+    indices: Sequence[int],
+    count: int,
+    size_px: int,
+    rng: np.random.Generator,
+    closest: float = 1.0,
+) -> Tensor:
     """`count` square crops, float (count, 3, size, size) in [0, 1], each flipped and turned at random.
 
     A crop is kept from being plain background by taking the busier of two tries, since most of a product photo
@@ -224,7 +249,11 @@ def random_crops(pictures: Sequence[Tensor], indices: Sequence[int], count: int,
         busy = [float(t[1, ::4, ::4].float().std()) for t in tries]
         crop = tries[int(np.argmax(busy))]
         if side > size_px:
-            crop = F.interpolate(crop[None].float(), size=(size_px, size_px), mode="bicubic", antialias=True)[0].round_().clamp_(0, 255)
+            crop = (
+                F.interpolate(crop[None].float(), size=(size_px, size_px), mode="bicubic", antialias=True)[0]
+                .round_()
+                .clamp_(0, 255)
+            )
         turns = int(rng.integers(8))
         crop = crop.rot90(turns % 4, (1, 2))
         crops.append((crop.flip(2) if turns >= 4 else crop).contiguous().float())

@@ -66,7 +66,12 @@ def random_disturbance(x: Tensor, rng: np.random.Generator) -> Tensor:
     return one_of((white_noise, sensor_noise, random_jpeg, _noise_under_jpeg), (0.30, 0.10, 0.52, 0.08), x, rng)
 
 
-def one_of(kinds: Sequence[Callable[[Tensor, np.random.Generator], Tensor]], shares: Sequence[float], x: Tensor, rng: np.random.Generator) -> Tensor:
+def one_of(
+    kinds: Sequence[Callable[[Tensor, np.random.Generator], Tensor]],
+    shares: Sequence[float],
+    x: Tensor,
+    rng: np.random.Generator,
+) -> Tensor:
     """Each picture under one of `kinds`, as often as the `shares` of 1 say."""
     chosen = np.searchsorted(np.cumsum(shares[:-1]), rng.uniform(size=len(x)))
     out = x.clone()
@@ -98,7 +103,9 @@ def any_noise(x: Tensor, rng: np.random.Generator) -> Tensor:
 
 def noise_in_files(x: Tensor, rng: np.random.Generator) -> Tensor:
     """What the expert for noise learns from: white noise up to sigma 35 that ends at black and white 50 %, sensor noise 25 %, noise under good JPEG 25 %."""
-    return one_of((partial(_cut_white, least=0.0, most=35.0), sensor_noise, _noise_under_jpeg), (0.50, 0.25, 0.25), x, rng)
+    return one_of(
+        (partial(_cut_white, least=0.0, most=35.0), sensor_noise, _noise_under_jpeg), (0.50, 0.25, 0.25), x, rng
+    )
 
 
 def strong_noise_in_files(x: Tensor, rng: np.random.Generator) -> Tensor:
@@ -122,7 +129,9 @@ def light_coding(x: Tensor, rng: np.random.Generator) -> Tensor:
 
 def strong_coding(x: Tensor, rng: np.random.Generator) -> Tensor:
     """What the expert for strong JPEG learns from: coded once, from the first pixel on, at quality 5 to 59, three in four 4:2:0."""
-    return torch.stack([jpeg(picture, int(rng.integers(5, 60)), subsampling=int(rng.choice([0, 2], p=[0.25, 0.75]))) for picture in x])
+    return torch.stack(
+        [jpeg(picture, int(rng.integers(5, 60)), subsampling=int(rng.choice([0, 2], p=[0.25, 0.75]))) for picture in x]
+    )
 
 
 BLUR_PX = 25  # side of a blur kernel
@@ -194,7 +203,9 @@ def as_saved(x: Tensor, rng: np.random.Generator) -> Tensor:
     """Noise of sigma up to 5, and one in four as a phone's JPEG."""
     sigma = torch.from_numpy(rng.uniform(0, 5, (len(x), 1, 1, 1)).astype(np.float32))
     noisy = gaussian_noise(x, sigma, rng).clamp(0, 1)
-    return torch.stack([_random_quality(picture, rng, 75, 97) if rng.uniform() < 0.25 else picture for picture in noisy])
+    return torch.stack(
+        [_random_quality(picture, rng, 75, 97) if rng.uniform() < 0.25 else picture for picture in noisy]
+    )
 
 
 def _distances() -> Tensor:

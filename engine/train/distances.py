@@ -33,14 +33,20 @@ def embed(features: Features, pictures: Tensor) -> Tensor:
     parts = []
     for batch in pictures.split(128):
         maps = features(at_size(batch, SEEN_PX))[2:]
-        parts.append(torch.cat([part for m in maps for part in (m.mean((2, 3)), F.adaptive_max_pool2d(m, 2).flatten(1))], 1))
+        parts.append(
+            torch.cat([part for m in maps for part in (m.mean((2, 3)), F.adaptive_max_pool2d(m, 2).flatten(1))], 1)
+        )
     return torch.cat(parts).float()
 
 
 def at_size(pictures: Tensor, size_px: int) -> Tensor:
     """Pictures (N, 3, H, W), float in [0, 1] or uint8, as float (N, 3, size_px, size_px) in [0, 1]."""
     x = pictures.float() / 255 if pictures.dtype == torch.uint8 else pictures
-    return x if x.shape[2:] == (size_px, size_px) else F.interpolate(x, (size_px, size_px), mode="bilinear", antialias=True).clamp(0, 1)
+    return (
+        x
+        if x.shape[2:] == (size_px, size_px)
+        else F.interpolate(x, (size_px, size_px), mode="bilinear", antialias=True).clamp(0, 1)
+    )
 
 
 def principal_axes(x: Tensor, count: int = 64) -> Tensor:

@@ -103,7 +103,9 @@ class Average(Generic[M]):
                 mean.copy_(source[name])
 
 
-def learning_rate(optimizer: torch.optim.Optimizer, peak: float, step: int, steps: int, warm_up: int = 200, hold: float = 0.6) -> None:
+def learning_rate(
+    optimizer: torch.optim.Optimizer, peak: float, step: int, steps: int, warm_up: int = 200, hold: float = 0.6
+) -> None:
     """Warm up, hold `peak` until `hold` of the run, then a cosine to a hundredth of it."""
     done = step / max(1, steps)
     tail = max(0.0, (done - hold) / (1 - hold))
@@ -118,7 +120,9 @@ def descend(loss: Tensor, *optimizers: torch.optim.Optimizer, most_norm: float =
         optimizer.zero_grad(set_to_none=True)
     loss.backward()
     if most_norm:
-        torch.nn.utils.clip_grad_norm_([p for optimizer in optimizers for group in optimizer.param_groups for p in group["params"]], most_norm)
+        torch.nn.utils.clip_grad_norm_(
+            [p for optimizer in optimizers for group in optimizer.param_groups for p in group["params"]], most_norm
+        )
     for optimizer in optimizers:
         optimizer.step()
 
@@ -149,10 +153,15 @@ def plot(rows: list[dict[str, float]], file: Path, size: tuple[int, int] = (900,
         values = [math.log10(v) if logarithmic else v for _, v in points]
         low, high = min(values), max(values)
         scale = (size[1] - 60) / ((high - low) or 1)
-        line = [(20 + s / last * (size[0] - 40), size[1] - 20 - (v - low) * scale) for (s, _), v in zip(points, values, strict=True)]
+        line = [
+            (20 + s / last * (size[0] - 40), size[1] - 20 - (v - low) * scale)
+            for (s, _), v in zip(points, values, strict=True)
+        ]
         colour = colours[i % len(colours)]
         draw.line(line if len(line) > 1 else line * 2, fill=colour, width=2)
-        draw.text((20 + (i % 5) * 175, 4 + 12 * (i // 5)), f"{key} {points[0][1]:.3g} -> {points[-1][1]:.3g}", fill=colour)
+        draw.text(
+            (20 + (i % 5) * 175, 4 + 12 * (i // 5)), f"{key} {points[0][1]:.3g} -> {points[-1][1]:.3g}", fill=colour
+        )
     picture.save(file)
 
 
@@ -167,7 +176,13 @@ def save_weights(state: dict[str, Tensor], file: Path, **facts: str) -> None:
 
 
 def train(
-    recipe: Recipe, run: Path, *, sample_every: int | None = None, save_every: int = 250, log_every: int = 50, stop_at: int | None = None
+    recipe: Recipe,
+    run: Path,
+    *,
+    sample_every: int | None = None,
+    save_every: int = 250,
+    log_every: int = 50,
+    stop_at: int | None = None,
 ) -> Iterator[dict[str, float]]:
     """Run `recipe` to its last step (or to `stop_at`), going on from `run/checkpoint.pt` when there is one.
 
@@ -176,19 +191,34 @@ def train(
     metrics also metrics.png and NAME.best.safetensors, the best snapshot, which becomes NAME.safetensors at the end.
     """
     (run / "samples").mkdir(parents=True, exist_ok=True)
-    checkpoint, log, shipped, best = run / "checkpoint.pt", run / "log.jsonl", run / f"{recipe.name}.safetensors", run / f"{recipe.name}.best.safetensors"
+    checkpoint, log, shipped, best = (
+        run / "checkpoint.pt",
+        run / "log.jsonl",
+        run / f"{recipe.name}.safetensors",
+        run / f"{recipe.name}.best.safetensors",
+    )
     sample_every = sample_every or recipe.sample_every
     done, rows, spent = 0, [], 0.0
     if checkpoint.exists():
         saved = torch.load(checkpoint, weights_only=True)
         recipe.load_state(saved["state"])
         done, spent = saved["step"], saved["seconds"]
-        rows = [row for row in map(json.loads, log.read_text().splitlines()) if row["step"] <= done] if log.exists() else []
+        rows = (
+            [row for row in map(json.loads, log.read_text().splitlines()) if row["step"] <= done]
+            if log.exists()
+            else []
+        )
         log.write_text("".join(json.dumps(row) + "\n" for row in rows))
     started = time.monotonic()
 
     def write(file: Path) -> None:
-        save_weights(recipe.export(), file, step=str(done), seconds=f"{spent + time.monotonic() - started:.0f}", seed=str(recipe.seed))
+        save_weights(
+            recipe.export(),
+            file,
+            step=str(done),
+            seconds=f"{spent + time.monotonic() - started:.0f}",
+            seed=str(recipe.seed),
+        )
 
     def save() -> None:
         partial = checkpoint.with_suffix(".partial")
@@ -209,7 +239,11 @@ def train(
             snapshot = done % sample_every == 0 or done == recipe.steps
             metrics = recipe.measure() if snapshot else {}
             if done % log_every == 0 or metrics:
-                row = {"step": done, "seconds": round(spent + time.monotonic() - started, 1)} | {k: v / summed for k, v in sums.items()} | metrics
+                row = (
+                    {"step": done, "seconds": round(spent + time.monotonic() - started, 1)}
+                    | {k: v / summed for k, v in sums.items()}
+                    | metrics
+                )
                 sums, summed = {}, 0
                 if BEST_BY in row and row[BEST_BY] <= min((r[BEST_BY] for r in rows if BEST_BY in r), default=math.inf):
                     write(best)
@@ -225,7 +259,10 @@ def train(
                 if rows:
                     plot([{k: v for k, v in r.items() if k not in metrics} for r in rows], run / "loss.png")
                 if metrics:
-                    plot([{k: r[k] for k in ("step", *metrics)} for r in rows if metrics.keys() <= r.keys()], run / "metrics.png")
+                    plot(
+                        [{k: r[k] for k in ("step", *metrics)} for r in rows if metrics.keys() <= r.keys()],
+                        run / "metrics.png",
+                    )
             if done % save_every == 0:
                 save()
     except (GeneratorExit, KeyboardInterrupt):
@@ -235,7 +272,12 @@ def train(
     if done == recipe.steps and best.exists():
         least = min((row for row in rows if BEST_BY in row), key=lambda row: row[BEST_BY])
         shutil.copy(best, shipped)
-        LOG.info("%s: shipped is the best snapshot, of step %d, with a kernel distance of %.4g.", recipe.name, least["step"], least[BEST_BY])
+        LOG.info(
+            "%s: shipped is the best snapshot, of step %d, with a kernel distance of %.4g.",
+            recipe.name,
+            least["step"],
+            least[BEST_BY],
+        )
 
 
 def report(recipe: Recipe, rows: Iterator[dict[str, float]], stream: Any = sys.stderr) -> None:
@@ -248,4 +290,9 @@ def report(recipe: Recipe, rows: Iterator[dict[str, float]], stream: Any = sys.s
         filled = int(24 * row["step"] / recipe.steps)
         losses = "  ".join(f"{k} {v:.4g}" for k, v in row.items() if k not in ("step", "seconds"))
         end = "\r" if stream.isatty() else "\n"
-        print(f"[{'#' * filled}{'.' * (24 - filled)}] {int(row['step'])}/{recipe.steps}  {left / 60:.0f} min left  {losses}", end=end, file=stream, flush=True)
+        print(
+            f"[{'#' * filled}{'.' * (24 - filled)}] {int(row['step'])}/{recipe.steps}  {left / 60:.0f} min left  {losses}",
+            end=end,
+            file=stream,
+            flush=True,
+        )

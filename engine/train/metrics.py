@@ -33,7 +33,10 @@ class Metrics:
     def __call__(self, samples: Tensor) -> dict[str, float]:
         """samples (N, 3, S, S) in [0, 1]. The distance x 1000; diversity as a share of the real pictures'."""
         made = self.embed(samples)
-        return {"kernel_distance": 1000 * kernel_distance(made, self.real), "diversity": diversity(made) / self.real_diversity}
+        return {
+            "kernel_distance": 1000 * kernel_distance(made, self.real),
+            "diversity": diversity(made) / self.real_diversity,
+        }
 
 
 def worries(row: dict[str, float], *, saturates: bool) -> list[str]:
@@ -43,9 +46,13 @@ def worries(row: dict[str, float], *, saturates: bool) -> list[str]:
     """
     found = []
     if (share := row.get("diversity", 1.0)) < LEAST_DIVERSITY:
-        found.append(f"the samples are only {100 * share:.0f} % as diverse as the real pictures, so the generator may be collapsing.")
+        found.append(
+            f"the samples are only {100 * share:.0f} % as diverse as the real pictures, so the generator may be collapsing."
+        )
     if saturates and (right := min(row.get("real_right", 0.0), row.get("fake_right", 0.0))) > MOST_RIGHT:
-        found.append(f"the discriminator is right about {100 * right:.0f} % of pictures, so the generator learns little from it.")
+        found.append(
+            f"the discriminator is right about {100 * right:.0f} % of pictures, so the generator learns little from it."
+        )
     return found
 
 

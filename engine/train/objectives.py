@@ -16,7 +16,10 @@ from torch import Tensor, nn
 def discriminator_bce(real: Tensor, fake: Tensor, smoothing: float = 0.0) -> Tensor:
     """Binary cross entropy of real pictures against 1 - `smoothing` (one-sided, Salimans et al. 2016) and of fakes against 0, averaged."""
     wanted = torch.full_like(real, 1 - smoothing)
-    return 0.5 * (F.binary_cross_entropy_with_logits(real, wanted) + F.binary_cross_entropy_with_logits(fake, torch.zeros_like(fake)))
+    return 0.5 * (
+        F.binary_cross_entropy_with_logits(real, wanted)
+        + F.binary_cross_entropy_with_logits(fake, torch.zeros_like(fake))
+    )
 
 
 def generator_bce(fake: Tensor) -> Tensor:
@@ -87,11 +90,16 @@ class Objective:
     penalty: float = 0.0
     clip: float = 0.0
 
-    def judge(self, critic: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor, share: Tensor) -> tuple[Tensor, dict[str, float]]:
+    def judge(
+        self, critic: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor, share: Tensor
+    ) -> tuple[Tensor, dict[str, float]]:
         """The critic's loss and what to log; `share` (N,) in [0, 1] places the penalty."""
         scores, others = critic(real), critic(fake)
         threshold = 0.0 if self.bounded else float(scores.detach().mean() + others.detach().mean()) / 2
-        told = {"real_right": float((scores > threshold).float().mean()), "fake_right": float((others < threshold).float().mean())}
+        told = {
+            "real_right": float((scores > threshold).float().mean()),
+            "fake_right": float((others < threshold).float().mean()),
+        }
         if self.bounded:
             return discriminator_bce(scores, others, self.smoothing), told
         distance = wasserstein(scores, others)
@@ -110,9 +118,19 @@ class Objective:
             clip_weights(critic, self.clip)
 
 
-DCGAN = Objective("dcgan", bounded=True, optimizer=lambda p: torch.optim.Adam(p, lr=2e-4, betas=(0.5, 0.999)), peak=2e-4)
-WGAN = Objective("wgan", bounded=False, optimizer=lambda p: torch.optim.RMSprop(p, lr=5e-5), peak=5e-5, critic_steps=5, clip=0.01)
+DCGAN = Objective(
+    "dcgan", bounded=True, optimizer=lambda p: torch.optim.Adam(p, lr=2e-4, betas=(0.5, 0.999)), peak=2e-4
+)
+WGAN = Objective(
+    "wgan", bounded=False, optimizer=lambda p: torch.optim.RMSprop(p, lr=5e-5), peak=5e-5, critic_steps=5, clip=0.01
+)
 WGAN_GP = Objective(
-    "wgan-gp", bounded=False, optimizer=lambda p: torch.optim.Adam(p, lr=1e-4, betas=(0.0, 0.9)), peak=1e-4, critic_norm="layer", critic_steps=5, penalty=10.0
+    "wgan-gp",
+    bounded=False,
+    optimizer=lambda p: torch.optim.Adam(p, lr=1e-4, betas=(0.0, 0.9)),
+    peak=1e-4,
+    critic_norm="layer",
+    critic_steps=5,
+    penalty=10.0,
 )
 OBJECTIVES = {objective.name: objective for objective in (DCGAN, WGAN, WGAN_GP)}

@@ -16,12 +16,14 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from engine.contract.errors import RequestError
 from engine.image import squared
 from engine.models.features import Features
-from engine.request import RequestError
 from engine.train import cleaning, data
 
-SQUASHED = 4 / 3  # the catalogue that the shipped networks learned from was squashed from 3:4: the stretch that undoes it
+SQUASHED = (
+    4 / 3
+)  # the catalogue that the shipped networks learned from was squashed from 3:4: the stretch that undoes it
 LEAST_PICTURES = 16
 
 
@@ -74,16 +76,31 @@ class Products:
         return self.only(kept), sentence
 
 
-def read_products(sources: Sequence[Path], table: Path | None, cache: Path, *, size_px: int = 64, stretch: float = 1.0, held_out: bool = False) -> Products:
+def read_products(
+    sources: Sequence[Path],
+    table: Path | None,
+    cache: Path,
+    *,
+    size_px: int = 64,
+    stretch: float = 1.0,
+    held_out: bool = False,
+) -> Products:
     """The pictures of folders and tars, framed; to learn from, or held out (of a set so small that none is, the same ones).
 
     table: a csv of categories, or None. stretch: how many times taller pictures are made first.
     """
-    packed = data.pack(sources, cache, f"products_{size_px}_{stretch:.3f}", frame(size_px, stretch=stretch), cleaning.look)
+    packed = data.pack(
+        sources, cache, f"products_{size_px}_{stretch:.3f}", frame(size_px, stretch=stretch), cleaning.look
+    )
     known = data.read_categories(table) if table else {}
     chosen = packed.split()[held_out]
     names = tuple(packed.names[i] for i in chosen)
-    return Products(torch.stack([packed[i] for i in chosen]), names, tuple(known.get(name, "") for name in names), tuple(packed.looks[i] for i in chosen))
+    return Products(
+        torch.stack([packed[i] for i in chosen]),
+        names,
+        tuple(known.get(name, "") for name in names),
+        tuple(packed.looks[i] for i in chosen),
+    )
 
 
 class Packshots:
@@ -116,7 +133,9 @@ def recolour(x: Tensor, rng: np.random.Generator, chance: float = 0.3) -> Tensor
     grey = (x * luma.view(1, 3, 1, 1)).sum(1, keepdim=True)
     axis = torch.full((3,), 3**-0.5)
     cross = torch.tensor([[0.0, -axis[2], axis[1]], [axis[2], 0.0, -axis[0]], [-axis[1], axis[0], 0.0]])
-    turn = torch.eye(3) + angle.sin().view(-1, 1, 1) * cross + (1 - angle.cos()).view(-1, 1, 1) * (cross @ cross)  # Rodrigues
+    turn = (
+        torch.eye(3) + angle.sin().view(-1, 1, 1) * cross + (1 - angle.cos()).view(-1, 1, 1) * (cross @ cross)
+    )  # Rodrigues
     turned = torch.einsum("nij,njhw->nihw", turn, x - grey)
     turned = turned - (turned * luma.view(1, 3, 1, 1)).sum(1, keepdim=True)
     return torch.where((angle == 0).view(-1, 1, 1, 1), x, (grey + turned).clamp(0, 1))

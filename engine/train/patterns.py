@@ -21,7 +21,9 @@ def patterned(x: Tensor, rng: np.random.Generator, share: float = 0.15) -> Tenso
 def printed(picture: Tensor, rng: np.random.Generator) -> Tensor:
     """One picture (3, H, W) under an ink of a random colour, in a pattern that repeats every 4 to 32 px, straight or a little wavy."""
     height, width = picture.shape[1:]
-    down, across = torch.meshgrid(torch.arange(height, dtype=torch.float32), torch.arange(width, dtype=torch.float32), indexing="ij")
+    down, across = torch.meshgrid(
+        torch.arange(height, dtype=torch.float32), torch.arange(width, dtype=torch.float32), indexing="ij"
+    )
     period_px = 4 * 8 ** rng.uniform()
     angle = rng.uniform(0, math.pi)
     u = (across * math.cos(angle) + down * math.sin(angle)) / period_px

@@ -18,17 +18,19 @@ from PIL import Image
 from safetensors.torch import save_file
 from torch import Tensor
 
-from engine import presets
-from engine.device import Device
+from engine.contract.errors import RequestError
+from engine.contract.events import Result
+from engine.contract.style import StyleRequest
 from engine.image import Picture
 from engine.models import gatys
 from engine.models.style_loss import Style
-from engine.request import RequestError, Result, StyleRequest
+from engine.runtime.device import Device
+from engine.runtime.work import finished
 from engine.settings import ROOT, Settings
-from engine.style import seen, stylize
+from engine.style import presets
+from engine.style.stylize import seen, stylize
 from engine.train.data import read_pictures
 from engine.weights import Weights
-from engine.work import finished
 
 # Preset -> the artwork's file name without suffix. All are in the public domain.
 ARTWORKS = {
@@ -53,7 +55,14 @@ PHOTO = ROOT / "gradio_ui" / "examples" / "mug.jpg"
 RENDERED_PX, THUMBNAIL_PX = 512, 256  # painted at the size people use, then scaled down
 
 
-def make(data: Path, out: Path = ROOT / "weights", *, photo: Path = PHOTO, artworks: Mapping[str, str] = ARTWORKS, size_px: int = RENDERED_PX) -> None:
+def make(
+    data: Path,
+    out: Path = ROOT / "weights",
+    *,
+    photo: Path = PHOTO,
+    artworks: Mapping[str, str] = ARTWORKS,
+    size_px: int = RENDERED_PX,
+) -> None:
     """Write out/presets.safetensors and out/presets/NAME.jpg for each of `artworks`, found by name in `data`.
 
     photo: what the thumbnails show. size_px: how large they are painted, by a request's own method. RequestError when an artwork is not there.
@@ -73,7 +82,7 @@ def make(data: Path, out: Path = ROOT / "weights", *, photo: Path = PHOTO, artwo
     os.replace(partial, out / presets.FILE)
     (out / "presets").mkdir(exist_ok=True)
     for name in artworks:
-        request = StyleRequest(str(photo), name, size_px=size_px, network="embedded")
+        request = StyleRequest(str(photo), style=name, size_px=size_px, network="embedded")
         for event in stylize(request, weights, weights.device, settings):
             if isinstance(event, Result):
                 event.pictures[0].pil(THUMBNAIL_PX).convert("RGB").save(out / "presets" / f"{name}.jpg", quality=85)

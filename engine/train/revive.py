@@ -38,9 +38,15 @@ def silent(network: nn.Module, pictures: Tensor) -> dict[str, Tensor]:
     found: dict[str, Tensor] = {}
 
     def listener(name: str, block: Residual) -> Callable[[nn.Module, object, Tensor], None]:
-        return lambda layer, given, told: found.update({name: ((told > 0) | (block.slope > 0)).float().mean((0, 2, 3)) < _SELDOM})
+        return lambda layer, given, told: found.update(
+            {name: ((told > 0) | (block.slope > 0)).float().mean((0, 2, 3)) < _SELDOM}
+        )
 
-    listening = [block.first.register_forward_hook(listener(name, block)) for name, block in network.named_modules() if isinstance(block, Residual)]
+    listening = [
+        block.first.register_forward_hook(listener(name, block))
+        for name, block in network.named_modules()
+        if isinstance(block, Residual)
+    ]
     try:
         network(pictures)
     finally:
@@ -68,7 +74,9 @@ def revived(old: UNet, new: UNet, pictures: Tensor) -> UNet:
     and the block is left out. Where `new` has more blocks than then are left, they are as it has them, but add nothing yet.
     """
     lost = silent(old, pictures)
-    state = new.state_dict() | {name: tensor for name, tensor in old.state_dict().items() if name.split(".")[0] not in _BEFORE}
+    state = new.state_dict() | {
+        name: tensor for name, tensor in old.state_dict().items() if name.split(".")[0] not in _BEFORE
+    }
     for chain, before in _BEFORE.items():
         last, kept = before, 0
         for k, block in enumerate(getattr(old, chain, ())):

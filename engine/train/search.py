@@ -36,10 +36,10 @@ from engine.models.generator import Encoder, Generator
 from engine.models.searched import Architecture, Searched, parse, space
 from engine.train import muon
 from engine.train.distances import Embedding, kernel_distance
-from engine.train.generation import draw
+from engine.train.drawing import draw
 from engine.train.loop import Average, descend, learning_rate
 from engine.train.packshots import Packshots
-from engine.train.vae import Distance, FittedRecipe, plain_codes, warmed_up
+from engine.train.recipes.vae import Distance, FittedRecipe, plain_codes, warmed_up
 
 MOST_PARAMETERS = 1_200_000
 HAND_MADE = "by hand"
@@ -66,12 +66,24 @@ class SearchedRecipe(FittedRecipe):
     name = "searched"
     sample_every = 500
 
-    def __init__(self, features: Features, packshots: Packshots, what: str, *, steps: int, batch: int = 16, peak: float = 1.2e-3, seed: int = 0) -> None:
+    def __init__(
+        self,
+        features: Features,
+        packshots: Packshots,
+        what: str,
+        *,
+        steps: int,
+        batch: int = 16,
+        peak: float = 1.2e-3,
+        seed: int = 0,
+    ) -> None:
         super().__init__()
         torch.manual_seed(seed)
         self.steps, self.batch, self.peak, self.seed, self.packshots = steps, batch, peak, seed, packshots
         self.network = build(what, packshots.categories).to(memory_format=torch.channels_last)
-        self.encoder = Encoder(self.network.latent_dim, packshots.size_px, ENCODER_WIDTHS).to(memory_format=torch.channels_last)
+        self.encoder = Encoder(self.network.latent_dim, packshots.size_px, ENCODER_WIDTHS).to(
+            memory_format=torch.channels_last
+        )
         self.average, self.encoder_average = Average(self.network, 100), Average(self.encoder, 100)
         both = torch.nn.ModuleList([self.network, self.encoder])
         self.optimizers = dict(muon.optimizers(both, peak))
@@ -82,7 +94,9 @@ class SearchedRecipe(FittedRecipe):
     def step(self, step: int) -> dict[str, float]:
         for optimizer in self.optimizers.values():
             learning_rate(optimizer, self.peak, step, self.steps, warm_up=min(50, self.steps // 4 + 1), hold=0.4)
-        loss, logged = self.autoencode(self.network, self.encoder, self.rng(step), self.batch, warmed_up(0.0012, step, self.steps))
+        loss, logged = self.autoencode(
+            self.network, self.encoder, self.rng(step), self.batch, warmed_up(0.0012, step, self.steps)
+        )
         descend(loss, *self.optimizers.values())
         self.average.update(self.network, step)
         self.encoder_average.update(self.encoder, step)
@@ -95,7 +109,9 @@ class SearchedRecipe(FittedRecipe):
     def reconstruction_distance(self, packshots: Packshots) -> float:
         """How far packshots come back from what they were, as the loss counts it without its KL."""
         x = packshots.pictures.float() / 255
-        perceptual, pixel = self.distance(self.average.module(plain_codes(self.encoder_average.module, x), packshots.labels), x)
+        perceptual, pixel = self.distance(
+            self.average.module(plain_codes(self.encoder_average.module, x), packshots.labels), x
+        )
         return float(perceptual + 4 * pixel)
 
 
@@ -159,9 +175,14 @@ class Search:
     unit_steps: length of the shortest training.
     """
 
-    def __init__(self, features: Features, packshots: Packshots, held_out: Packshots, log: Log, unit_steps: int) -> None:
+    def __init__(
+        self, features: Features, packshots: Packshots, held_out: Packshots, log: Log, unit_steps: int
+    ) -> None:
         order = torch.randperm(len(packshots.pictures), generator=torch.Generator().manual_seed(0))
-        self.unseen, self.learned = (Packshots(packshots.pictures[i], packshots.labels[i], packshots.categories) for i in (order[:ASIDE], order[ASIDE:]))
+        self.unseen, self.learned = (
+            Packshots(packshots.pictures[i], packshots.labels[i], packshots.categories)
+            for i in (order[:ASIDE], order[ASIDE:])
+        )
         self.features, self.held_out, self.log, self.unit_steps = features, held_out, log, unit_steps
         self.embed = Embedding(features, self.learned.pictures[::3])
         made = log.once({"kind": "by hand"}, lambda: self._facts(build(HAND_MADE, packshots.categories)))
@@ -182,7 +203,10 @@ class Search:
         if length == RUNGS[-1][1]:
             recipe.most_fitted = 1000
             network = recipe.fitted()
-            scores |= {"kernel": self._distance(network, self.unseen, seed), "held_out": self._distance(network, self.held_out, seed)}
+            scores |= {
+                "kernel": self._distance(network, self.unseen, seed),
+                "held_out": self._distance(network, self.held_out, seed),
+            }
         return scores | {"seconds": round(time.thread_time() - started, 2)}
 
     def _distance(self, network: Generator, packshots: Packshots, seed: int) -> float:
@@ -205,7 +229,10 @@ class Search:
 
     def refusal(self, architecture: Architecture) -> str:
         """Which constraint it breaks, or ""."""
-        facts = self.log.once({"kind": "candidate", "what": str(architecture)}, lambda: self._facts(Searched(self.learned.categories, architecture)))
+        facts = self.log.once(
+            {"kind": "candidate", "what": str(architecture)},
+            lambda: self._facts(Searched(self.learned.categories, architecture)),
+        )
         if facts["parameters"] > MOST_PARAMETERS:
             return "too many parameters"
         return "too slow" if facts["latency_ms"] > self.most_ms else ""
@@ -219,7 +246,9 @@ class Search:
         (first, short), (second, middle), (third, long) = RUNGS
         rung = [self.trial(what, short, seed) for what in self.candidates(seed, first)]
         kept = [t.what for t in best(rung, second, lambda t: t.reconstruction)]
-        kept = [t.what for t in best([self.trial(what, middle, seed) for what in kept], third, lambda t: t.reconstruction)]
+        kept = [
+            t.what for t in best([self.trial(what, middle, seed) for what in kept], third, lambda t: t.reconstruction)
+        ]
         last = [[self.trial(what, long, s) for s in _seeds(seed)] for what in kept]
         return min(last, key=lambda trials: statistics.fmean(t.kernel for t in trials))
 
@@ -259,19 +288,34 @@ def unit_steps(features: Features, packshots: Packshots, budget_min: float) -> i
     return max(1, round(_TRAINING * 60 * budget_min / pace / _UNITS))
 
 
-def run(features: Features, packshots: Packshots, held_out: Packshots, folder: Path, *, budget_min: float, seed: int) -> str:
+def run(
+    features: Features, packshots: Packshots, held_out: Packshots, folder: Path, *, budget_min: float, seed: int
+) -> str:
     """Search, compare, plot (`search.png`) and write `report.md` into `folder`; returns the architecture that halving found."""
     log = Log(folder / "log.jsonl")
-    plan = log.once({"kind": "plan", "budget_min": budget_min, "seed": seed}, lambda: {"unit_steps": unit_steps(features, packshots, budget_min)})
+    plan = log.once(
+        {"kind": "plan", "budget_min": budget_min, "seed": seed},
+        lambda: {"unit_steps": unit_steps(features, packshots, budget_min)},
+    )
     search = Search(features, packshots, held_out, log, plan["unit_steps"])
     results: dict[str, list[Trial]] = {"halving": [], "random search": [], HAND_MADE: []}
     for s in range(seed, seed + SEARCHES):
-        for name, method in (("halving", search.halving), ("random search", search.at_random), (HAND_MADE, search.by_hand)):
+        for name, method in (
+            ("halving", search.halving),
+            ("random search", search.at_random),
+            (HAND_MADE, search.by_hand),
+        ):
             results[name] += method(s)
-            print(f"search seed {s}, {name}: {results[name][-1].what}, held-out kernel distance {results[name][-1].held_out:.4g}", file=sys.stderr, flush=True)
+            print(
+                f"search seed {s}, {name}: {results[name][-1].what}, held-out kernel distance {results[name][-1].held_out:.4g}",
+                file=sys.stderr,
+                flush=True,
+            )
     (folder / "report.md").write_text(report(search, results, budget_min), encoding="utf-8")
     plot(search, results).save(folder / "search.png")
-    found = {t.what: statistics.fmean(u.kernel for u in results["halving"] if u.what == t.what) for t in results["halving"]}
+    found = {
+        t.what: statistics.fmean(u.kernel for u in results["halving"] if u.what == t.what) for t in results["halving"]
+    }
     return min(found, key=lambda what: found[what])
 
 
@@ -281,7 +325,11 @@ def report(search: Search, results: dict[str, list[Trial]], budget_min: float) -
         HAND_MADE: next(line for line in search.log.lines if line["kind"] == "by hand")
     }
     trials = [line for line in search.log.lines if line["kind"] == "trial"]
-    refused = sum(f["parameters"] > MOST_PARAMETERS or f["latency_ms"] > search.most_ms for what, f in facts.items() if what != HAND_MADE)
+    refused = sum(
+        f["parameters"] > MOST_PARAMETERS or f["latency_ms"] > search.most_ms
+        for what, f in facts.items()
+        if what != HAND_MADE
+    )
     lines = [
         f"{len(space()):,} architectures; {len(facts) - 1} drawn, {refused} refused by the constraints (at most {MOST_PARAMETERS / 1e6:g} M parameters and "
         f"{search.most_ms:.2f} ms of one core for a picture); {len(trials)} trainings, {sum(t['seconds'] for t in trials) / 60:.1f} minutes of one core "
@@ -292,9 +340,14 @@ def report(search: Search, results: dict[str, list[Trial]], budget_min: float) -
     ]
     for name, found in results.items():
         whats = list(dict.fromkeys(t.what for t in found))
-        sizes, paces = (", ".join(f"{facts[what][key] * scale:.2f}" for what in whats) for key, scale in (("parameters", 1e-6), ("latency_ms", 1.0)))
+        sizes, paces = (
+            ", ".join(f"{facts[what][key] * scale:.2f}" for what in whats)
+            for key, scale in (("parameters", 1e-6), ("latency_ms", 1.0))
+        )
         mean, sd = _mean_sd([t.held_out for t in found])
-        lines.append(f"| {name} | {'; '.join(f'`{what}`' for what in whats)} | {sizes} | {paces} | {mean:.0f} ± {sd:.0f} ({len(found)}) |")
+        lines.append(
+            f"| {name} | {'; '.join(f'`{what}`' for what in whats)} | {sizes} | {paces} | {mean:.0f} ± {sd:.0f} ({len(found)}) |"
+        )
     lines += ["", f"Does a short training tell? Kendall's tau between {_correlations(search)}.", verdict(results)]
     return "\n".join(lines) + "\n"
 
@@ -317,11 +370,19 @@ def _mean_sd(values: list[float]) -> tuple[float, float]:
 def _correlations(search: Search) -> str:
     """How well one score foretells the next, over the architectures that have both."""
     trials = [line for line in search.log.lines if line["kind"] == "trial"]
-    short, middle, long = ({line["what"]: line for line in trials if line["steps"] == k * search.unit_steps} for _, k in RUNGS)
+    short, middle, long = (
+        {line["what"]: line for line in trials if line["steps"] == k * search.unit_steps} for _, k in RUNGS
+    )
     pairs = {
-        "reconstruction after the shortest and after the next": [(short[w]["reconstruction"], middle[w]["reconstruction"]) for w in short if w in middle],
-        "that and reconstruction after the longest": [(middle[w]["reconstruction"], long[w]["reconstruction"]) for w in middle if w in long],
-        "reconstruction and kernel distance after the longest": [(line["reconstruction"], line["kernel"]) for line in long.values()],
+        "reconstruction after the shortest and after the next": [
+            (short[w]["reconstruction"], middle[w]["reconstruction"]) for w in short if w in middle
+        ],
+        "that and reconstruction after the longest": [
+            (middle[w]["reconstruction"], long[w]["reconstruction"]) for w in middle if w in long
+        ],
+        "reconstruction and kernel distance after the longest": [
+            (line["reconstruction"], line["kernel"]) for line in long.values()
+        ],
     }
     return "; ".join(f"{said}: {kendall(both):.2f} of {len(both)}" for said, both in pairs.items())
 

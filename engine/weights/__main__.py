@@ -1,7 +1,7 @@
 """`python -m engine.weights` keeps the table of weights honest.
 
-`pin NAME` asks the Hub for revision, size and hash of a row, `index` writes size and hash of the embedded files, `table`
-writes `weights/README.md` and `docs/measured.md`.
+`pin NAME` asks the Hub for revision, size and hash of a row, `index` writes size and hash of the embedded files. The
+tables for people are written from these by `python -m engine.evaluate tables`.
 """
 
 from __future__ import annotations
@@ -10,10 +10,9 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from engine.request import RequestError
+from engine.contract.errors import RequestError
 from engine.weights.hub import pin, reason_of
 from engine.weights.index import FOLDER, write_index
-from engine.weights.markdown import write_tables
 from engine.weights.row import source
 from engine.weights.table import ROWS
 
@@ -22,8 +21,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m engine.weights", description="Keep the table of weights honest.")
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("pin", help="print a row with what the Hub has now").add_argument("name")
-    commands.add_parser("index", help="write size and hash of the embedded files into weights/index.json, and the table")
-    commands.add_parser("table", help="write the tables in weights/README.md and docs/measured.md")
+    commands.add_parser("index", help="write size and hash of the embedded files into weights/index.json")
     options = parser.parse_args(arguments)
     rows = {row.name: row for row in ROWS}
     if options.command == "pin":
@@ -33,12 +31,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(source(pin(rows[options.name])))
         except Exception as error:
             reason = reason_of(error)[0] or "the Hub did not answer"
-            print(error if isinstance(error, RequestError) else f"{options.name} could not be pinned because {reason}.", file=sys.stderr)
+            print(
+                error if isinstance(error, RequestError) else f"{options.name} could not be pinned because {reason}.",
+                file=sys.stderr,
+            )
             return 2
         return 0
     if options.command == "index":
         write_index(FOLDER, ROWS)
-    write_tables()
     return 0
 
 

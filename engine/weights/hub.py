@@ -13,7 +13,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from engine.request import Progress, RequestError
+from engine.contract.errors import RequestError
+from engine.contract.events import Progress
 from engine.weights.row import Weight, WeightsUnavailable
 
 log = logging.getLogger("vitrine")
@@ -107,10 +108,18 @@ class Download:
             client, row, endpoint = _client(), self.row, _endpoint()
             # Asked for by itself first: hf_hub_download repeats for half a minute before it tells what was wrong.
             client.get_hf_file_metadata(
-                client.hf_hub_url(row.repo, row.file, revision=row.revision, endpoint=endpoint), timeout=self.timeout_s, endpoint=endpoint
+                client.hf_hub_url(row.repo, row.file, revision=row.revision, endpoint=endpoint),
+                timeout=self.timeout_s,
+                endpoint=endpoint,
             )
             found = client.hf_hub_download(
-                row.repo, row.file, revision=row.revision, endpoint=endpoint, cache_dir=_cache(), etag_timeout=self.timeout_s, tqdm_class=self._bar()
+                row.repo,
+                row.file,
+                revision=row.revision,
+                endpoint=endpoint,
+                cache_dir=_cache(),
+                etag_timeout=self.timeout_s,
+                tqdm_class=self._bar(),
             )
             self._file = Path(found)
         except BaseException as error:
@@ -161,7 +170,12 @@ class Download:
         return (HubUnreachable if unreachable else WeightsUnavailable)(self.row.name, reason or self._silence())
 
 
-_ANSWERS = {401: "wants a token", 403: "does not give access", 404: "does not have it", 429: "has had too many requests"}
+_ANSWERS = {
+    401: "wants a token",
+    403: "does not give access",
+    404: "does not have it",
+    429: "has had too many requests",
+}
 
 
 def reason_of(error: BaseException | None) -> tuple[str, bool]:
@@ -171,7 +185,11 @@ def reason_of(error: BaseException | None) -> tuple[str, bool]:
     causes = list(_causes(error))
     # The HTTP client has changed under huggingface_hub more than once; the names of its errors have not.
     kinds = {kind.__name__ for cause in causes for kind in type(cause).__mro__}
-    statuses = [status for cause in causes if isinstance(status := getattr(getattr(cause, "response", None), "status_code", None), int)]
+    statuses = [
+        status
+        for cause in causes
+        if isinstance(status := getattr(getattr(cause, "response", None), "status_code", None), int)
+    ]
     if "OfflineModeIsEnabled" in kinds:
         return "the machine is set to offline (HF_HUB_OFFLINE) and the file is not in the Hub's cache", False
     if statuses:

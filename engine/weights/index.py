@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from engine.request import RequestError
+from engine.contract.errors import RequestError
 from engine.settings import ROOT
 from engine.weights.row import Weight
 

@@ -11,8 +11,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from engine.device import is_out_of_memory
-from engine.request import Progress, RequestError
+from engine.contract.errors import RequestError
+from engine.contract.events import Progress
+from engine.runtime.device import is_out_of_memory
 from engine.settings import Settings
 from engine.weights import hub
 from engine.weights.index import FOLDER, read_index, sha256_of, with_index
@@ -21,7 +22,7 @@ from engine.weights.row import Weight, WeightsUnavailable
 from engine.weights.table import TABLE
 
 if TYPE_CHECKING:
-    from engine.device import Device
+    from engine.runtime.device import Device
 
 log = logging.getLogger("vitrine")
 
@@ -124,7 +125,9 @@ class Weights:
     def _remember(self, network: Network) -> None:
         with self._guard:
             self._loaded[network.weight.name] = network
-            while len(self._loaded) > 1 and sum(n.memory for n in self._loaded.values()) > self._settings.network_memory:
+            while (
+                len(self._loaded) > 1 and sum(n.memory for n in self._loaded.values()) > self._settings.network_memory
+            ):
                 self._loaded.popitem(last=False)
 
     def _folders(self) -> list[Path]:

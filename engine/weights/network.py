@@ -8,8 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from engine.int8 import unpack
-from engine.onnx import initialisers
+from engine.weights.int8 import unpack
+from engine.weights.onnx import initialisers
 from engine.weights.row import Weight, WeightsUnavailable
 
 if TYPE_CHECKING:
@@ -105,7 +105,9 @@ def build(row: Weight, file: Path, *companions: nn.Module) -> Network:
         raise WeightsUnavailable(row.name, f"the Python package {error.name} is not installed") from error
     except MemoryError:
         raise
-    except Exception as error:  # readers and builders raise anything from KeyError to their own; each means: not this file
+    except (
+        Exception
+    ) as error:  # readers and builders raise anything from KeyError to their own; each means: not this file
         log.exception("%s does not fit %s", file, row.name)
         raise WeightsUnavailable(row.name, f"{file.name} does not hold the weights of this network") from error
 
@@ -134,5 +136,7 @@ def _through_spandrel(row: Weight, state: dict[str, Tensor], architecture: str) 
         state = {f"generator.{key}": tensor for key, tensor in state.items()}
     descriptor = spandrel.ModelLoader().load_from_state_dict(state)
     if descriptor.architecture.id != architecture or descriptor.scale != row.tiling.scale:
-        raise ValueError(f"{row.name} should be {architecture} x{row.tiling.scale}, and is {descriptor.architecture.id} x{descriptor.scale}")
+        raise ValueError(
+            f"{row.name} should be {architecture} x{row.tiling.scale}, and is {descriptor.architecture.id} x{descriptor.scale}"
+        )
     return Network(row, descriptor.model, descriptor)

@@ -8,8 +8,8 @@ from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from engine.request import RequestError
-from engine.tiles import Tiling
+from engine.contract.errors import RequestError
+from engine.runtime.tiles import Tiling
 
 _PLAIN = Tiling()
 
@@ -69,7 +69,11 @@ class Weight:
 
 def source(row: Weight) -> str:
     """The row as it stands in engine/weights/table.py."""
-    lines = [f"        {f.name}={_literal(getattr(row, f.name))},\n" for f in fields(Weight) if f.name != "measured" and not _is_default(row, f)]
+    lines = [
+        f"        {f.name}={_literal(getattr(row, f.name))},\n"
+        for f in fields(Weight)
+        if f.name != "measured" and not _is_default(row, f)
+    ]
     return f"    Weight(\n{''.join(lines)}    ),"
 
 

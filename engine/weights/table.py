@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from engine.tiles import Tiling
+from engine.runtime.tiles import Tiling
 from engine.weights.index import read_index, with_index
 from engine.weights.row import Weight
 
@@ -365,7 +365,7 @@ ROWS = (
         file="pt_inception-2015-12-05-6726825d.pth",
         licence="Apache-2.0",
         credit="Christian Szegedy et al. (2016); weights by the TensorFlow authors",
-        builder="engine.train.inception:from_state_dict",
+        builder="engine.evaluate.inception:from_state_dict",
         repo="chaofengc/IQA-PyTorch-Weights",
         size=95628359,
         sha256="6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2",

@@ -1,0 +1,109 @@
+"""What a step of Enhance declares of itself, and which steps there are.
+
+A step is one file in engine/enhance/steps, which holds one `Step` or several. All that is to know of the step stands
+there: the chain runs by it, a request is checked by it, and the page, the web API, the command line and the tables of
+docs/ read it. This registry is filled when `engine` is imported, so a request can be checked without torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from engine.contract.fields import Setting
+
+if TYPE_CHECKING:
+    from engine.contract.enhance import EnhanceRequest
+
+
+@dataclass(frozen=True)
+class Option:
+    """A setting that a step brings along, beside those that every request of Enhance has."""
+
+    setting: Setting
+    default: Any
+
+
+@dataclass(frozen=True)
+class Step:
+    """A step of a chain.
+
+    order: its place among the steps where they are listed, such as in a menu; that of a good chain.
+    doing: what it does, in words, for the line that shows progress.
+    run: (picture, network or None, StepContext) -> a generator of (done, total) that returns the picture.
+    task: of the networks that answer it, where that is not its name. crisp_task: of the network of its crisp temper.
+    method: the name of a method that never has a network.
+    instead: what answers where there is no network, and what that did, in words; "" where nothing can.
+    given: what answers in place of a network because the request brings it along, such as a mask; "" where it does not.
+    advice: the end of the sentence for a request that nothing can answer without a network; "" where something can.
+    scale, sized: what it makes of a width and a height: `scale` times as much, or what `sized` says.
+    lacks: the sentence for a request without what the step needs, such as a mask; "" where nothing is missing.
+    fills: whether it fills the request's mask.
+    whole_photo: the sentence for a request that asks it of a part, where it can only be made of the whole photo.
+    is_last: the sentence for a chain that goes on after it, where nothing may.
+    judges_light: it goes by the light of the whole photo, as the steps before it have made it.
+    changes_ground: it replaces what surrounds the product, so that the light has to be judged anew.
+    settings: what the page shows while the step is chosen. options: those that only this step knows.
+    """
+
+    name: str
+    order: int
+    doing: str
+    run: Callable[..., Any]
+    task: str = ""
+    crisp_task: str = ""
+    method: str = ""
+    instead: tuple[str, str] = ("", "")
+    given: Callable[[EnhanceRequest], str] = lambda request: ""
+    advice: Callable[[EnhanceRequest], str] = lambda request: ""
+    scale: int = 1
+    sized: Callable[[int, int, EnhanceRequest], tuple[int, int]] | None = None
+    lacks: Callable[[EnhanceRequest], str] = lambda request: ""
+    fills: Callable[[EnhanceRequest], bool] = lambda request: False
+    whole_photo: str = ""
+    is_last: str = ""
+    judges_light: bool = False
+    changes_ground: bool = False
+    settings: tuple[str, ...] = ()
+    options: Mapping[str, Option] = field(default_factory=dict, hash=False)
+
+    @property
+    def network_task(self) -> str:
+        """The task of the networks that answer it."""
+        return self.task or self.name
+
+    def size_of(self, width: int, height: int, request: EnhanceRequest) -> tuple[int, int]:
+        """Width and height of what it makes of a picture of this size."""
+        return self.sized(width, height, request) if self.sized else (self.scale * width, self.scale * height)
+
+
+class Steps(Mapping[str, Step]):
+    """The steps by their names, in their order."""
+
+    def __init__(self) -> None:
+        self._steps: dict[str, Step] = {}
+
+    def declare(self, step: Step) -> None:
+        """Make a step known. ValueError when the name, or one of its options, is another step's."""
+        taken = {option for other in self._steps.values() for option in other.options}
+        if self._steps.get(step.name, step) is not step or (step.name not in self._steps and taken & set(step.options)):
+            raise ValueError(f"There is a step {step.name} already, or one of its options is another step's.")
+        self._steps[step.name] = step
+        self._steps = dict(sorted(self._steps.items(), key=lambda item: item[1].order))
+
+    def options(self) -> dict[str, Option]:
+        """The settings that steps bring along, by name."""
+        return {key: option for step in self._steps.values() for key, option in step.options.items()}
+
+    def __getitem__(self, name: str) -> Step:
+        return self._steps[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._steps)
+
+    def __len__(self) -> int:
+        return len(self._steps)
+
+
+STEPS = Steps()

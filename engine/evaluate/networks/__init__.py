@@ -1,0 +1,1 @@
+"""What each network is measured by, one file per network."""

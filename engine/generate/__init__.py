@@ -1,0 +1,1 @@
+"""The verb generate: new product pictures."""

@@ -1,0 +1,1 @@
+"""The verb recolour: one product in other colours."""

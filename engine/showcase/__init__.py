@@ -1,0 +1,1 @@
+"""The example pictures of the page: products that exist nowhere, rendered here."""

@@ -1,0 +1,1 @@
+"""The verb stylize: a photo in the manner of artworks."""

@@ -1,0 +1,145 @@
+"""Recipe of `studio`: the decoder of `vae` as a generator, against a discriminator that looks through `features`.
+
+Codes drawn from the autoencoder's fitted mixture must pass a discriminator that sees pictures only through the fixed
+`features` (Projected GAN, Sauer et al. 2021), with the hinge loss (Lim & Ye 2017), category by projection (Miyato &
+Koyama 2018) and DiffAugment (Zhao et al. 2020). Reconstruction goes on as an anchor (VAE-GAN, Larsen et al. 2016), so
+that the adversary sharpens and cannot collapse what the autoencoder knows. The encoder stays as it is: codes keep
+their meaning, and `vae` can hand its codes to `studio`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from engine.models.discriminator import Heads
+from engine.models.features import Features
+from engine.models.generator import Autoencoder, Generator, from_state_dict, product_colour
+from engine.train.augment import augment
+from engine.train.drawing import draw
+from engine.train.loop import Average, descend, learning_rate
+from engine.train.metrics import MeasuredRecipe
+from engine.train.objectives import hinge, hinge_fooled, told_right
+from engine.train.packshots import Packshots
+from engine.train.recipes.vae import Distance, catalogue, codes_of, plain_codes
+from engine.weights.int8 import FEW_MOST, pack
+
+
+class GanRecipe(MeasuredRecipe):
+    """packshots: what to learn; autoencoder: with its mixture fitted. turn_deg, scale: of `augment`; most_norm: of `descend`."""
+
+    name = "studio"
+    saturates = True
+    sample_every = 400
+
+    def __init__(
+        self,
+        features: Features,
+        packshots: Packshots,
+        autoencoder: Autoencoder,
+        *,
+        steps: int,
+        batch: int = 16,
+        peak: float = 3e-4,
+        adversarial_weight: float = 0.3,
+        colour_weight: float = 2.0,
+        turn_deg: float = 0.0,
+        scale: float = 0.0,
+        most_norm: float = 0.0,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        torch.manual_seed(seed)
+        self.steps, self.batch, self.peak, self.seed = steps, batch, peak, seed
+        self.adversarial_weight, self.colour_weight = adversarial_weight, colour_weight
+        self.varied, self.most_norm = {"turn_deg": turn_deg, "scale": scale}, most_norm
+        self.packshots = packshots
+        self.encoder = autoencoder.encoder.eval().requires_grad_(False)
+        self.generator = _decoder(autoencoder)
+        self.heads = Heads(len(packshots.categories)).to(memory_format=torch.channels_last)
+        self.average = Average(self.generator, half_life_steps=300)
+        self.generator_optimizer = torch.optim.Adam(self.generator.parameters(), lr=peak, betas=(0.5, 0.99))
+        self.heads_optimizer = torch.optim.Adam(self.heads.parameters(), lr=2 * peak, betas=(0.0, 0.99))
+        self.modules = {"generator": self.generator, "heads": self.heads, "average": self.average.module}
+        self.optimizers = {"generator_optimizer": self.generator_optimizer, "heads_optimizer": self.heads_optimizer}
+        self.distance = Distance(features, packshots.batch(self.rng(0), 64)[0])
+        self.features, self.real = features, packshots.pictures
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        for part in ("generator", "average"):
+            take_mixture(self.modules[part], state[part])
+        super().load_state(state)
+
+    def step(self, step: int) -> dict[str, float]:
+        learning_rate(self.generator_optimizer, self.peak, step, self.steps)
+        learning_rate(self.heads_optimizer, 2 * self.peak, step, self.steps)
+        rng = self.rng(step)
+        x, labels = self.packshots.batch(rng, self.batch)
+        with torch.no_grad():
+            codes = codes_of(self.encoder, x, rng)[0]
+        reconstruction = self.generator(codes, labels)
+        fake_codes, fake_labels, colours = self._codes_drawn(x, labels, rng)
+        fake = self.generator(fake_codes, fake_labels)
+        both, both_labels = torch.cat([fake, reconstruction]), torch.cat([fake_labels, labels])
+        seeds = rng.integers(2**31, size=2)
+
+        real_maps = self._judge(x, labels, seeds[0])
+        fake_maps = self._judge(both.detach(), both_labels, seeds[1])
+        judged = hinge(real_maps, fake_maps)
+        descend(judged, self.heads_optimizer, most_norm=self.most_norm)
+
+        self.heads.requires_grad_(False)
+        fooled = hinge_fooled(self._judge(both, both_labels, seeds[1]))
+        perceptual, pixel = self.distance(reconstruction, x)
+        off_colour = F.l1_loss(product_colour(fake), colours)
+        loss = perceptual + 4 * pixel + self.colour_weight * off_colour + self.adversarial_weight * fooled
+        descend(loss, self.generator_optimizer, most_norm=self.most_norm)
+        self.heads.requires_grad_(True)
+        self.average.update(self.generator, step)
+        losses = {"perceptual": perceptual, "pixel": pixel, "off_colour": off_colour, "heads": judged, "fooled": fooled}
+        return {k: float(v.detach()) for k, v in losses.items()} | told_right(real_maps, fake_maps)
+
+    def _codes_drawn(self, x: Tensor, labels: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
+        """New codes, their categories, and the colours that they ask for: every second one another picture's."""
+        drawn = labels[torch.from_numpy(rng.permutation(len(labels)))]
+        noise = torch.Generator().manual_seed(int(rng.integers(2**31)))
+        codes = torch.cat(
+            [self.generator.sample_latents(self.packshots.categories[int(c)], 1, 1.0, noise) for c in drawn]
+        )
+        codes[::2] = self.generator.with_colour(codes[::2], product_colour(x)[::2])
+        return codes, drawn, self.generator.colour_of(codes)
+
+    def _judge(self, x: Tensor, labels: Tensor, seed: int) -> list[Tensor]:
+        return self.heads(self.features(augment(x, np.random.default_rng(int(seed)), **self.varied)), labels)
+
+    def sample(self) -> Tensor:
+        """A row of packshots, their reconstructions, the same in red; then each category's samples at truncation 0.8."""
+        x, labels = self.packshots.batch(np.random.default_rng(7), 10)
+        preview = self.average.module
+        with torch.no_grad():
+            codes = plain_codes(self.encoder, x)
+            red = preview.with_colour(codes, torch.tensor([0.8, 0.1, 0.1]))
+            return torch.cat([x, preview(codes, labels), preview(red, labels), catalogue(preview)])
+
+    def drawn(self, count: int) -> Tensor:
+        labels = self.packshots.labels[:: -(-len(self.packshots.labels) // count)]
+        return draw(self.average.module, labels, 1.0, self.packshots.categories)
+
+    def export(self) -> dict[str, Tensor]:
+        return pack(self.average.module.state_dict(), few=FEW_MOST, keep=("spreads",))
+
+
+def _decoder(autoencoder: Autoencoder) -> Generator:
+    """A generator to train, with the weights and the mixture of an autoencoder's own."""
+    state = {k: v for k, v in autoencoder.state_dict().items() if not k.startswith("encoder.")}
+    return from_state_dict(state).train().requires_grad_(True).to(memory_format=torch.channels_last)
+
+
+def take_mixture(network: nn.Module, state: dict[str, Tensor]) -> None:
+    """Make room for a fitted mixture: it has as many components as its file says."""
+    for buffer in ("means", "component_of", "component_share"):
+        setattr(network, buffer, torch.empty_like(state[buffer]))

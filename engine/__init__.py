@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import engine.enhance.steps  # noqa: F401 (declares the steps, by which a request of Enhance is checked)
 from engine.contract import (
@@ -22,24 +22,29 @@ from engine.contract import (
     Event,
     EventStream,
     GenerateRequest,
+    Progress,
     RecolourRequest,
     RequestError,
     Requests,
     StyleRequest,
 )
+from engine.pictures import PictureFiles
 from engine.runtime.device import Device, configure, is_out_of_memory
+from engine.runtime.work import finished
 from engine.settings import Settings
 
 if TYPE_CHECKING:
     from engine.enhance.auto import Proposal
-    from engine.image import Header, Picture
+    from engine.image import Picture
     from engine.style.presets import Preset
     from engine.weights import Network, Weights
 
 log = logging.getLogger("vitrine")
 
+T = TypeVar("T")
 
-class Studio:
+
+class Studio(PictureFiles):
     """The verbs, and all else that a page, a server or a command line may know.
 
     A verb takes a request and yields events: `Progress` any number of times, at the end one `Result`. Closing the
@@ -52,7 +57,7 @@ class Studio:
         from engine.weights import Weights
 
         configure()
-        self.settings = settings or Settings.from_environment()
+        super().__init__(settings or Settings.from_environment())
         self.device = Device()
         self.weights = weights or Weights(self.device, self.settings)
 
@@ -108,28 +113,37 @@ class Studio:
         return list(PRESETS)
 
     def find_product(self, file: str | Path) -> Picture | None:
-        """The mask of the product on a photo, white where it is, small enough to be looked at; None where it cannot be told from its background."""
+        """The mask of the product on a photo, white where it is, small enough to be looked at.
+
+        None where it cannot be told from its background.
+        """
         from engine.product import looked_for
 
-        return looked_for(file, self.weights, self.settings)
+        return self._in_turn(lambda: looked_for(file, self.weights, self.settings))
 
     def propose_tone(self, file: str | Path) -> tuple[float, ...] | None:
-        """What the network would do to a photo's light and colour, in the order of ADJUSTMENTS; None where it is not there."""
+        """What the network would do to a photo's light and colour, in the order of ADJUSTMENTS.
+
+        None where there is no such network.
+        """
         from engine.enhance.steps.tone import proposed_for
 
-        return proposed_for(file, self.weights, self.settings)
+        return self._in_turn(lambda: proposed_for(file, self.weights, self.settings))
 
     def look(self, file: str | Path) -> Proposal:
         """What is found on a photo, and the chain of steps that it needs, with the reasons; nothing is run."""
         from engine.enhance import auto
 
-        return auto.look(file, self.weights, self.settings)
+        return self._in_turn(lambda: auto.look(file, self.weights, self.settings))
 
-    def check(self, file: str | Path) -> Header:
-        """What a picture file's header says; `RequestError` when it is none, or too large. Cheap, without torch."""
-        from engine import image
+    def _in_turn(self, answer: Callable[[], T]) -> T:
+        """The answer to a question, when the device is free for it."""
 
-        return image.check(file, self.settings)
+        def asked() -> Generator[Event, None, T]:
+            yield Progress(0, 0, "Looking")
+            return answer()
+
+        return finished(self.device.exclusively(asked()))
 
     def warm_up(self) -> None:
         """Import torch, load the embedded networks and run each once, so that the first request is not slower.

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 from starlette.middleware import Middleware
 
-from gradio_ui import api, catalogue, enhance, generate, parts, recolour, style
+from gradio_ui import api, catalogue, enhance, example_pictures, generate, recolour, sending, sentences, style
 from gradio_ui.guard import Guard
 from gradio_ui.recipes import fill_from_link
 from gradio_ui.theme import CSS, MARK, SCRIPT, theme
+from gradio_ui.wiring import Run
 from gradio_ui.words import said
 
 if TYPE_CHECKING:
@@ -40,16 +41,16 @@ class Page(gr.Blocks):
         except gr.Error:  # a ValueError as well
             raise
         except (OSError, ValueError) as error:  # a path that is no upload's, and what no path can be
-            parts.log.info("a call was refused: %.200r", str(error))
+            sentences.log.info("a call was refused: %.200r", str(error))
             sentence = "A value of this call cannot be read; a file must be uploaded here before it is named."
             raise gr.Error(sentence, title="Vitrine", print_exception=False) from None
 
 
-def build(studio: Studio, run: parts.Run | None = None) -> gr.Blocks:
+def build(studio: Studio, run: Run | None = None) -> gr.Blocks:
     """The page over a studio. `run` stands in for `studio.run` where a request must run elsewhere (ZeroGPU)."""
     run = run or studio.run
     presets, models = studio.presets(), studio.models()
-    gr.set_static_paths([parts.EXAMPLES, *style.static_paths(presets)])
+    gr.set_static_paths([example_pictures.EXAMPLES, *style.static_paths(presets)])
     with Page(title="Vitrine", analytics_enabled=False, delete_cache=(600, 3600)) as demo:
         with gr.Column(elem_classes="v-page"):
             with gr.Row(elem_classes="v-header"):
@@ -58,17 +59,17 @@ def build(studio: Studio, run: parts.Run | None = None) -> gr.Blocks:
                 gr.HTML(SWITCH)
             with gr.Tabs(elem_id="v-tabs") as tabs:
                 with gr.Tab(said("style"), id="stylize"):
-                    styling, to_paint = style.tab(run, presets, models, studio.find_product)
+                    styling, to_paint = style.tab(studio, run, presets, models)
                 with gr.Tab(said("recolour"), id="recolour"):
-                    recolouring = recolour.tab(run, studio.find_product)
+                    recolouring = recolour.tab(studio, run)
                 with gr.Tab(said("generate"), id="generate"):
-                    generating, panel = generate.tab(run, models)
+                    generating, panel = generate.tab(studio, run, models)
                 with gr.Tab(said("enhance"), id="enhance"):
                     arrives = lambda photo, chain: panel.send(panel.enlarge, tabs, "enhance", photo, chain)  # noqa: E731
-                    enhancing = enhance.tab(run, models, studio.find_product, studio.propose_tone, studio.look, arrives)
+                    enhancing = enhance.tab(studio, run, models, arrives)
             panel.send(panel.to_style, tabs, "stylize", to_paint)
             panel.send(panel.to_enhance, tabs, "enhance", enhancing.photo)
-            parts.send(enhancing.to_style, enhancing.made, tabs, "stylize", to_paint)
+            sending.send(enhancing.to_style, enhancing.made, tabs, "stylize", to_paint)
             catalogue.section(studio.models)
         fill_from_link(demo, tabs, (styling, recolouring, generating, enhancing.refill))
         api.add(run, presets, studio.models, studio.look)
@@ -79,7 +80,7 @@ def build(studio: Studio, run: parts.Run | None = None) -> gr.Blocks:
 
 
 def launch_options() -> dict[str, Any]:
-    """StepContext the page is served: looks, languages, and what it refuses. For `demo.launch`."""
+    """How the page is served: looks, languages, and what it refuses. For `demo.launch`."""
     return {
         "theme": theme(),
         "css_paths": CSS,

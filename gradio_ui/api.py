@@ -20,8 +20,9 @@ from engine.contract.events import Result
 from engine.contract.fields import Request, Setting
 from engine.contract.recipe import REQUESTS
 from engine.contract.style import JOHNSON, StyleRequest
-from gradio_ui import parts
+from gradio_ui import controls, inputs, progress, sentences
 from gradio_ui.files import Saving, names_of, shareable, written
+from gradio_ui.wiring import DEVICE_QUEUE, Run
 
 _SAVING: tuple[tuple[str, Any, Any, str], ...] = (
     ("format", Literal["png", "jpg", "webp"], Saving.format, "the files' format"),
@@ -31,7 +32,7 @@ _SAVING: tuple[tuple[str, Any, Any, str], ...] = (
 
 
 def add(
-    run: parts.Run, presets: Sequence[Any], models: Callable[[], list[dict[str, Any]]], look: Callable[[str], Any]
+    run: Run, presets: Sequence[Any], models: Callable[[], list[dict[str, Any]]], look: Callable[[str], Any]
 ) -> None:
     """Add the endpoints to the page that is being built."""
     names = tuple(p.name for p in presets)
@@ -40,7 +41,7 @@ def add(
             _endpoint(kind, run, names),
             api_name=kind.verb,
             api_description=_described(kind, names),
-            **parts.DEVICE_QUEUE,
+            **DEVICE_QUEUE,
         )
 
     def listed() -> list[dict]:
@@ -49,14 +50,14 @@ def add(
     def looked(photo: gr.FileData | None = None) -> dict:
         sent: Any = photo  # a mapping by now
         try:
-            if not (file := parts.uploaded(sent, "photo")):
+            if not (file := inputs.uploaded(sent, "photo")):
                 raise RequestError("Add a photo first.")
             return look(file).report()
         except Exception as error:
-            raise parts.spoken(error) from None
+            raise sentences.spoken(error) from None
 
     about = "What is found on an uploaded photo, each with its number, and the steps of enhance that it needs, with the reasons; nothing is run."
-    gr.api(looked, api_name="look", api_description=about)
+    gr.api(looked, api_name="look", api_description=about, **DEVICE_QUEUE)
     gr.api(
         listed,
         api_name="models",
@@ -64,7 +65,7 @@ def add(
     )
 
 
-def _endpoint(kind: type[Request], run: parts.Run, presets: tuple[str, ...]) -> Callable[..., Iterator[Any]]:
+def _endpoint(kind: type[Request], run: Run, presets: tuple[str, ...]) -> Callable[..., Iterator[Any]]:
     """A generator function that Gradio can read like one written by hand: what `kind` asks, then how to save it."""
     many = kind.many
     parameters = _parameters(kind, presets) + [
@@ -72,13 +73,13 @@ def _endpoint(kind: type[Request], run: parts.Run, presets: tuple[str, ...]) -> 
     ]
     asked = list(kind.settings())
 
-    @parts.in_sentences
+    @sentences.in_sentences
     def endpoint(*values: Any) -> Iterator[Any]:
         named = dict(zip((p.name for p in parameters), values, strict=False))
         saving = Saving(*(named.get(n, d) for n, _, d, _ in _SAVING))
         request = kind.of(_checked(kind, {n: named[n] for n in asked if n in named}, presets))
         with tempfile.TemporaryDirectory(prefix="vitrine-") as folder, closing(run(request)) as events:  # type: ignore[arg-type]
-            for event in parts.paced(events):
+            for event in progress.paced(events):
                 if isinstance(event, Result):
                     recipe, report = shareable(event.recipe), event.report()
                     paths, other = written(saving, event.pictures, names_of(event), recipe, Path(folder))
@@ -100,7 +101,7 @@ def _parameters(kind: type[Request], presets: tuple[str, ...]) -> list[inspect.P
         inspect.Parameter(
             key,
             inspect.Parameter.POSITIONAL_OR_KEYWORD,
-            default=parts.default(kind, key),  # a photo has none: without it the request says so in its own words
+            default=controls.default(kind, key),  # a photo has none: without it the request says so in its own words
             annotation=_annotation(setting, kind.defaults().get(key), presets),
         )
         for key, setting in kind.settings().items()
@@ -154,7 +155,7 @@ def _checked(kind: type[Request], named: dict[str, Any], presets: tuple[str, ...
     for key, setting in kind.settings().items():
         value = named.get(key)
         if setting.kind == "file" and key in named:
-            named[key] = parts.uploaded(value, key)
+            named[key] = inputs.uploaded(value, key)
         elif setting.many and setting.kind == "style" and isinstance(value, list):
             named[key] = [_style(style, offered) for style in value]
         elif setting.kind == "style" and not setting.many and value is not None:
@@ -167,7 +168,7 @@ def _checked(kind: type[Request], named: dict[str, Any], presets: tuple[str, ...
 def _style(style: Any, offered: Sequence[str]) -> str | None:
     """A preset's name as it is, an upload as its path."""
     if isinstance(style, Mapping):
-        return parts.uploaded(style, "style")
+        return inputs.uploaded(style, "style")
     if style not in offered:
         raise RequestError(
             f"There is no style preset {_brief(style)}; send a picture file, or one of {', '.join(offered)}."

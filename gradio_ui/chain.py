@@ -9,11 +9,8 @@ from typing import Any
 import gradio as gr
 
 from engine.contract.enhance import STEPS
-from gradio_ui.parts import Updates, Values
+from gradio_ui.wiring import QUICK, Updates, Values
 from gradio_ui.words import said
-
-LAST = "listing"  # it crops and sizes for good
-_QUICK: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
 
 
 @dataclass(frozen=True)
@@ -36,7 +33,7 @@ class Chain:
         def on_as_well(on: list[str], order: list[str]) -> list[str]:
             return list(self.steps([*on, step], order))
 
-        gr.on([*triggers], on_as_well, [self.switches, self.order], self.switches, **_QUICK)
+        gr.on([*triggers], on_as_well, [self.switches, self.order], self.switches, **QUICK)
 
     def switch_on_where_filled(self, step: str, place: gr.Image, *instead: str) -> None:
         """Let a picture that is put, or drawn, into a place switch a step on, unless one of the steps `instead` is on."""
@@ -44,7 +41,7 @@ class Chain:
         def on_as_well(sent: Any, on: list[str], order: list[str]) -> Any:
             return list(self.steps([*on, step], order)) if sent and not set(instead) & set(on) else gr.skip()
 
-        place.change(on_as_well, [place, self.switches, self.order], self.switches, preprocess=False, **_QUICK)
+        place.change(on_as_well, [place, self.switches, self.order], self.switches, preprocess=False, **QUICK)
 
     def switched_on(self, step: str, data: Values, *instead: str) -> Updates:
         """The switches with a step on as well, unless one of the steps `instead` is."""
@@ -77,7 +74,7 @@ def chain(first: Sequence[str], elem_id: str) -> Chain:
                 moved: gr.update(choices=_worded(now)),
             }
 
-        button.click(move, [moved, switches, made.order], [switches, made.order, moved], **_QUICK)
+        button.click(move, [moved, switches, made.order], [switches, made.order, moved], **QUICK)
     return made
 
 
@@ -95,11 +92,11 @@ def arranged(steps: Sequence[str]) -> list[str]:
 def shifted(order: Sequence[str], step: str, by: int) -> list[str]:
     """The order with one step a place earlier (-1) or later (1); the step that has to be last stays there."""
     now = list(order)
-    if step not in now or step == LAST:
+    if step not in now or STEPS[step].is_last:
         return now
     at = now.index(step)
     to = at + by
-    if 0 <= to < len(now) and now[to] != LAST:
+    if 0 <= to < len(now) and not STEPS[now[to]].is_last:
         now[at], now[to] = now[to], now[at]
     return now
 

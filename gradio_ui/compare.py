@@ -15,8 +15,8 @@ from engine.contract.errors import RequestError
 from engine.contract.events import Result
 from engine.contract.recipe import Requests
 from gradio_ui.files import Saving, bundled, names_of, shareable
-from gradio_ui.parts import Run, Updates
 from gradio_ui.stage import Stage, picture_slider, picture_wall, slider_value
+from gradio_ui.wiring import Run, Updates
 from gradio_ui.words import said
 
 SIDES = ("A", "B")
@@ -73,7 +73,7 @@ class Pair:
                 updates[self.walls[k]] = [str(f) for f in files]
         if self.slider:
             left, right = (result.pictures[0] for result in results)
-            updates[self.slider] = gr.update(value=slider_value(left, right, folder), visible=True)
+            updates[self.slider] = gr.update(value=slider_value(made.studio, left, right, folder), visible=True)
         return updates | {made.recipe: json.dumps(recipes, indent=2)}
 
 

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
 from engine.contract.enhance import GROUND_PICTURE, EnhanceRequest
+from gradio_ui import controls, inputs
 from gradio_ui import mask as brush_mask
-from gradio_ui import parts
 from gradio_ui.chain import Chain
+from gradio_ui.wiring import QUICK, Values
 from gradio_ui.words import said
+
+if TYPE_CHECKING:
+    from engine import Studio
 
 _COLOUR = "#e8e4dc"  # what the picker begins with
 _GROUNDS = ("white", "transparent", "colour", GROUND_PICTURE)
@@ -36,14 +40,14 @@ class Cut:
     def inputs(self) -> list[Any]:
         return [*self.settings, self.product]
 
-    def asked(self, data: parts.Values) -> dict[str, Any]:
+    def asked(self, data: Values) -> dict[str, Any]:
         """The request's fields."""
         chosen = data[self.ground]
         return {
-            "cut_out_background": parts.colour_of(data[self.colour]) if chosen == "colour" else chosen,
-            "ground": parts.uploaded(data[self.picture], "picture") if chosen == GROUND_PICTURE else None,
+            "cut_out_background": inputs.colour_of(data[self.colour]) if chosen == "colour" else chosen,
+            "ground": inputs.uploaded(data[self.picture], "picture") if chosen == GROUND_PICTURE else None,
             "shadow": data[self.shadow],
-            "product": parts.uploaded(data[self.product], "product"),
+            "product": inputs.uploaded(data[self.product], "product"),
         }
 
     def put(self, request: EnhanceRequest) -> list[Any]:
@@ -54,30 +58,34 @@ class Cut:
         return [chosen, colour, gr.update(visible=chosen == GROUND_PICTURE), request.shadow]
 
 
-def cut(photo: gr.Image, steps: Chain, find: brush_mask.Find) -> Cut:
-    """Lay out the choice; `find` draws the product's mask beforehand. What is chosen or drawn switches the step on."""
+def cut(studio: Studio, photo: gr.Image, steps: Chain) -> Cut:
+    """Lay out the choice; the product's mask is drawn beforehand. What is chosen or drawn switches the step on."""
     grounds = [(said(f"cut_out_background.{ground}"), ground) for ground in _GROUNDS]
     ground = gr.Radio(
         grounds,
-        value=parts.default(EnhanceRequest, "cut_out_background"),
+        value=controls.default(EnhanceRequest, "cut_out_background"),
         label=said("cut_out_background"),
         elem_id="enhance-ground",
     )
     colour = gr.ColorPicker(_COLOUR, label=said("background_colour"), visible=False, elem_id="enhance-ground-colour")
-    picture = parts.photo_input("ground", height=140, elem_id="enhance-ground-picture")
+    picture = inputs.photo_input(studio, "ground", height=140, elem_id="enhance-ground-picture")
     picture.visible = False
-    shadow = parts.slider(EnhanceRequest, "shadow", step=0.05)
-    product = parts.photo_input("product_cut", height=140, elem_id="enhance-product").unrender()
+    shadow = controls.slider(EnhanceRequest, "shadow", step=0.05)
+    product = inputs.photo_input(studio, "product_cut", height=140, elem_id="enhance-product").unrender()
     brush = brush_mask.editor(
-        "enhance-product", find, photo, product, on_drawn=lambda data: steps.switched_on("cut-out", data)
+        studio,
+        "enhance-product",
+        studio.find_product,
+        photo,
+        product,
+        on_drawn=lambda data: steps.switched_on("cut-out", data),
     )
     product.render()
-    hidden: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
     ground.change(
         lambda chosen: [gr.update(visible=chosen == kind) for kind in ("colour", GROUND_PICTURE)],
         ground,
         [colour, picture],
-        **hidden,
+        **QUICK,
     )
     steps.switch_on("cut-out", ground.input, shadow.release)
     steps.switch_on_where_filled("cut-out", product)

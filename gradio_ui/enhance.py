@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import gradio as gr
 
-from engine.contract.enhance import GROUND_PICTURE, STEPS, EnhanceRequest
-from engine.contract.marketplaces import marketplaces
+from engine.contract import STEPS, EnhanceRequest, marketplaces
+from gradio_ui import controls, example_pictures, inputs
 from gradio_ui import mask as brush_mask
-from gradio_ui import parts
 from gradio_ui.chain import Chain, chain
-from gradio_ui.cut import cut
-from gradio_ui.light import Propose, light
-from gradio_ui.part import part, pointed, rivals
-from gradio_ui.proposal import Look, proposal
+from gradio_ui.cut import Cut, cut
+from gradio_ui.history import History, history
+from gradio_ui.light import Light, light
+from gradio_ui.part import Part, Rivals, part, pointed, rivals
+from gradio_ui.progress import status
+from gradio_ui.proposal import Proposal, proposal
 from gradio_ui.recipes import Refill
-from gradio_ui.stage import stage, start, stop_with
-from gradio_ui.trail import trail
+from gradio_ui.stage import Stage, stage, start, stop_with
+from gradio_ui.wiring import QUICK, Run, Updates, Values
 from gradio_ui.words import ENGLISH, said
+
+if TYPE_CHECKING:
+    from engine import Studio
 
 _GOALS = {
     "clean": ["restore"],
@@ -30,7 +36,10 @@ _GOALS = {
     "list_it": ["listing"],
 }
 _OWN = "own_steps"  # the goal that stands for any other chain
-_LEFT_ALONE = f"No step is chosen, so the photo stays as it is. To change it, choose under “{ENGLISH['goal']}” or “{ENGLISH['chain_more']}”."
+_LEFT_ALONE = (
+    "No step is chosen, so the photo stays as it is. "
+    f"To change it, choose under “{ENGLISH['goal']}” or “{ENGLISH['chain_more']}”."
+)
 
 
 class Tab(NamedTuple):
@@ -42,179 +51,296 @@ class Tab(NamedTuple):
     made: gr.File
 
 
-def tab(
-    run: parts.Run,
-    models: Sequence[Mapping[str, Any]],
-    find: brush_mask.Find,
-    propose: Propose,
-    look: Look,
-    arrives: Callable[[gr.Image, Mapping[Any, Any]], Callable[..., Any]],
-) -> Tab:
-    """Build the tab. `run` turns a request into events, `find` gives a photo's product mask, `propose` its light and colour,
-    `look` the steps that it needs.
+@dataclass(frozen=True)
+class _Form:
+    """The left side of the tab: what a request is made of.
 
-    `arrives`, told where a photo goes and what else to set, gives the trigger of a photo sent here to be enlarged at once.
+    settings: the settings of single steps, by their names in the request; each is in sight while such a step is on.
     """
-    first = parts.default(EnhanceRequest, "steps")
-    with gr.Row(elem_classes="v-tab"):
-        with gr.Column(scale=2, min_width=300, elem_classes="v-controls"):
-            photo = parts.photo_input("photo", height=200, elem_id="enhance-photo")
-            tried = parts.examples(parts.example_photos(spoiled=True), photo)
-            auto = proposal()
-            goal = gr.Radio(
-                [(said(g), g) for g in (*_GOALS, _OWN)], value=_goal(first), label=said("goal"), elem_id="enhance-goal"
-            )
-            go, stop = parts.buttons("enhance")
-            attempt = gr.Button(said("try_part"), elem_id="enhance-try")
-            gr.Markdown(said("try_about"), elem_classes="v-hint")
-            with gr.Accordion(said("chain_more"), open=False, elem_id="enhance-steps") as below:
-                steps = chain(first, "enhance-chain")
-                strength = parts.slider(EnhanceRequest, "strength", step=0.05)
-                noise = parts.slider(EnhanceRequest, "noise", step=1)
-                crispness = parts.slider(EnhanceRequest, "crispness", step=0.05)
-                prior_task = parts.dropdown(EnhanceRequest, "prior_task")
-                first_market = parts.default(EnhanceRequest, "marketplace")
-                market = gr.Dropdown(
-                    _markets(), value=first_market, label=said("marketplace"), elem_id="enhance-marketplace"
-                )
-                rule = gr.Markdown(_rule(first_market), elem_classes="v-hint", elem_id="enhance-rule")
-            with gr.Accordion(said("tone"), open=False, elem_id="enhance-tone"):
-                amounts = light(photo, steps, propose)
-            with gr.Accordion(said("cut-out"), open=False, elem_id="enhance-cut-out"):
-                laid = cut(photo, steps, find)
-            with gr.Accordion(said("inpaint"), open=False, elem_id="enhance-fill"):
-                mask = parts.photo_input("mask", height=180, elem_id="enhance-mask").unrender()
-                filled_in = brush_mask.editor(
-                    "enhance-mask", None, photo, mask, on_drawn=lambda data: steps.switched_on("inpaint", data, "prior")
-                )
-                mask.render()
-            with gr.Accordion(said("rivals"), open=False, elem_id="enhance-rivals"):
-                rival = rivals(models)
-            with gr.Accordion(said("advanced"), open=False, elem_id="enhance-advanced"):
-                network = parts.network_choice("enhance", models, STEPS, hub=True)
-                reference = parts.photo_input("reference", height=140, elem_id="enhance-reference")
-                parts.goes_with(photo, reference, None)
-        with gr.Column(scale=3, min_width=320):
-            made = stage("enhance")
-            looked_at = part(made, photo)
-            walked = trail(made)  # after the part, which it puts away
-            with made.actions:
-                to_style = gr.Button(said("to_style"), scale=1, min_width=120, elem_id="enhance-to-style")
 
-    of_steps = [strength, noise, crispness, prior_task, market]  # what single steps are told
-    sent = arrives(photo, {steps.switches: _GOALS["enlarge_x4"], goal: "enlarge_x4"})
+    photo: gr.Image
+    tried: Sequence[Callable[..., Any]]
+    proposed: Proposal
+    goal: gr.Radio
+    go: gr.Button
+    stop: gr.Button
+    attempt: gr.Button
+    below: gr.Accordion
+    steps: Chain
+    settings: Mapping[str, Any]
+    rule: gr.Markdown
+    amounts: Light
+    laid: Cut
+    mask: gr.Image
+    brush: brush_mask.Brush
+    rival: Rivals
+    network: gr.Dropdown
+    reference: gr.Image
 
-    def asked(data: parts.Values, otherwise: Sequence[str] = ()) -> EnhanceRequest:
+    @property
+    def inputs(self) -> list[Any]:
+        """Everything that `request` reads."""
+        return [
+            self.photo,
+            self.mask,
+            self.steps.switches,
+            self.steps.order,
+            *self.settings.values(),
+            self.network,
+            self.reference,
+            *self.amounts.inputs,
+            *self.laid.inputs,
+        ]
+
+    @property
+    def filled(self) -> list[Any]:
+        """Everything that a recipe fills, in the order of `put`."""
+        return [
+            self.steps.switches,
+            self.steps.order,
+            self.goal,
+            *self.settings.values(),
+            self.network,
+            *self.amounts.inputs,
+            *self.laid.settings,
+        ]
+
+    def request(self, data: Values, otherwise: Sequence[str] = ()) -> EnhanceRequest:
         """What the controls say; the steps `otherwise` where none is on."""
-        return EnhanceRequest(
-            parts.uploaded(data[photo], "photo") or "",
-            steps=steps.steps(data[steps.switches], data[steps.order]) or tuple(otherwise),
-            strength=data[strength],
-            network=parts.offered(network, data[network]),  # once a browser sent the word that it shows
-            mask=parts.uploaded(data[mask], "mask"),
-            adjust=amounts.amounts(data),
-            prior_task=data[prior_task],
-            marketplace=data[market],
-            crispness=data[crispness],
-            noise=data[noise],
-            reference=parts.uploaded(data[reference], "reference"),
-            **laid.asked(data),
+        return EnhanceRequest.of(
+            {
+                "photo": inputs.uploaded(data[self.photo], "photo") or "",
+                "steps": self.steps.steps(data[self.steps.switches], data[self.steps.order]) or tuple(otherwise),
+                "network": controls.offered(self.network, data[self.network]),  # once a browser sent the word it shows
+                "mask": inputs.uploaded(data[self.mask], "mask"),
+                "adjust": self.amounts.amounts(data),
+                "reference": inputs.uploaded(data[self.reference], "reference"),
+                **{name: data[component] for name, component in self.settings.items()},
+                **self.laid.asked(data),
+            }
         )
 
-    def work(data: parts.Values) -> Iterator[parts.Updates]:
+    def put(self, request: EnhanceRequest) -> list[Any]:
+        """The values of `filled` for the request of a recipe."""
+        values = request.values()
+        return [
+            *self.steps.put(request.steps),
+            _goal(request.steps),
+            *(values[name] for name in self.settings),
+            controls.offered(self.network, request.network),
+            *self.amounts.put(request.adjust),
+            *self.laid.put(request),
+        ]
+
+
+@dataclass(frozen=True)
+class _Right:
+    """The right side of the tab."""
+
+    made: Stage
+    looked_at: Part
+    walked: History
+    to_style: gr.Button
+
+
+def tab(
+    studio: Studio,
+    run: Run,
+    models: Sequence[Mapping[str, Any]],
+    arrives: Callable[[gr.Image, Mapping[Any, Any]], Callable[..., Any]],
+) -> Tab:
+    """Build the tab. `run` turns a request into events.
+
+    `arrives`, told where a photo goes and what else to set, gives the trigger of a photo sent here to be enlarged.
+    """
+    with gr.Row(elem_classes="v-tab"):
+        with gr.Column(scale=2, min_width=300, elem_classes="v-controls"):
+            form = _form(studio, models)
+        with gr.Column(scale=3, min_width=320):
+            right = _right(studio, form.photo)
+    sent = arrives(form.photo, {form.steps.switches: _GOALS["enlarge_x4"], form.goal: "enlarge_x4"})
+    _run_on(run, form, right, sent)
+    _follow_steps(form)
+    steps = form.steps
+    form.proposed.fill(
+        studio.look,
+        form.photo,
+        [steps.switches, steps.order, form.settings["strength"], *form.amounts.inputs],
+        lambda report: _proposed(report, steps) + form.amounts.put(report["adjust"]),
+    )
+    return Tab(
+        Refill(right.made, form.put, form.filled, _lacking).on_drop(), form.photo, right.to_style, right.made.kept
+    )
+
+
+def _form(studio: Studio, models: Sequence[Mapping[str, Any]]) -> _Form:
+    """Lay out the left side."""
+    first = controls.default(EnhanceRequest, "steps")
+    photo = inputs.photo_input(studio, "photo", height=200, elem_id="enhance-photo")
+    tried = example_pictures.examples(example_pictures.example_photos(spoiled=True), photo)
+    proposed = proposal()
+    goals = [(said(name), name) for name in (*_GOALS, _OWN)]
+    goal = gr.Radio(goals, value=_goal(first), label=said("goal"), elem_id="enhance-goal")
+    go, stop = controls.buttons("enhance")
+    attempt = gr.Button(said("try_part"), elem_id="enhance-try")
+    gr.Markdown(said("try_about"), elem_classes="v-hint")
+    with gr.Accordion(said("chain_more"), open=False, elem_id="enhance-steps") as below:
+        steps = chain(first, "enhance-chain")
+        settings, rule = _settings()
+    with gr.Accordion(said("tone"), open=False, elem_id="enhance-tone"):
+        amounts = light(photo, steps, studio.propose_tone)
+    with gr.Accordion(said("cut-out"), open=False, elem_id="enhance-cut-out"):
+        laid = cut(studio, photo, steps)
+    with gr.Accordion(said("inpaint"), open=False, elem_id="enhance-fill"):
+        mask = inputs.photo_input(studio, "mask", height=180, elem_id="enhance-mask").unrender()
+        brush = brush_mask.editor(
+            studio,
+            "enhance-mask",
+            None,
+            photo,
+            mask,
+            on_drawn=lambda data: steps.switched_on("inpaint", data, "prior"),
+        )
+        mask.render()
+    with gr.Accordion(said("rivals"), open=False, elem_id="enhance-rivals"):
+        rival = rivals(models)
+    with gr.Accordion(said("advanced"), open=False, elem_id="enhance-advanced"):
+        tasks = {step.network_task for step in STEPS.values()}
+        network = controls.network_choice("enhance", models, tasks, hub=True)
+        reference = inputs.photo_input(studio, "reference", height=140, elem_id="enhance-reference")
+        inputs.goes_with(photo, reference, None)
+    return _Form(
+        photo,
+        tried,
+        proposed,
+        goal,
+        go,
+        stop,
+        attempt,
+        below,
+        steps,
+        settings,
+        rule,
+        amounts,
+        laid,
+        mask,
+        brush,
+        rival,
+        network,
+        reference,
+    )
+
+
+def _settings() -> tuple[dict[str, Any], gr.Markdown]:
+    """The settings of single steps, and the rule of the marketplace. Those that a step brings along come by themselves."""
+    settings: dict[str, Any] = {
+        "strength": controls.slider(EnhanceRequest, "strength", step=0.05),
+        "noise": controls.slider(EnhanceRequest, "noise", step=1),
+        "crispness": controls.slider(EnhanceRequest, "crispness", step=0.05),
+        "prior_task": controls.dropdown(EnhanceRequest, "prior_task"),
+    }
+    settings |= {name: controls.option(EnhanceRequest, name) for name in STEPS.options()}
+    market = controls.default(EnhanceRequest, "marketplace")
+    settings["marketplace"] = gr.Dropdown(
+        _markets(), value=market, label=said("marketplace"), elem_id="enhance-marketplace"
+    )
+    return settings, gr.Markdown(_rule(market), elem_classes="v-hint", elem_id="enhance-rule")
+
+
+def _right(studio: Studio, photo: gr.Image) -> _Right:
+    """Lay out the right side."""
+    made = stage(studio, "enhance")
+    looked_at = part(made, photo)
+    walked = history(made)  # after the part, which it puts away
+    with made.actions:
+        to_style = gr.Button(said("to_style"), scale=1, min_width=120, elem_id="enhance-to-style")
+    return _Right(made, looked_at, walked, to_style)
+
+
+def _run_on(run: Run, form: _Form, right: _Right, sent: Callable[..., Any]) -> None:
+    """Let the buttons run the steps on the photo, on a part of it, or by two networks."""
+    made, looked_at, walked, rival = right.made, right.looked_at, right.walked, form.rival
+
+    def work(data: Values) -> Iterator[Updates]:
         requests: list[EnhanceRequest] = []
 
         def make() -> EnhanceRequest:
-            requests.append(asked(data))
+            requests.append(form.request(data))
             return requests[-1]
 
         yield from made.follow(
             run, make, lambda: made.saving(data), lambda *kept: walked.filled(requests[-1], *kept), walked.keep
         )
 
-    def compared(data: parts.Values) -> Iterator[parts.Updates]:
-        yield from looked_at.compared(run, lambda data: asked(data, [data[rival.step]]), rival, data[steps.order], data)
+    def compared(data: Values) -> Iterator[Updates]:
+        ask: Callable[[Values], EnhanceRequest] = lambda data: form.request(data, [data[rival.step]])  # noqa: E731
+        yield from looked_at.compared(run, ask, rival, data[form.steps.order], data)
 
-    def unless_left_alone(
-        work: Callable[[parts.Values], Iterator[parts.Updates]],
-    ) -> Callable[[parts.Values], Iterator[parts.Updates]]:
-        """Let a sentence answer where there is a photo and no step is on, as after a proposal that found nothing."""
+    def unless_left_alone(work: Callable[[Values], Iterator[Updates]]) -> Callable[[Values], Iterator[Updates]]:
+        """A sentence where there is a photo and no step is on, as after a proposal that found nothing."""
 
-        def answered(data: parts.Values) -> Iterator[parts.Updates]:
-            if data[photo] and not data[steps.switches]:
-                yield {made.line: parts.status(_LEFT_ALONE, kind="v-done")}
+        def answered(data: Values) -> Iterator[Updates]:
+            if data[form.photo] and not data[form.steps.switches]:
+                yield {made.line: status(_LEFT_ALONE, kind="v-done")}
             else:
                 yield from work(data)
 
         return answered
 
-    inputs = [photo, mask, steps.switches, steps.order, *of_steps, network, reference, *amounts.inputs, *laid.inputs]
-    of_part = [*inputs, looked_at.spot, made.kept]
-    brushes = [laid.brush, filled_in]
-    changed = [steps.switches]  # where a mask is drawn
-    started = start(
-        made, unless_left_alone(work), inputs, [*walked.outputs, *changed], [go.click, *tried, sent], brushes
-    )
-    on_part = unless_left_alone(lambda data: looked_at.tried(run, asked, data))
-    started += start(
-        made, on_part, of_part, [*looked_at.outputs, *changed], [attempt.click, pointed(looked_at, photo)], brushes
-    )
-    started += start(
-        made, compared, [*of_part, *rival.inputs], [*looked_at.outputs, *changed], [rival.go.click], brushes
-    )
-    stop_with(made, stop, started)
+    of_part = [*form.inputs, looked_at.spot, made.kept]
+    brushes = [form.laid.brush, form.brush]
+    switched = [form.steps.switches]  # where a mask is drawn
+    triggers = [form.go.click, *form.tried, sent]
+    started = start(made, unless_left_alone(work), form.inputs, [*walked.outputs, *switched], triggers, brushes)
+    on_part = unless_left_alone(lambda data: looked_at.tried(run, form.request, data))
+    triggers = [form.attempt.click, pointed(looked_at, form.photo)]
+    started += start(made, on_part, of_part, [*looked_at.outputs, *switched], triggers, brushes)
+    outputs = [*looked_at.outputs, *switched]
+    started += start(made, compared, [*of_part, *rival.inputs], outputs, [rival.go.click], brushes)
+    stop_with(made, form.stop, started)
 
-    quick: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+
+def _follow_steps(form: _Form) -> None:
+    """Let the goal choose the steps, the steps show their settings, and what is set for a step switch it on."""
+    steps, settings = form.steps, form.settings
 
     def aimed(chosen: str) -> list[Any]:
-        return (
-            [gr.skip(), gr.skip(), gr.update(open=True)] if chosen == _OWN else [*steps.put(_GOALS[chosen]), gr.skip()]
-        )
+        if chosen == _OWN:
+            return [gr.skip(), gr.skip(), gr.update(open=True)]
+        return [*steps.put(_GOALS[chosen]), gr.skip()]
 
-    goal.input(aimed, goal, [steps.switches, steps.order, below], **quick)
-    needing = [*of_steps, rule]
-    steps.switches.change(
-        lambda on, order: [_goal(steps.steps(on, order)), *_needed(on)],
-        [steps.switches, steps.order],
-        [goal, *needing],
-        **quick,
-    )
-    for component, shown in zip(needing, _needed(first), strict=True):
-        component.visible = shown["visible"]
-    market.change(_rule, market, rule, **quick)
+    def followed(on: Sequence[str], order: Sequence[str]) -> list[Any]:
+        shown = _in_sight(on, settings)
+        return [_goal(steps.steps(on, order)), *(gr.update(visible=is_shown) for is_shown in shown)]
+
+    form.goal.input(aimed, form.goal, [steps.switches, steps.order, form.below], **QUICK)
+    needing = [*settings.values(), form.rule]
+    steps.switches.change(followed, [steps.switches, steps.order], [form.goal, *needing], **QUICK)
+    first = controls.default(EnhanceRequest, "steps")
+    for component, is_shown in zip(needing, _in_sight(first, settings), strict=True):
+        component.visible = is_shown
+    market = settings["marketplace"]
+    market.change(_rule, market, form.rule, **QUICK)
     steps.switch_on("listing", market.input)
-    steps.switch_on("prior", prior_task.input)
-    steps.switch_on_where_filled("inpaint", mask, "prior")
-    auto.fill(
-        look,
-        photo,
-        [steps.switches, steps.order, strength, *amounts.inputs],
-        lambda report: _proposed(report, steps) + amounts.put(report["adjust"]),
-    )
+    steps.switch_on("prior", settings["prior_task"].input)
+    for step in STEPS.values():
+        for name in step.options:
+            component = settings[name]
+            steps.switch_on(step.name, component.release if isinstance(component, gr.Slider) else component.input)
+    steps.switch_on_where_filled("inpaint", form.mask, "prior")
 
-    def lacking(request: EnhanceRequest) -> str:
-        fills = "inpaint" in request.steps or ("prior" in request.steps and request.prior_task == "fill")
-        lies = "cut-out" in request.steps and request.cut_out_background == GROUND_PICTURE
-        wanted = [
-            what
-            for what, is_wanted in (("the mask for the area to fill", fills), ("the picture under the product", lies))
-            if is_wanted
-        ]
-        return f"Add {' and '.join(wanted)}." if wanted else ""
 
-    def fill(request: EnhanceRequest) -> Sequence[Any]:
-        own = (
-            request.strength,
-            request.noise,
-            request.crispness,
-            request.prior_task,
-            request.marketplace,
-            parts.offered(network, request.network),
-        )
-        return [*steps.put(request.steps), _goal(request.steps), *own, *amounts.put(request.adjust), *laid.put(request)]
+def _in_sight(on: Sequence[str], settings: Mapping[str, Any]) -> list[bool]:
+    """Which of the settings belong to a step that is on; then the same of the marketplace's rule."""
+    shown = {name for step in on if step in STEPS for name in (*STEPS[step].settings, *STEPS[step].options)}
+    return [name in shown for name in (*settings, "marketplace")]
 
-    filled = [steps.switches, steps.order, goal, *of_steps, network, *amounts.inputs, *laid.settings]
-    return Tab(Refill(made, fill, filled, lacking).on_drop(), photo, to_style, made.kept)
+
+def _lacking(request: EnhanceRequest) -> str:
+    """What the person has to add to a recipe's settings, as the steps say it."""
+    bare = SimpleNamespace(**{**request.values(), **dict.fromkeys(EnhanceRequest.files())})
+    steps = [] if request.is_auto else request.steps
+    return " ".join(dict.fromkeys(sentence for step in steps if (sentence := STEPS[step].lacks(bare))))
 
 
 def _markets() -> list[tuple[str, str]]:
@@ -227,19 +353,6 @@ def _rule(market: str) -> str:
     """What the marketplace asks for."""
     known = marketplaces().get(market)
     return f"{known.rule} As written down on {known.written}: check what holds today." if known else ""
-
-
-def _needed(on: Sequence[str]) -> list[Any]:
-    """Which of the settings of single steps are in sight: strength and noise, crispness, what the prior does, the marketplace and its rule."""
-    needed = (
-        "restore" in on,
-        "restore" in on,
-        any(step.startswith("upscale") for step in on),
-        "prior" in on,
-        "listing" in on,
-        "listing" in on,
-    )
-    return [gr.update(visible=is_needed) for is_needed in needed]
 
 
 def _proposed(report: Mapping[str, Any], steps: Chain) -> list[Any]:

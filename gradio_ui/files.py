@@ -15,7 +15,7 @@ from engine.contract.events import Result
 from engine.contract.marketplaces import KINDS, asked_by
 
 if TYPE_CHECKING:
-    from engine.image import Picture
+    from engine.contract import Picture
 
 FORMATS = tuple((name, suffix) for suffix, name in KINDS.items())  # as a choice on the page
 
@@ -29,7 +29,7 @@ def tidy(name: str) -> str:
 
 @dataclass(frozen=True)
 class Saving:
-    """StepContext a person wants the file."""
+    """How a person wants the file."""
 
     format: str = "png"
     quality: float = 90

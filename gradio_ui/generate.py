@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import gradio as gr
 
 from engine.contract.errors import RequestError
 from engine.contract.events import Result
 from engine.contract.generate import ANY_CATEGORY, CATEGORIES, DIRECTION_MOST, GenerateRequest, categories_of
-from gradio_ui import parts
-from gradio_ui.compare import pair
-from gradio_ui.motion import motion
+from gradio_ui import controls, example_pictures, inputs
+from gradio_ui.compare import Pair, pair
+from gradio_ui.motion import Motion, motion
 from gradio_ui.picked import FRAMES, Picked, picked
 from gradio_ui.recipes import Refill
 from gradio_ui.sketch import drawing, laid, pad
-from gradio_ui.stage import stage, start, stop_with
+from gradio_ui.stage import Stage, Work, stage, start, stop_with
+from gradio_ui.wiring import QUICK, Run, Updates, Values
 from gradio_ui.words import said
 
+if TYPE_CHECKING:
+    from engine import Studio
+
 _COLOUR, _BACKGROUND = "#b23a48", "#e9e4da"  # what the two pickers begin with
-_QUICK: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
 Directions: TypeAlias = Mapping[str, Mapping[str, Sequence[str]]]  # by network, by category
 
 _ANY_NETWORK = ("auto", "embedded", "hub")
@@ -56,12 +59,12 @@ class _Controls:
             *self.directions,
         ]
 
-    def named(self, data: parts.Values) -> dict[str, Any]:
+    def named(self, data: Values) -> dict[str, Any]:
         """The settings as the request's fields."""
         named = {name: data[component] for name, component in self.settings.items()}
-        named["colour"] = "" if data[self.as_it_comes] else parts.colour_of(data[self.colour])
+        named["colour"] = "" if data[self.as_it_comes] else inputs.colour_of(data[self.colour])
         named["background"] = (
-            parts.colour_of(data[self.background_colour])
+            inputs.colour_of(data[self.background_colour])
             if data[self.background] == "colour"
             else data[self.background]
         )
@@ -71,7 +74,7 @@ class _Controls:
 
     def filled(self, request: GenerateRequest) -> list[Any]:
         network = self.settings["network"]
-        known = parts.offered(network, request.network)
+        known = controls.offered(network, request.network)
         values = {name: getattr(request, name) for name in self.settings} | {"network": known}
         chosen: dict[str, Any] = {} if request.category == ANY_CATEGORY else {"value": request.category}
         values["category"] = gr.update(choices=_worded(categories_of(request.network)), **chosen)
@@ -87,174 +90,236 @@ class _Controls:
         ]
 
 
-def tab(run: parts.Run, models: Sequence[Mapping[str, Any]]) -> tuple[Refill, Picked]:
+@dataclass(frozen=True)
+class _Sketching:
+    """What a drawing is made into a product by. lines: whether `sheet` holds it, or `photo` its edges."""
+
+    lines: gr.Radio
+    sheet: gr.ImageEditor
+    photo: gr.Image
+    anything: gr.Checkbox
+    go: gr.Button
+    drawings: Sequence[Callable[..., Any]]
+
+    @property
+    def inputs(self) -> list[Any]:
+        return [self.lines, self.sheet, self.photo, self.anything]
+
+    def asked(self, data: Values, named: Mapping[str, Any]) -> GenerateRequest:
+        """The request for what is drawn. RequestError where there is nothing to start from."""
+        is_photo = data[self.lines] == "photo"
+        file = inputs.uploaded(data[self.photo], "photo") if is_photo else drawing(data[self.sheet])
+        if not file:
+            raise RequestError("Add the photo whose edges are to be taken.")
+        of_any = {"category": ANY_CATEGORY} if data[self.anything] else {}
+        network = _open(named["network"])  # directions turn latents, and a drawing has none
+        drawn_from = {"sketch": file, "lines": data[self.lines], "network": network, "directions": ()}
+        return GenerateRequest(**{**named, **of_any, **drawn_from})
+
+
+@dataclass(frozen=True)
+class _FromPhoto:
+    """What a photo of one's own is varied by."""
+
+    photo: gr.Image
+    closeness: gr.Slider
+    vary: gr.Button
+    leave: gr.Button
+
+    @property
+    def inputs(self) -> list[Any]:
+        return [self.photo, self.closeness]
+
+    def asked(self, data: Values, named: Mapping[str, Any], **others: Any) -> GenerateRequest:
+        """The request for variations of the photo, with `others` in place of the controls' values."""
+        file = inputs.uploaded(data[self.photo], "photo")
+        if not file:
+            raise RequestError("Add a photo first.")
+        # In the order of drawing: the first is the photo itself, drawn again.
+        asked = {"photo": file, "distance": data[self.closeness], "network": _open(named["network"]), "order": "drawn"}
+        return GenerateRequest(**{**named, **asked, **others})
+
+
+@dataclass(frozen=True)
+class _Form:
+    """The left side of the tab."""
+
+    controls: _Controls
+    go: gr.Button
+    stop: gr.Button
+    sketching: _Sketching
+    from_photo: _FromPhoto
+    second: gr.Dropdown
+    compare: gr.Button
+
+
+@dataclass(frozen=True)
+class _Right:
+    """The right side of the tab."""
+
+    made: Stage
+    panel: Picked
+    moving: Motion
+    both: Pair
+
+
+def tab(studio: Studio, run: Run, models: Sequence[Mapping[str, Any]]) -> tuple[Refill, Picked]:
     """Build the tab. `run` turns a request into events."""
-    settings: dict[str, Any] = {}
     with gr.Row(elem_classes="v-tab"):
         with gr.Column(scale=2, min_width=300, elem_classes="v-controls"):
-            settings["category"] = category = gr.Radio(
-                _worded(CATEGORIES),
-                value=parts.default(GenerateRequest, "category"),
-                label=said("category"),
-                elem_id="generate-category",
-            )
-            settings["count"] = parts.slider(GenerateRequest, "count", step=1)
-            go, stop = parts.buttons("generate")
-            with gr.Accordion(said("look"), open=False, elem_id="generate-look"):
-                as_it_comes, colour, background, background_colour = _look()
-            with gr.Accordion(said("from_sketch"), open=False, elem_id="generate-sketching"):
-                lines, sheet, lined_photo, anything, draw, drawings = _sketching(category)
-            with gr.Accordion(said("from_photo"), open=False, elem_id="generate-photographing"):
-                photo = parts.photo_input("photo", height=180, elem_id="generate-photo")
-                closeness = parts.slider(GenerateRequest, "distance", step=0.05, elem_id="generate-closeness")
-                with gr.Row():
-                    vary = gr.Button(said("vary_photo"), min_width=120, elem_id="generate-vary")
-                    leave = gr.Button(said("walk_photo"), min_width=120, elem_id="generate-leave")
-            known = _directions_known(models)
-            with gr.Accordion(said("directions"), open=False, visible=bool(known), elem_id="generate-directions"):
-                names = _directions_of(known, "auto", parts.default(GenerateRequest, "category"))
-                gr.Markdown(said("directions_about"), elem_classes="v-hint")
-                along = tuple(_direction(names, k) for k in range(_directions_most(known)))
-            others = [m["name"] for m in models if m.get("task") == "generate"]
-            with gr.Accordion(said("compare_models"), open=False, visible=len(others) > 1, elem_id="generate-compare"):
-                gr.Markdown(said("compare_about"), elem_classes="v-hint")
-                second = gr.Dropdown(
-                    others,
-                    value=others[1] if len(others) > 1 else None,
-                    label=said("second_model"),
-                    elem_id="generate-second-network",
-                )
-                compare = gr.Button(said("run_compare"), elem_id="generate-compare-run")
-            with gr.Accordion(said("advanced"), open=False, elem_id="generate-advanced"):
-                settings["network"] = network = parts.network_choice("generate", models, ("generate",))
-                settings["truncation"] = parts.slider(GenerateRequest, "truncation", step=0.05)
-                settings["order"] = parts.radio(
-                    GenerateRequest, "order", "best"
-                )  # who looks for the first time sees what is whole first
-                sizes = [(f"{s}x", s) for s in parts.options(GenerateRequest, "scale")]
-                settings["scale"] = gr.Radio(
-                    sizes,
-                    value=parts.default(GenerateRequest, "scale"),
-                    label=said("scale"),
-                    info=said("about.generate.scale"),
-                )
-                settings["seed"], fresh = parts.seed_row(GenerateRequest, new_each_time=True)
+            form = _form(studio, models)
         with gr.Column(scale=3, min_width=320):
-            made = stage("generate", gallery=True)
-            panel, moving, both = picked(made), motion(made), pair(made, walls=True)
+            made = stage(studio, "generate", gallery=True)
+            right = _Right(made, picked(made), motion(made), pair(made, walls=True))
+    _run_on(run, form, right)
+    panel, sketching, kept = right.panel, form.sketching, form.controls
+    outputs = [*kept.filled_components, kept.fresh, sketching.lines, sketching.anything, *panel.refilled]
 
-    controls = _Controls(settings, fresh, as_it_comes, colour, background, background_colour, along)
-    seed = settings["seed"]
+    def fill(request: GenerateRequest) -> Sequence[Any]:
+        updates = panel.filled(request)
+        is_any = request.category == ANY_CATEGORY
+        of_panel = (updates.get(component, gr.skip()) for component in panel.refilled)
+        return [*kept.filled(request), False, request.lines, is_any, *of_panel]
+
+    return Refill(made, fill, outputs, lacking).on_drop(), panel
+
+
+def _form(studio: Studio, models: Sequence[Mapping[str, Any]]) -> _Form:
+    """Lay out the left side."""
+    settings: dict[str, Any] = {}
+    category = gr.Radio(
+        _worded(CATEGORIES),
+        value=controls.default(GenerateRequest, "category"),
+        label=said("category"),
+        elem_id="generate-category",
+    )
+    settings["category"] = category
+    settings["count"] = controls.slider(GenerateRequest, "count", step=1)
+    go, stop = controls.buttons("generate")
+    with gr.Accordion(said("look"), open=False, elem_id="generate-look"):
+        as_it_comes, colour, background, background_colour = _look()
+    with gr.Accordion(said("from_sketch"), open=False, elem_id="generate-sketching"):
+        sketching = _sketching(studio, category)
+    with gr.Accordion(said("from_photo"), open=False, elem_id="generate-photographing"):
+        from_photo = _from_photo(studio)
+    known = _directions_known(models)
+    with gr.Accordion(said("directions"), open=False, visible=bool(known), elem_id="generate-directions"):
+        names = _directions_of(known, "auto", controls.default(GenerateRequest, "category"))
+        gr.Markdown(said("directions_about"), elem_classes="v-hint")
+        along = tuple(_direction(names, k) for k in range(_directions_most(known)))
+    second, compare = _comparing([m["name"] for m in models if m.get("task") == "generate"])
+    with gr.Accordion(said("advanced"), open=False, elem_id="generate-advanced"):
+        fresh = _advanced(settings, models)
+    network = settings["network"]
     if along:
         for changed in (network, category):
             changed.change(
                 lambda *chosen: _relabelled(_directions_of(known, *chosen), along),
                 [network, category],
                 list(along),
-                **_QUICK,
+                **QUICK,
             )
+    network.change(_categories, [network, category], category, **QUICK)
+    kept = _Controls(settings, fresh, as_it_comes, colour, background, background_colour, along)
+    return _Form(kept, go, stop, sketching, from_photo, second, compare)
 
-    network.change(_categories, [network, category], category, **_QUICK)
 
-    def drawn(data: parts.Values) -> tuple[dict[str, Any], parts.Updates]:
-        named = controls.named(data) | {"seed": parts.drawn_seed(data[seed], data[fresh])}
+def _from_photo(studio: Studio) -> _FromPhoto:
+    photo = inputs.photo_input(studio, "photo", height=180, elem_id="generate-photo")
+    closeness = controls.slider(GenerateRequest, "distance", step=0.05, elem_id="generate-closeness")
+    with gr.Row():
+        vary = gr.Button(said("vary_photo"), min_width=120, elem_id="generate-vary")
+        leave = gr.Button(said("walk_photo"), min_width=120, elem_id="generate-leave")
+    return _FromPhoto(photo, closeness, vary, leave)
+
+
+def _comparing(networks: Sequence[str]) -> tuple[gr.Dropdown, gr.Button]:
+    """Which other network draws the same, in sight where there are two."""
+    with gr.Accordion(said("compare_models"), open=False, visible=len(networks) > 1, elem_id="generate-compare"):
+        gr.Markdown(said("compare_about"), elem_classes="v-hint")
+        second = gr.Dropdown(
+            list(networks),
+            value=networks[1] if len(networks) > 1 else None,
+            label=said("second_model"),
+            elem_id="generate-second-network",
+        )
+        return second, gr.Button(said("run_compare"), elem_id="generate-compare-run")
+
+
+def _advanced(settings: dict[str, Any], models: Sequence[Mapping[str, Any]]) -> gr.Checkbox:
+    """Add what few people change to the settings; returns whether each run draws a new seed."""
+    settings["network"] = controls.network_choice("generate", models, ("generate",))
+    settings["truncation"] = controls.slider(GenerateRequest, "truncation", step=0.05)
+    # Who looks for the first time sees what is whole first.
+    settings["order"] = controls.radio(GenerateRequest, "order", "best")
+    settings["scale"] = gr.Radio(
+        [(f"{s}x", s) for s in controls.options(GenerateRequest, "scale")],
+        value=controls.default(GenerateRequest, "scale"),
+        label=said("scale"),
+        info=said("about.generate.scale"),
+        elem_id="generate-scale",
+    )
+    settings["seed"], fresh = controls.seed_row(GenerateRequest, new_each_time=True)
+    return fresh
+
+
+def _run_on(run: Run, form: _Form, right: _Right) -> None:
+    """Let the buttons draw: new products, from a sketch, from a photo, by two networks, more like one of them."""
+    made, panel, both, kept = right.made, right.panel, right.both, form.controls
+    seed, count = kept.settings["seed"], kept.settings["count"]
+    sketching, own = form.sketching, form.from_photo
+
+    def drawn(data: Values) -> tuple[dict[str, Any], Updates]:
+        named = kept.named(data) | {"seed": controls.drawn_seed(data[seed], data[kept.fresh])}
         return named, {seed: named["seed"]}
 
-    def shown(data: parts.Values, make: Any, *, drawn: bool, walk: bool = False) -> Iterator[parts.Updates]:
-        more = (lambda _, frames, folder: moving.filled(frames, folder)) if walk else None
+    def shown(data: Values, make: Any, *, drawn: bool, walk: bool = False) -> Iterator[Updates]:
+        more = (lambda _, frames, folder: right.moving.filled(frames, folder)) if walk else None
         for updates in made.follow(run, make, lambda: made.saving(data), more):
             yield updates | ({panel.drawn: drawn} if made.kept in updates else {})
 
-    def work(data: parts.Values) -> Iterator[parts.Updates]:
-        named, told = drawn(data)
-        yield told
-        yield from shown(data, lambda: GenerateRequest(**named), drawn=True)
+    def new(make: Callable[..., GenerateRequest], *, is_seeds: bool, walk: bool = False) -> Work:
+        """Draw a seed, then run what `make` builds of the values and the settings."""
 
-    def sketched(data: parts.Values) -> Iterator[parts.Updates]:
-        named, told = drawn(data)
-        yield told
+        def work(data: Values) -> Iterator[Updates]:
+            named, told = drawn(data)
+            yield told
+            yield from shown(data, lambda: make(data, named), drawn=is_seeds, walk=walk)
 
-        def make() -> GenerateRequest:
-            file = parts.uploaded(data[lined_photo], "photo") if data[lines] == "photo" else drawing(data[sheet])
-            if not file:
-                raise RequestError("Add the photo whose edges are to be taken.")
-            of_any = {"category": ANY_CATEGORY} if data[anything] else {}
-            drawn_from = {
-                "sketch": file,
-                "lines": data[lines],
-                "network": _open(named["network"]),
-                "directions": (),
-            }  # dials turn codes; a drawing has none
-            return GenerateRequest(**named | of_any | drawn_from)
+        return work
 
-        yield from shown(data, make, drawn=False)
+    def again(make: Callable[[Values], GenerateRequest], *, walk: bool = False) -> Work:
+        """Run what the panel builds of the wall's own recipe."""
+        return lambda data: shown(data, lambda: make(data), drawn=True, walk=walk)
 
-    def from_photo(data: parts.Values, **others: Any) -> Iterator[parts.Updates]:
-        named, told = drawn(data)
-        yield told
-
-        def make() -> GenerateRequest:
-            file = parts.uploaded(data[photo], "photo")
-            if not file:
-                raise RequestError("Add a photo first.")
-            # In the order of drawing: the first is the photo itself, drawn again.
-            asked = {"photo": file, "distance": data[closeness], "network": _open(named["network"]), "order": "drawn"}
-            return GenerateRequest(**named | asked | others)
-
-        yield from shown(data, make, drawn=False, walk="walk_to" in others)
-
-    def compared(data: parts.Values) -> Iterator[parts.Updates]:
+    def compared(data: Values) -> Iterator[Updates]:
         named, told = drawn(data)
         yield told
 
         def make() -> tuple[GenerateRequest, GenerateRequest]:
-            if not data[second] or data[second] == named["network"]:
+            if not data[form.second] or data[form.second] == named["network"]:
                 raise RequestError("Choose another model to compare with.")
-            return GenerateRequest(**named), GenerateRequest(**named | {"network": data[second]})
+            return GenerateRequest(**named), GenerateRequest(**named | {"network": data[form.second]})
 
         yield from both.follow(run, make, _title, lambda: made.saving(data))
 
-    told = [seed, panel.drawn, *moving.outputs]
-    asked, chosen = controls.inputs, [*panel.inputs, settings["count"]]
-    started = start(made, work, asked, told, [go.click])
-    started += start(made, sketched, [*asked, lines, sheet, lined_photo, anything], told, [draw.click, *drawings])
-    started += start(made, from_photo, [*asked, photo, closeness], told, [vary.click])
-    started += start(
-        made, lambda data: from_photo(data, walk_to=1, count=FRAMES), [*asked, photo, closeness], told, [leave.click]
-    )
-    started += start(made, compared, [*asked, second], [seed, *both.outputs], [compare.click])
-    started += start(
-        made,
-        lambda data: shown(data, lambda: panel.varied(data, data[settings["count"]]), drawn=True),
-        chosen,
-        told,
-        [panel.more.click],
-    )
-    started += start(
-        made,
-        lambda data: shown(data, lambda: panel.walked(data), drawn=True, walk=True),
-        chosen,
-        told,
-        [panel.walk.click],
-    )
-    started += start(
-        made, lambda data: shown(data, lambda: panel.origin(data), drawn=True), chosen, told, [panel.back.click]
-    )
-    stop_with(made, stop, started)
-
-    outputs = [*controls.filled_components, fresh, lines, anything, *panel.refilled]
-
-    def fill(request: GenerateRequest) -> Sequence[Any]:
-        updates = panel.filled(request)
-        return [
-            *controls.filled(request),
-            False,
-            request.lines,
-            request.category == ANY_CATEGORY,
-            *(updates.get(component, gr.skip()) for component in panel.refilled),
-        ]
-
-    return Refill(made, fill, outputs, lacking).on_drop(), panel
+    plain = new(lambda data, named: GenerateRequest(**named), is_seeds=True)
+    walk_away = new(lambda data, named: own.asked(data, named, walk_to=1, count=FRAMES), is_seeds=False, walk=True)
+    told = [seed, panel.drawn, *right.moving.outputs]
+    asked, chosen = kept.inputs, [*panel.inputs, count]
+    of_photo = [*asked, *own.inputs]
+    started = start(made, plain, asked, told, [form.go.click])
+    lined = [*asked, *sketching.inputs]
+    triggers = [sketching.go.click, *sketching.drawings]
+    started += start(made, new(sketching.asked, is_seeds=False), lined, told, triggers)
+    started += start(made, new(own.asked, is_seeds=False), of_photo, told, [own.vary.click])
+    started += start(made, walk_away, of_photo, told, [own.leave.click])
+    started += start(made, compared, [*asked, form.second], [seed, *both.outputs], [form.compare.click])
+    more_like = again(lambda data: panel.varied(data, data[count]))
+    started += start(made, more_like, chosen, told, [panel.more.click])
+    started += start(made, again(panel.walked, walk=True), chosen, told, [panel.walk.click])
+    started += start(made, again(panel.origin), chosen, told, [panel.back.click])
+    stop_with(made, form.stop, started)
 
 
 def lacking(request: GenerateRequest) -> str:
@@ -287,18 +352,21 @@ def _look() -> tuple[gr.Checkbox, gr.ColorPicker, gr.Radio, gr.ColorPicker]:
     background_colour = gr.ColorPicker(
         _BACKGROUND, label=said("background_colour"), visible=False, elem_id="generate-background-colour"
     )
-    as_it_comes.change(lambda on: gr.update(visible=not on), as_it_comes, colour, **_QUICK)
-    background.change(lambda chosen: gr.update(visible=chosen == "colour"), background, background_colour, **_QUICK)
+    as_it_comes.change(lambda on: gr.update(visible=not on), as_it_comes, colour, **QUICK)
+    background.change(lambda chosen: gr.update(visible=chosen == "colour"), background, background_colour, **QUICK)
     return as_it_comes, colour, background, background_colour
 
 
-def _sketching(category: gr.Radio) -> tuple[gr.Radio, gr.ImageEditor, gr.Image, gr.Checkbox, gr.Button, list[Any]]:
-    """A drawing, or a photo whose edges are taken for one; of the chosen category or of none of them. An example drawing chooses its own."""
-    lines = parts.radio(GenerateRequest, "lines")
+def _sketching(studio: Studio, category: gr.Radio) -> _Sketching:
+    """A drawing, or a photo whose edges are taken for one; of the chosen category or of none of them.
+
+    An example drawing chooses its own.
+    """
+    lines = controls.radio(GenerateRequest, "lines")
     with gr.Column() as drawn:
         sheet = pad()
-        drawings = parts.examples(parts.example_drawings(), [sheet, category], _example)
-    photo = parts.photo_input("photo", height=180, elem_id="generate-lined-photo")
+        drawings = example_pictures.examples(example_pictures.example_drawings(), [sheet, category], _example)
+    photo = inputs.photo_input(studio, "photo", height=180, elem_id="generate-lined-photo")
     photo.visible = False
     anything = gr.Checkbox(False, label=said("any_category"), elem_id="generate-any")
     go = gr.Button(said("run_sketch"), elem_id="generate-sketch")
@@ -306,9 +374,9 @@ def _sketching(category: gr.Radio) -> tuple[gr.Radio, gr.ImageEditor, gr.Image, 
         lambda chosen: (gr.update(visible=chosen == "drawn"), gr.update(visible=chosen == "photo")),
         lines,
         [drawn, photo],
-        **_QUICK,
+        **QUICK,
     )
-    return lines, sheet, photo, anything, go, drawings
+    return _Sketching(lines, sheet, photo, anything, go, drawings)
 
 
 def _example(file: Path) -> tuple[Any, Any]:
@@ -347,7 +415,7 @@ def _direction(names: Sequence[str], k: int) -> gr.Slider:
     )
 
 
-def _relabelled(names: Sequence[str], sliders: Sequence[gr.Slider]) -> parts.Updates:
+def _relabelled(names: Sequence[str], sliders: Sequence[gr.Slider]) -> Updates:
     """The sliders for other directions."""
     return {
         slider: gr.update(label=names[k] if k < len(names) else "", value=0, visible=k < len(names))

@@ -8,11 +8,14 @@ from typing import Any, TypeAlias
 
 import gradio as gr
 
-from engine.contract.enhance import ADJUSTMENTS
+from engine.contract import ADJUSTMENTS, STEPS
 from engine.contract.errors import RequestError
-from gradio_ui import parts
+from gradio_ui import inputs, sentences
 from gradio_ui.chain import Chain
+from gradio_ui.wiring import DEVICE_QUEUE, Values
 from gradio_ui.words import said
+
+_STEP = STEPS.with_setting("adjust")
 
 Propose: TypeAlias = Callable[
     [str], "tuple[float, ...] | None"
@@ -30,7 +33,7 @@ class Light:
     def inputs(self) -> list[Any]:
         return [self.own, *self.sliders]
 
-    def amounts(self, data: parts.Values) -> tuple[float, ...]:
+    def amounts(self, data: Values) -> tuple[float, ...]:
         return tuple(data[slider] for slider in self.sliders) if data[self.own] else ()
 
     def put(self, amounts: Sequence[float]) -> list[Any]:
@@ -49,17 +52,17 @@ def light(photo: gr.Image, steps: Chain, propose: Propose) -> Light:
 
     def looked(sent: Any, on: list[str], order: list[str]) -> list[Any]:
         try:
-            file = parts.uploaded(sent, "photo")
+            file = inputs.uploaded(sent, "photo")
             if not file:
                 raise RequestError("Add a photo first.")
             amounts = propose(file)
         except Exception as error:
-            raise parts.spoken(error) from None
+            raise sentences.spoken(error) from None
         if amounts is None:
             gr.Info(
                 "The network that looks at light and colour is not there: set the amounts yourself.", title="Vitrine"
             )
-        return [True, *(amounts or [0.0] * len(sliders)), list(steps.steps([*on, "tone"], order))]
+        return [True, *(amounts or [0.0] * len(sliders)), list(steps.steps([*on, _STEP], order))]
 
     private: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
     look.click(
@@ -68,10 +71,10 @@ def light(photo: gr.Image, steps: Chain, propose: Propose) -> Light:
         [*made.inputs, steps.switches],
         preprocess=False,
         api_visibility="private",
-        **parts.DEVICE_QUEUE,
+        **DEVICE_QUEUE,
     )
     for slider in sliders:
         slider.release(lambda: True, None, own, queue=False, **private)
-    parts.goes_with(photo, own, False)
-    steps.switch_on("tone", *(slider.release for slider in sliders))
+    inputs.goes_with(photo, own, False)
+    steps.switch_on(_STEP, *(slider.release for slider in sliders))
     return made

@@ -14,14 +14,16 @@ from gradio.utils import get_upload_folder
 from PIL import Image
 
 from engine.contract.errors import RequestError
-from gradio_ui import parts
+from engine.contract.events import Picture
+from gradio_ui import inputs, sentences
+from gradio_ui.wiring import DEVICE_QUEUE, Updates, Values
 from gradio_ui.words import said
 
 if TYPE_CHECKING:
-    from engine.image import Picture
+    from engine import Studio
 
-Find: TypeAlias = Callable[[str], "Picture | None"]  # photo file -> the product's mask, None where it cannot be told
-Work: TypeAlias = Callable[[parts.Values], Iterator[parts.Updates]]
+Find: TypeAlias = Callable[[str], Picture | None]  # photo file -> the product's mask, None where it cannot be told
+Work: TypeAlias = Callable[[Values], Iterator[Updates]]
 
 PRODUCT, PROTECTED = (24, 163, 122), (209, 52, 56)  # the two brushes
 CANVAS_PX = 768  # longer side of what is drawn on
@@ -35,10 +37,11 @@ class Brush:
     on_drawn: what else changes where a mask is drawn.
     """
 
+    studio: Studio
     canvas: gr.ImageEditor
     places: Sequence[gr.Image]
     laid: gr.Textbox
-    on_drawn: Callable[[parts.Values], parts.Updates]
+    on_drawn: Callable[[Values], Updates]
 
     @property
     def outputs(self) -> list[Any]:
@@ -49,12 +52,12 @@ class Brush:
     def inputs(self) -> list[Any]:
         return [self.canvas, *self.outputs]
 
-    def strokes(self, data: parts.Values) -> parts.Updates:
+    def strokes(self, data: Values) -> Updates:
         """What the canvas has that the places do not have yet; nothing where no stroke came since."""
-        updates = self.lay(masks({"layers": _layers(data[self.canvas])}))
+        updates = self.lay(masks({"layers": _layers(self.studio, data[self.canvas])}))
         return {} if updates[self.laid] == (data[self.laid] or "") else updates
 
-    def lay(self, drawn: Sequence[Image.Image | None]) -> parts.Updates:
+    def lay(self, drawn: Sequence[Image.Image | None]) -> Updates:
         """Masks in their places, as files, named in `laid` by what they hold."""
         files = [mask and save_pil_to_cache(mask, get_upload_folder(), "mask", "png") for mask in drawn][
             : len(self.places)
@@ -70,7 +73,7 @@ def after_strokes(work: Work, brushes: Sequence[Brush]) -> Work:
     button may be pressed before they are there.
     """
 
-    def drawn_first(data: parts.Values) -> Iterator[parts.Updates]:
+    def drawn_first(data: Values) -> Iterator[Updates]:
         for brush in brushes:
             if strokes := brush.strokes(data):
                 others = brush.on_drawn(data) if any(strokes[place] for place in brush.places) else {}
@@ -85,12 +88,13 @@ def after_strokes(work: Work, brushes: Sequence[Brush]) -> Work:
 
 
 def editor(
+    studio: Studio,
     verb: str,
     find: Find | None,
     photo: gr.Image,
     product: gr.Image,
     protected: gr.Image | None = None,
-    on_drawn: Callable[[parts.Values], parts.Updates] = lambda data: {},
+    on_drawn: Callable[[Values], Updates] = lambda data: {},
 ) -> Brush:
     """A canvas over the photo and the button that fills it; what is drawn becomes the mask pictures.
 
@@ -119,11 +123,11 @@ def editor(
         elem_classes="v-brush",
     )
     drawn_on = gr.Button(visible="hidden", elem_id=f"{verb}-brush-drawn")  # page.js presses it after a stroke
-    brush = Brush(canvas, places, gr.Textbox("", visible=False), on_drawn)
+    brush = Brush(studio, canvas, places, gr.Textbox("", visible=False), on_drawn)
 
     def found(sent: Any) -> Any:
         try:
-            file = parts.uploaded(sent, "photo")
+            file = inputs.uploaded(sent, "photo")
             if not file:
                 raise RequestError("Add a photo first.")
             mask = find(file) if find else None
@@ -131,37 +135,32 @@ def editor(
                 gr.Info(
                     "The product could not be told from its background: draw it with the green brush.", title="Vitrine"
                 )
-            drawn = _drawn(file, mask)
+            drawn = _drawn(studio, file, mask)
             return brush.lay(masks(drawn)) | {
                 canvas: gr.update(value=drawn, canvas_size=drawn["background"].size, visible=True)
             }
         except Exception as error:
-            raise parts.spoken(error) from None
+            raise sentences.spoken(error) from None
 
     def shown(*values: Any) -> Any:
         try:
             return brush.strokes(dict(zip(brush.inputs, values, strict=True))) or [gr.skip() for _ in brush.outputs]
         except Exception as error:
-            raise parts.spoken(error) from None
+            raise sentences.spoken(error) from None
 
     # Gradio reads what shows an event's progress each time that any event's changes, and to read a canvas takes long.
     quiet: dict[str, Any] = {"preprocess": False, "api_visibility": "private", "show_progress_on": look}
-    look.click(found, photo, [canvas, *brush.outputs], **quiet, **parts.DEVICE_QUEUE)
+    look.click(found, photo, [canvas, *brush.outputs], **quiet, **DEVICE_QUEUE)
     drawn_on.click(
         shown, brush.inputs, brush.outputs, queue=False, trigger_mode="always_last", show_progress="hidden", **quiet
     )
-    parts.reset_with(photo, {canvas: gr.update(value=None, visible=False)} | dict.fromkeys(places) | {brush.laid: ""})
+    inputs.reset_with(photo, {canvas: gr.update(value=None, visible=False)} | dict.fromkeys(places) | {brush.laid: ""})
     return brush
 
 
-def _drawn(file: str, mask: Picture | None) -> dict[str, Any]:
+def _drawn(studio: Studio, file: str, mask: Picture | None) -> dict[str, Any]:
     """The photo with the product's mask over it, or with nothing where it was not found: the person draws it then."""
-    from engine import image
-    from engine.settings import Settings
-
-    picture = image.load(
-        file, Settings.from_environment()
-    )  # the door knows more formats than Pillow, and lays what is transparent on white
+    picture = studio.load(file)  # the door knows more formats than Pillow, and lays what is transparent on white
     small = picture.fitted(min(CANVAS_PX, max(picture.width, picture.height)))
     photo = replace(small, pixels=small.on_white(), alpha=None).pil()
     layer = Image.new("RGBA", photo.size, (*PRODUCT, 0))
@@ -172,14 +171,11 @@ def _drawn(file: str, mask: Picture | None) -> dict[str, Any]:
     return {"background": photo, "layers": [layer], "composite": Image.alpha_composite(photo.convert("RGBA"), layer)}
 
 
-def _layers(sent: Any) -> list[Image.Image]:
+def _layers(studio: Studio, sent: Any) -> list[Image.Image]:
     """The pictures that were drawn, of the canvas as the browser sends it."""
-    from engine import image
-    from engine.settings import Settings
-
     held = sent.get("layers") if isinstance(sent, Mapping) else None
-    files = [parts.uploaded(layer, "drawing") for layer in (held if isinstance(held, list) else [])]
-    layers = [image.load(file, Settings.from_environment()).pil() for file in files if file]
+    files = [inputs.uploaded(layer, "drawing") for layer in (held if isinstance(held, list) else [])]
+    layers = [studio.load(file).pil() for file in files if file]
     if len({layer.size for layer in layers}) > 1:
         raise RequestError("The layers of the drawing must be of one size.")
     return layers

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
 from engine.contract.errors import RequestError
 from engine.contract.style import STYLES_MOST, StyleRequest
-from gradio_ui import parts
+from gradio_ui import inputs
 from gradio_ui.words import said
+
+if TYPE_CHECKING:
+    from engine import Studio
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,7 @@ class Mix:
         own = [
             (file, data[weight])
             for picture, weight in zip(self.pictures, self.weights, strict=True)
-            if (file := parts.uploaded(data[picture], "style"))
+            if (file := inputs.uploaded(data[picture], "style"))
         ]
         base = own or [(chosen, 1.0)]
         more = list(data[self.more] or [])
@@ -66,13 +69,15 @@ def _within(name: str, value: Any) -> float:
     return float(value)
 
 
-def mix(titles: Sequence[tuple[str, str]]) -> Mix:
+def mix(studio: Studio, titles: Sequence[tuple[str, str]]) -> Mix:
     """Lay out the pictures, each appearing when the one before it is there, and the presets to mix with."""
     pictures, weights, slots = [], [], []
     with gr.Row(elem_classes="v-own"):
         for k in range(STYLES_MOST):
             with gr.Column(min_width=140, visible=k == 0) as slot:
-                pictures.append(parts.photo_input("own_style_picture", height=140, elem_id=f"stylize-own-{k + 1}"))
+                pictures.append(
+                    inputs.photo_input(studio, "own_style_picture", height=140, elem_id=f"stylize-own-{k + 1}")
+                )
                 weights.append(
                     gr.Slider(
                         0,
@@ -93,7 +98,7 @@ def mix(titles: Sequence[tuple[str, str]]) -> Mix:
         label=said("more_styles"),
         elem_id="stylize-more",
     )
-    share = gr.Slider(0, 1, 0.5, step=0.05, label=said("first_share"))
+    share = gr.Slider(0, 1, 0.5, step=0.05, label=said("first_share"), elem_id="stylize-first-share")
 
     def arranged(*files: Any) -> list[Any]:
         given = [bool(file) for file in files]

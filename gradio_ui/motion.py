@@ -9,9 +9,8 @@ from typing import Any
 
 import gradio as gr
 
-from engine import image
-from gradio_ui.parts import Updates
 from gradio_ui.stage import Stage
+from gradio_ui.wiring import Updates
 from gradio_ui.words import said
 
 MOST_PX = 512  # longer side: a GIF grows with every pixel of every frame
@@ -21,6 +20,7 @@ MOST_PX = 512  # longer side: a GIF grows with every pixel of every frame
 class Motion:
     """Where a walk moves, above its frames."""
 
+    made: Stage
     place: gr.Column
     picture: gr.Image
     downloads: tuple[gr.DownloadButton, ...]
@@ -33,7 +33,8 @@ class Motion:
     def filled(self, frames: Sequence[str], folder: Path) -> Updates:
         """The frames in motion, as WebP and as GIF."""
         files = [
-            image.animate(frames, folder / f"vitrine-walk.{suffix}", most_px=MOST_PX) for suffix in ("webp", "gif")
+            self.made.studio.animate(frames, folder / f"vitrine-walk.{suffix}", most_px=MOST_PX)
+            for suffix in ("webp", "gif")
         ]
         return {self.place: gr.update(visible=True), self.picture: str(files[0])} | dict(
             zip(self.downloads, map(str, files), strict=True)
@@ -57,4 +58,4 @@ def motion(made: Stage) -> Motion:
                 for kind in ("webp", "gif")
             )
     made.beside.append(place)
-    return Motion(place, picture, downloads)
+    return Motion(made, place, picture, downloads)

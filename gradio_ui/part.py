@@ -5,25 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 import gradio as gr
 
 from engine.contract.enhance import STEPS, EnhanceRequest
 from engine.contract.errors import RequestError
 from engine.contract.events import Result
-from engine.enhance.steps.upscale import CRISP
 from gradio_ui.chain import in_order
 from gradio_ui.compare import SIDES, heard_in_turn, note
-from gradio_ui.parts import Run, Sent, Updates, Values, is_here, network_named, status
+from gradio_ui.controls import is_here, network_named
+from gradio_ui.progress import status
 from gradio_ui.stage import Stage, picture_slider, slider_value
+from gradio_ui.wiring import QUICK, Run, Sent, Updates, Values
 from gradio_ui.words import ENGLISH, said
 
-if TYPE_CHECKING:
-    from engine.image import Header
-
 PART_PX = 384  # a side of the part: the built-in networks do all steps on it within two seconds
-WHOLE_ONLY = ("prior", "listing")  # one takes its time, the other frames the product
 WITHOUT = "-"  # in the place of a network: without the step
 
 Spot: TypeAlias = Sequence[int] | None  # where the photo was clicked; None: its middle
@@ -42,9 +39,9 @@ def around(spot: Spot, width: int, height: int) -> tuple[int, int, int, int]:
     )
 
 
-def of_part(request: EnhanceRequest, spot: Spot, header: Header) -> EnhanceRequest:
+def of_part(request: EnhanceRequest, spot: Spot, header: Any) -> EnhanceRequest:
     """The request for the part around a spot. RequestError where no step is left that works on a part."""
-    steps = tuple(step for step in request.steps if step not in WHOLE_ONLY)
+    steps = tuple(step for step in request.steps if not (STEPS[step].is_slow or STEPS[step].whole_photo))
     if not steps:
         raise RequestError("The steps that are on work on the whole photo only: run them to see what they do.")
     return replace(request, steps=steps, crop=around(spot, header.width, header.height))
@@ -74,7 +71,7 @@ class Part:
 
         def work(folder: Path) -> Iterator[Updates]:
             asked = ask(data)
-            request = of_part(asked, self._spot(asked.photo, data), _header(asked.photo))
+            request = of_part(asked, self._spot(asked.photo, data), self.made.studio.check(asked.photo))
             result = yield from self.made.heard(run(request), folder)
             left_out = ", ".join(str(ENGLISH[step]) for step in asked.steps if step not in request.steps)
             more = f" Not tried on a part, as it takes the whole photo: {left_out}." if left_out else ""
@@ -95,7 +92,7 @@ class Part:
             if networks[0] == networks[1]:
                 raise RequestError("Choose two different networks to compare.")
             asked = ask(data)
-            header = _header(asked.photo)
+            header = self.made.studio.check(asked.photo)
             wanted = [
                 with_network(asked, step, network, order, rival.faithful.get((step, network), ""))
                 for network in networks
@@ -125,7 +122,7 @@ class Part:
         updates: Updates = {
             component: gr.update(visible=False) for component in (made.empty, made.preview, made.final, *made.beside)
         }
-        value = slider_value(left, right, folder)
+        value = slider_value(made.studio, left, right, folder)
         return updates | {
             self.place: gr.update(visible=True),
             self.slider: gr.update(value=value, label=said(word), visible=True),
@@ -142,8 +139,7 @@ def part(made: Stage, photo: gr.Image) -> Part:
         back = gr.Button(said("whole_again"), size="sm", visible=False, elem_id=f"{made.verb}-part-back")
     made.beside.append(place)
     shown = Part(made, gr.State(None), place, slider, notes, back)
-    hidden: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
-    back.click(lambda kept: made.put_back(kept) | {made.line: ""}, made.kept, made.outputs, **hidden)
+    back.click(lambda kept: made.put_back(kept) | {made.line: ""}, made.kept, made.outputs, **QUICK)
     return shown
 
 
@@ -153,9 +149,7 @@ def pointed(shown: Part, photo: gr.Image) -> Callable[..., Any]:
     def spot(sent: Sent, event: gr.SelectData) -> tuple[str | None, Spot]:
         return sent["path"] if sent else None, event.index
 
-    return photo.select(
-        spot, photo, shown.spot, preprocess=False, queue=False, show_progress="hidden", api_visibility="private"
-    ).success
+    return photo.select(spot, photo, shown.spot, preprocess=False, **QUICK).success
 
 
 @dataclass(frozen=True)
@@ -178,9 +172,9 @@ class Rivals:
 def rivals(models: Sequence[Mapping[str, Any]]) -> Rivals:
     """Lay out the choice: steps that networks serve, and these networks, or none."""
     serving = {step: [m for m in models if m.get("task") == step] for step in STEPS}
-    crisp = [m for m in models if m.get("task") == CRISP]
     faithful: dict[tuple[str, str], str] = {}
-    for enlarging in (name for name in STEPS if name.startswith("upscale")):
+    for enlarging in (name for name, step in STEPS.items() if step.crisp_task):
+        crisp = [m for m in models if m.get("task") == STEPS[enlarging].crisp_task]
         if ours := next((m["name"] for m in serving[enlarging] if m.get("source") == "embedded"), ""):
             faithful |= {(enlarging, m["name"]): ours for m in crisp}
             serving[enlarging] += crisp
@@ -200,7 +194,7 @@ def rivals(models: Sequence[Mapping[str, Any]]) -> Rivals:
             gr.update(choices=_offered(serving.get(name, [])), value=value) for value in _first(serving.get(name, []))
         ]
 
-    step.change(other, step, [a, b], queue=False, show_progress="hidden", api_visibility="private")
+    step.change(other, step, [a, b], **QUICK)
     return Rivals(step, (a, b), go, faithful)
 
 
@@ -222,11 +216,9 @@ def with_network(
 
     faithful: where the network is one of the crisp temper, the one beside which it is asked for, by all crispness.
     """
-    enlarges = step.startswith("upscale")  # one chain enlarges once here
+    enlarges = bool(STEPS[step].crisp_task)  # one chain enlarges once here
     others = [
-        name
-        for name in request.steps
-        if name in STEPS and name != step and not (enlarges and name.startswith("upscale"))
+        name for name in request.steps if name in STEPS and name != step and not (enlarges and STEPS[name].crisp_task)
     ]
     if network == WITHOUT:
         return replace(request, steps=tuple(others)) if others else None
@@ -256,10 +248,3 @@ def _said(outcome: Result | RequestError | None) -> str:
 
 def _before(result: Result) -> Any:
     return result.before or result.pictures[0]
-
-
-def _header(photo: str) -> Header:
-    from engine import image
-    from engine.settings import Settings
-
-    return image.check(photo, Settings.from_environment())

@@ -12,10 +12,10 @@ import gradio as gr
 from engine.contract.errors import RequestError
 from engine.contract.generate import GenerateRequest
 from engine.contract.recipe import from_recipe
-from gradio_ui import parts
+from gradio_ui import controls, inputs, sending
 from gradio_ui.files import drawn_number
-from gradio_ui.parts import Sent, Updates, Values
 from gradio_ui.stage import Stage
+from gradio_ui.wiring import QUICK, Sent, Updates, Values
 from gradio_ui.words import said
 
 FRAMES, FRAMES_LEAST = 12, 2
@@ -64,7 +64,7 @@ class Picked:
 
     def select(self, index: int, recipe: str, kept: Sequence[Sent] | None, drawn: bool) -> Updates:
         """Show the panel for the picture that was clicked."""
-        files = [parts.uploaded(file, "picture") or "" for file in kept or ()]
+        files = [inputs.uploaded(file, "picture") or "" for file in kept or ()]
         if not 0 <= index < len(files):
             return {self.place: gr.update(visible=False)}
         asked = _request(recipe)
@@ -96,7 +96,7 @@ class Picked:
         """The pictures that the varied ones came from."""
         asked = _request(data[self.made.recipe])
         return self._changed(
-            data, like=0, walk_to=0, count=max(asked.like, asked.walk_to, parts.default(GenerateRequest, "count"))
+            data, like=0, walk_to=0, count=max(asked.like, asked.walk_to, controls.default(GenerateRequest, "count"))
         )
 
     def _changed(self, data: Values, **settings: Any) -> GenerateRequest:
@@ -123,16 +123,14 @@ class Picked:
         self, button: gr.Button, tabs: gr.Tabs, verb: str, photo: gr.Image, others: Mapping[Any, Any] | None = None
     ) -> Callable[..., Any]:
         """Let a button open another tab with the picture as its photo, and `others` set; returns the trigger of what comes after."""
-        return parts.send(button, self.file, tabs, verb, photo, others)
+        return sending.send(button, self.file, tabs, verb, photo, others)
 
 
 def picked(made: Stage) -> Picked:
     """Lay out the panel in a stage that is a wall of generated pictures."""
     with made.frame:
         hint = gr.Markdown(said("click_picture"), visible=False, elem_classes="v-hint", elem_id="generate-hint")
-    made.final.change(
-        lambda: gr.update(visible=True), None, hint, queue=False, show_progress="hidden", api_visibility="private"
-    )
+    made.final.change(lambda: gr.update(visible=True), None, hint, **QUICK)
     with made.frame, gr.Column(visible=False, elem_classes="v-picked", elem_id="generate-picked") as place:
         with gr.Row(elem_classes="v-send"):
             title = gr.Markdown(elem_classes="v-number")
@@ -142,12 +140,12 @@ def picked(made: Stage) -> Picked:
             back = gr.Button(said("back"), size="sm", min_width=100, visible=False, elem_id="generate-back")
         with gr.Column() as varying:
             with gr.Row(equal_height=True):
-                distance = parts.slider(GenerateRequest, "distance", step=0.05)
+                distance = controls.slider(GenerateRequest, "distance", step=0.05)
                 more = gr.Button(said("more_like"), scale=0, min_width=170, elem_id="generate-more")
             with gr.Row(equal_height=True):
                 walk_to = gr.Dropdown([], label=said("walk_to"), min_width=90, elem_id="generate-walk-to")
                 frames = gr.Slider(
-                    FRAMES_LEAST, parts.bounds(GenerateRequest, "count")[1], FRAMES, step=1, label=said("frames")
+                    FRAMES_LEAST, controls.bounds(GenerateRequest, "count")[1], FRAMES, step=1, label=said("frames")
                 )
                 walk = gr.Button(said("walk"), scale=0, min_width=170, elem_id="generate-walk")
         drawn, number, file = gr.State(True), gr.State(0), gr.State(None)
@@ -174,8 +172,7 @@ def picked(made: Stage) -> Picked:
     def clicked(recipe: str, kept: Any, drawn: bool, event: gr.SelectData) -> Updates:
         return panel.select(event.index, recipe, kept, drawn)
 
-    hidden: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
-    made.final.select(clicked, [made.recipe, made.kept, drawn], panel.shown, preprocess=False, **hidden)
+    made.final.select(clicked, [made.recipe, made.kept, drawn], panel.shown, preprocess=False, **QUICK)
     return panel
 
 

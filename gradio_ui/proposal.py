@@ -10,7 +10,8 @@ from typing import Any, TypeAlias
 import gradio as gr
 
 from engine.contract.errors import RequestError
-from gradio_ui import parts
+from gradio_ui import inputs, progress, sentences
+from gradio_ui.wiring import DEVICE_QUEUE
 from gradio_ui.words import ENGLISH, said
 
 Look: TypeAlias = Callable[[str], Any]  # photo file -> a proposal, whose report() is the same as JSON-ready values
@@ -31,14 +32,14 @@ class Proposal:
         def looked(sent: Any) -> Iterator[list[Any]]:
             others = [gr.skip() for _ in outputs]
             try:
-                file = parts.uploaded(sent, "photo")
+                file = inputs.uploaded(sent, "photo")
                 if not file:
                     raise RequestError("Add a photo first.")
-                yield [gr.update(value=parts.status("Looking at the photo"), visible=True), *others]
+                yield [gr.update(value=progress.status("Looking at the photo"), visible=True), *others]
                 report = look(file).report()
             except Exception as error:
                 yield [gr.update(value="", visible=False), *others]
-                raise parts.spoken(error) from None
+                raise sentences.spoken(error) from None
             yield [gr.update(value=told(report), visible=True), *put(report)]
 
         self.go.click(
@@ -48,9 +49,9 @@ class Proposal:
             preprocess=False,
             show_progress="minimal",
             api_visibility="private",
-            **parts.DEVICE_QUEUE,
+            **DEVICE_QUEUE,
         )
-        parts.reset_with(photo, {self.panel: gr.update(value="", visible=False)})
+        inputs.reset_with(photo, {self.panel: gr.update(value="", visible=False)})
 
 
 def proposal() -> Proposal:

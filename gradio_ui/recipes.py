@@ -7,23 +7,21 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
 import gradio as gr
 
-from engine.contract.enhance import GROUND_PICTURE
-from engine.contract.errors import RequestError
-from engine.contract.recipe import Requests, from_recipe
-from gradio_ui.parts import Updates, in_sentences, status
+from engine.contract import REQUESTS, EnhanceRequest, RequestError, Requests, from_recipe
+from gradio_ui.progress import status
+from gradio_ui.sentences import in_sentences
+from gradio_ui.wiring import QUICK, Updates
 
 if TYPE_CHECKING:
+    from engine import Studio
     from gradio_ui.stage import Stage
 
 
-def read_recipe(file: str | None, verb: str) -> Requests:
+def read_recipe(studio: Studio, file: str | None, verb: str) -> Requests:
     """The request that a Vitrine picture or a recipe file describes; its files are placeholders. RequestError if none."""
-    from engine import image
-
     if not file:
         raise RequestError("Drop a Vitrine picture or a recipe file first.")
     if file.lower().endswith(".json"):
@@ -34,7 +32,7 @@ def read_recipe(file: str | None, verb: str) -> Requests:
         except (ValueError, RecursionError):
             raise RequestError("This is not a Vitrine recipe.") from None
     else:
-        recipe = image.read_recipe(file)
+        recipe = studio.read_recipe(file)
     found = described(recipe)
     if found.verb != verb:
         tab = {"stylize": "Style", "recolour": "Colours", "generate": "Generate", "enhance": "Enhance"}[found.verb]
@@ -44,21 +42,20 @@ def read_recipe(file: str | None, verb: str) -> Requests:
 
 def described(recipe: Any) -> Requests:
     """The request of a recipe, with names that stand for the files it does not carry. RequestError if it is none."""
-    verb = recipe.get("verb") if isinstance(recipe, Mapping) else None
-    files = {"photo": "photo"} if verb in ("stylize", "enhance", "recolour") else {}
-    steps = recipe.get("steps") if verb == "enhance" else None
-    if isinstance(steps, list) and ("inpaint" in steps or ("prior" in steps and recipe.get("prior_task") == "fill")):
-        files["mask"] = "mask"
-    if verb == "enhance" and recipe.get("cut_out_background") == GROUND_PICTURE:
-        files["ground"] = "ground"
-    if verb == "stylize" and isinstance(recipe.get("style"), str):
-        files["style"] = recipe["style"]  # a preset, or the name of a picture that the tab then asks for
-    return from_recipe(recipe, **files)
+    kind = REQUESTS.get(str(recipe.get("verb"))) if isinstance(recipe, Mapping) else None
+    if kind is None:
+        return from_recipe(recipe)
+    settings = kind.settings()
+    # A chain may need any file that Enhance takes; of the other verbs, what is required is enough.
+    files = {key: key for key in kind.files() if settings[key].required or kind is EnhanceRequest}
+    named = {key: recipe.get(key) for key, setting in settings.items() if setting.kind == "style" and not setting.many}
+    # A preset, or the name of a picture that the tab then asks for.
+    return from_recipe(recipe, **files, **{key: value for key, value in named.items() if isinstance(value, str)})
 
 
 @dataclass(frozen=True)
 class Refill:
-    """StepContext a recipe fills a tab. fill: turns a request into the values of `outputs`; lacking: what the person still has to add."""
+    """How a recipe fills a tab. fill: turns a request into the values of `outputs`; lacking: what the person still has to add."""
 
     made: Stage
     fill: Callable[[Any], Sequence[Any]]
@@ -74,23 +71,11 @@ class Refill:
         """Let a recipe that is dropped on the tab fill it."""
 
         def dropped(file: str | None) -> Iterator[Updates]:
-            yield self.updates(read_recipe(file, self.made.verb))
+            yield self.updates(read_recipe(self.made.studio, file, self.made.verb))
 
         outputs = [*self.outputs, self.made.line]
-        self.made.recipe_file.upload(
-            in_sentences(dropped),
-            self.made.recipe_file,
-            outputs,
-            queue=False,
-            show_progress="hidden",
-            api_visibility="private",
-        )
+        self.made.recipe_file.upload(in_sentences(dropped), self.made.recipe_file, outputs, **QUICK)
         return self
-
-
-def link_to(recipe: Mapping[str, Any]) -> str:
-    """An address of this page that carries the recipe."""
-    return "?recipe=" + quote(json.dumps(recipe, separators=(",", ":")))
 
 
 def fill_from_link(demo: gr.Blocks, tabs: gr.Tabs, refills: Sequence[Refill]) -> None:

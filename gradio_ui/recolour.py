@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
 from engine.contract.recolour import COLOURS_MOST, RecolourRequest
+from gradio_ui import controls, example_pictures, inputs
 from gradio_ui import mask as brush_mask
-from gradio_ui import parts
 from gradio_ui.recipes import Refill
 from gradio_ui.stage import stage, start, stop_with
+from gradio_ui.wiring import Run, Updates, Values
 from gradio_ui.words import said
+
+if TYPE_CHECKING:
+    from engine import Studio
 
 # Colours that clothes, bags and homeware are sold in.
 SWATCHES = {
@@ -33,15 +37,15 @@ SWATCHES = {
 }
 
 
-def tab(run: parts.Run, find: brush_mask.Find) -> Refill:
-    """Build the tab. `run` turns a request into events; `find` gives a photo's product mask."""
+def tab(studio: Studio, run: Run) -> Refill:
+    """Build the tab. `run` turns a request into events."""
     with gr.Row(elem_classes="v-tab"):
         with gr.Column(scale=2, min_width=300, elem_classes="v-controls"):
-            photo = parts.photo_input("photo", height=200, elem_id="recolour-photo")
-            tried = parts.examples(parts.example_photos(), photo)
+            photo = inputs.photo_input(studio, "photo", height=200, elem_id="recolour-photo")
+            tried = example_pictures.examples(example_pictures.example_photos(), photo)
             colours = gr.Dropdown(
                 list(SWATCHES.items()),
-                value=parts.default(RecolourRequest, "colours"),
+                value=controls.default(RecolourRequest, "colours"),
                 multiselect=True,
                 allow_custom_value=True,
                 max_choices=COLOURS_MOST,
@@ -49,32 +53,32 @@ def tab(run: parts.Run, find: brush_mask.Find) -> Refill:
                 info=said("swatches_about"),
                 elem_id="recolour-colours",
             )
-            go, stop = parts.buttons("recolour")
+            go, stop = controls.buttons("recolour")
             with gr.Accordion(said("product_part"), open=False, elem_id="recolour-product"):
-                mask = parts.photo_input("product_mask", height=140, elem_id="recolour-mask").unrender()
-                brush = brush_mask.editor("recolour", find, photo, mask)
+                mask = inputs.photo_input(studio, "product_mask", height=140, elem_id="recolour-mask").unrender()
+                brush = brush_mask.editor(studio, "recolour", studio.find_product, photo, mask)
                 mask.render()
             with gr.Accordion(said("advanced"), open=False):
                 source = gr.Textbox(
-                    parts.default(RecolourRequest, "source"),
+                    controls.default(RecolourRequest, "source"),
                     label=said("source"),
                     info=said("source_about"),
                     elem_id="recolour-source",
                 )
-                strength = parts.slider(RecolourRequest, "strength", step=0.05)
-                size = parts.slider(RecolourRequest, "size_px", step=64)
+                strength = controls.slider(RecolourRequest, "strength", step=0.05)
+                size = controls.slider(RecolourRequest, "size_px", step=64)
         with gr.Column(scale=3, min_width=320):
-            made = stage("recolour", gallery=True)
+            made = stage(studio, "recolour", gallery=True)
 
-    def work(data: parts.Values) -> Iterator[parts.Updates]:
+    def work(data: Values) -> Iterator[Updates]:
         def make() -> RecolourRequest:
             return RecolourRequest(
-                parts.uploaded(data[photo], "photo") or "",
+                inputs.uploaded(data[photo], "photo") or "",
                 colours=data[colours] or (),
                 source=(data[source] or "").strip(),
                 strength=data[strength],
                 size_px=data[size],
-                mask=parts.uploaded(data[mask], "mask"),
+                mask=inputs.uploaded(data[mask], "mask"),
             )
 
         yield from made.follow(run, make, lambda: made.saving(data))

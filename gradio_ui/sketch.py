@@ -9,7 +9,8 @@ import gradio as gr
 from PIL import Image
 
 from engine.contract.errors import RequestError
-from gradio_ui import parts
+from gradio_ui import inputs
+from gradio_ui.wiring import QUICK
 from gradio_ui.words import said
 
 PAD_PX = 320
@@ -33,7 +34,7 @@ def pad() -> gr.ImageEditor:
         elem_id="generate-pad",
     )
     clear = gr.Button(said("clear"), size="sm", elem_id="generate-clear")
-    clear.click(blank, None, sheet, queue=False, show_progress="hidden", api_visibility="private")
+    clear.click(blank, None, sheet, **QUICK)
     return sheet
 
 
@@ -54,7 +55,7 @@ def _sheet(picture: Image.Image) -> dict[str, Any]:
 
 def drawing(sheet: Any) -> str:
     """The file of the sheet and all that was drawn on it. RequestError when there is no sheet."""
-    file = parts.uploaded((sheet or {}).get("composite"), "sketch")
+    file = inputs.uploaded((sheet or {}).get("composite"), "sketch")
     if not file:
         raise RequestError("Draw something first, or use the edges of a photo.")
     return file

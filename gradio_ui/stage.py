@@ -6,30 +6,33 @@ import json
 import tempfile
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import gradio as gr
 
 from engine.contract.errors import RequestError
-from engine.contract.events import Event, Progress, Result
+from engine.contract.events import Event, Picture, Progress, Result
 from engine.contract.marketplaces import asked_by
 from engine.contract.recipe import Requests
 from gradio_ui.files import FORMATS, Saving, bundled, cap_of, capped, drawn_number, names_of, shareable, shown, written
+from gradio_ui.links import link_to
 from gradio_ui.mask import Brush, after_strokes
-from gradio_ui.parts import DEVICE_QUEUE, Run, Updates, Values, in_sentences, paced, spoken, status
-from gradio_ui.recipes import link_to
+from gradio_ui.progress import paced, status
+from gradio_ui.sentences import in_sentences, spoken
+from gradio_ui.wiring import DEVICE_QUEUE, Run, Updates, Values
 from gradio_ui.words import said
 
 if TYPE_CHECKING:
-    from engine.image import Picture
+    from engine import Studio
 
 PREVIEW_PX = 1024
 
 More: TypeAlias = Callable[
     [Result, list[str], Path], Updates
 ]  # result, kept files, folder of the run -> what else is shown
+Work: TypeAlias = Callable[[Values], Iterator[Updates]]  # the values of the inputs -> what changes on the page
 Between: TypeAlias = Callable[
     [Progress, Path], None
 ]  # what is done with progress that is heard, in the folder of the run
@@ -56,6 +59,7 @@ class Stage:
     frame: around the result and the line below it; `with made.frame` adds to it.
     """
 
+    studio: Studio
     verb: str
     frame: gr.Column
     empty: gr.Markdown
@@ -92,7 +96,7 @@ class Stage:
         ]
 
     def saving(self, data: Values) -> Saving:
-        """StepContext the person wants the files."""
+        """How the person wants the files."""
         return Saving(data[self.format], data[self.quality], data[self.keep_exif])
 
     def follow(
@@ -186,31 +190,26 @@ class Stage:
     def _display(self, result: Result, folder: Path, kept: Sequence[Path]) -> Any:
         if isinstance(self.final, gr.Gallery):
             return [(str(f), str(drawn_number(f.name) or "")) for f in kept]
-        return slider_value(result.before or result.pictures[0], result.pictures[0], folder)
+        return slider_value(self.studio, result.before or result.pictures[0], result.pictures[0], folder)
 
     def saved_again(self, kept: Sequence[str] | None, format: str, quality: float, keep_exif: bool) -> Iterator[Any]:
         """The same pictures in another format, from the lossless files that were kept."""
-        from engine import image
-        from engine.settings import Settings
-
         if not kept:
             yield gr.skip()
             return
-        settings = Settings.from_environment()
-        ours = replace(settings, input_mpx=settings.output_mpx)  # our own results may be as large as a result may be
-        recipe = image.read_recipe(kept[0])
+        recipe = self.studio.read_recipe(kept[0])
         market = asked_by(recipe)
         if market and (refusal := market.refusal(format)):
             raise RequestError(f"{refusal}: choose {'another' if len(market.formats) > 1 else 'that'} file format.")
         with tempfile.TemporaryDirectory(prefix="vitrine-") as name:
-            pictures = [capped(image.load(file, ours), cap_of(recipe)) for file in kept]
+            pictures = [capped(self.studio.load_result(file), cap_of(recipe)) for file in kept]
             files = Saving(format, quality, keep_exif).write(
                 pictures, [Path(file).stem for file in kept], recipe, Path(name)
             )
             yield gr.update(value=str(bundled(files, recipe, Path(name))))
 
 
-def stage(verb: str, *, gallery: bool = False) -> Stage:
+def stage(studio: Studio, verb: str, *, gallery: bool = False) -> Stage:
     """Lay out the right side of a tab."""
     with gr.Column(elem_classes="v-stage") as frame:
         empty = gr.Markdown(said(f"empty_{verb}"), elem_classes="v-empty")
@@ -255,6 +254,7 @@ def stage(verb: str, *, gallery: bool = False) -> Stage:
         )
     kept = gr.File(visible=False, file_count="multiple")
     made = Stage(
+        studio,
         verb,
         frame,
         empty,
@@ -309,12 +309,10 @@ def picture_slider(elem_id: str, word: str = "before_after") -> gr.ImageSlider:
     )
 
 
-def slider_value(left: Picture, right: Picture, folder: Path) -> tuple[str, str]:
+def slider_value(studio: Studio, left: Picture, right: Picture, folder: Path) -> tuple[str, str]:
     """The slider lays one picture over the other, so both get the size that the right one is shown at: its own, so that zooming
     reaches its real pixels, up to what the host allows."""
-    from engine.settings import Settings
-
-    most_px = Settings.from_environment().shown_px
+    most_px = studio.settings.shown_px
     if (left.width, left.height) != (right.width, right.height):
         scale = min(1.0, most_px / max(right.width, right.height))
         left = left.resized(max(1, round(scale * right.width)), max(1, round(scale * right.height)))

@@ -2,35 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
 from engine.contract.errors import RequestError
 from engine.contract.events import Result
 from engine.contract.style import JOHNSON, METHODS, StyleRequest
+from gradio_ui import controls, example_pictures, inputs
 from gradio_ui import mask as brush_mask
-from gradio_ui import parts
-from gradio_ui.compare import pair
+from gradio_ui.compare import Pair, pair
 from gradio_ui.mix import Mix, mix
 from gradio_ui.recipes import Refill
-from gradio_ui.stage import stage, start, stop_with
+from gradio_ui.stage import Stage, stage, start, stop_with
+from gradio_ui.wiring import QUICK, Run, Updates, Values
 from gradio_ui.words import said
+
+if TYPE_CHECKING:
+    from engine import Studio
 
 
 @dataclass(frozen=True)
-class _Controls:
-    """What a request is made of. settings: by the names of StyleRequest's fields."""
+class _Form:
+    """The left side of the tab: what a request is made of. settings: by the names of StyleRequest's fields."""
 
     photo: gr.Image
+    tried: Sequence[Callable[..., Any]]
+    style: gr.State
+    credit: gr.Markdown
+    wall: gr.Gallery
+    go: gr.Button
+    stop: gr.Button
     mask: gr.Image
     protect: gr.Image
-    style: gr.State
-    single: gr.Dropdown
+    brush: brush_mask.Brush
     mixed: Mix
+    single: gr.Dropdown
+    other: _Other
     fresh: gr.Checkbox
     settings: Mapping[str, Any]
 
@@ -47,145 +58,185 @@ class _Controls:
             *self.settings.values(),
         ]
 
-    def request(self, data: parts.Values, **others: Any) -> StyleRequest:
+    def request(self, data: Values, **others: Any) -> StyleRequest:
         """The request of the controls' values, with `others` in place of theirs."""
         named = {name: data[component] for name, component in self.settings.items()} | others
-        photo = parts.uploaded(data[self.photo], "photo") or ""
+        photo = inputs.uploaded(data[self.photo], "photo") or ""
         style = named.pop("style", None)
         if named["method"] == "johnson":
             return StyleRequest(photo, style=style if style in JOHNSON else data[self.single], **named)
         styles, weights = ([style], ()) if style else self.mixed.styles(data, data[self.style])
         files: dict[str, Any] = {
-            "mask": parts.uploaded(data[self.mask], "mask"),
-            "protect": parts.uploaded(data[self.protect], "protected area"),
+            "mask": inputs.uploaded(data[self.mask], "mask"),
+            "protect": inputs.uploaded(data[self.protect], "protected area"),
         }
         return StyleRequest(
             photo, style=styles[0], more_styles=tuple(styles[1:]), style_weights=weights, **files, **named
         )
 
+    def compared(self, data: Values, seed: Any) -> tuple[StyleRequest, StyleRequest]:
+        """The request, and the same in the other style or by the other method. RequestError where neither is chosen."""
+        own = inputs.uploaded(data[self.other.own], "style")
+        other = {"style": own or data[self.other.style], "method": data[self.other.method]}
+        chosen = {name: value for name, value in other.items() if value}
+        if not chosen:
+            raise RequestError("Choose another style or another method to compare with.")
+        return self.request(data, seed=seed), self.request(data, seed=seed, **chosen)
+
+
+@dataclass(frozen=True)
+class _Other:
+    """What the photo is compared in: another style, or the same one by another method."""
+
+    style: gr.Dropdown
+    own: gr.Image
+    method: gr.Dropdown
+    go: gr.Button
+
+    @property
+    def inputs(self) -> list[Any]:
+        return [self.style, self.own, self.method]
+
 
 def tab(
-    run: parts.Run, presets: Sequence[Any], models: Sequence[Mapping[str, Any]], find: brush_mask.Find
+    studio: Studio, run: Run, presets: Sequence[Any], models: Sequence[Mapping[str, Any]]
 ) -> tuple[Refill, gr.Image]:
-    """Build the tab. `run` turns a request into events; a preset has name, title, artist, year and thumbnail; `find` gives a photo's product mask.
+    """Build the tab. `run` turns a request into events; a preset has name, title, artist, year and thumbnail.
 
     Returns how a recipe fills the tab, and where a photo goes.
     """
-    titles = {p.name: p.title for p in presets}
     with gr.Row(elem_classes="v-tab"):
         with gr.Column(scale=2, min_width=300, elem_classes="v-controls"):
-            photo = parts.photo_input("photo", height=200, elem_id="stylize-photo")
-            tried = parts.examples(parts.example_photos(), photo)
-            style = gr.State(parts.default(StyleRequest, "style"))
-            credit = gr.Markdown(_credit(presets, style.value), elem_classes="v-credit")
-            wall = _wall(presets, style.value)
-            settings: dict[str, Any] = {
-                "strength": parts.slider(StyleRequest, "strength", step=0.05),
-                "method": parts.dropdown(StyleRequest, "method"),
-            }
-            go, stop = parts.buttons("stylize")
-            with gr.Accordion(said("product"), open=False, elem_id="stylize-product"):
-                settings["apply_to"] = parts.radio(StyleRequest, "apply_to")
-                settings["colours"] = parts.radio(StyleRequest, "colours")
-                settings["feather_px"] = parts.slider(StyleRequest, "feather_px", step=1)
-                with gr.Row(render=False) as files:
-                    mask = parts.photo_input("product_mask", height=140, elem_id="stylize-mask")
-                    protect = parts.photo_input("protect", height=140, elem_id="stylize-protect")
-                brush = brush_mask.editor("stylize", find, photo, mask, protect)
-                files.render()
-            with gr.Accordion(said("own_style"), open=False):
-                mixed = mix([(title, name) for name, title in titles.items()])
-                single = gr.Dropdown(
-                    [(name.capitalize(), name) for name in JOHNSON], value=JOHNSON[0], label=said("johnson_style")
-                )
-            with gr.Accordion(said("compare"), open=False, elem_id="stylize-compare"):
-                other_style, other_own, other_method, compare = _other(titles, style.value)
-            with gr.Accordion(said("advanced"), open=False):
-                settings["size_px"] = parts.slider(StyleRequest, "size_px", step=64)
-                settings["brush"] = parts.slider(StyleRequest, "brush", step=0.25)
-                settings["strokes"] = parts.slider(StyleRequest, "strokes", step=0.05)
-                settings["start"] = parts.radio(StyleRequest, "start")
-                with gr.Row():
-                    settings["style_loss"] = parts.dropdown(StyleRequest, "style_loss")
-                    settings["optimizer"] = parts.dropdown(StyleRequest, "optimizer")
-                settings["steps"] = parts.slider(StyleRequest, "steps", word="steps_count", step=1)
-                settings["content_weight"] = parts.slider(StyleRequest, "content_weight", step=0.1)
-                settings["style_weight"] = parts.slider(StyleRequest, "style_weight", step=0.1)
-                settings["network"] = network = parts.network_choice("stylize", models, ("features",))
-                settings["seed"], fresh = parts.seed_row(StyleRequest, new_each_time=False)
+            form = _form(studio, presets, models)
         with gr.Column(scale=3, min_width=320):
-            made = stage("stylize")
+            made = stage(studio, "stylize")
             both = pair(made)
+    titles = {p.name: p.title for p in presets}
+    _run_on(run, form, made, both, titles)
+    _choose_presets(form, presets)
+    settings, mixed = form.settings, form.mixed
+    outputs = [*settings.values(), *mixed.settings, form.single, form.fresh, form.style, form.wall, form.credit]
+    return Refill(
+        made, lambda request: _filled(request, form, presets), outputs, lambda request: _lacking(request, titles)
+    ).on_drop(), form.photo
 
-    controls = _Controls(photo, mask, protect, style, single, mixed, fresh, settings)
-    seed = settings["seed"]
 
-    def work(data: parts.Values) -> Iterator[parts.Updates]:
-        drawn = parts.drawn_seed(data[seed], data[fresh])
-        yield {seed: drawn}
-        yield from made.follow(run, lambda: controls.request(data, seed=drawn), lambda: made.saving(data))
-
-    def compared(data: parts.Values) -> Iterator[parts.Updates]:
-        drawn = parts.drawn_seed(data[seed], data[fresh])
-        yield {seed: drawn}
-
-        def make() -> tuple[StyleRequest, StyleRequest]:
-            other = {
-                "style": parts.uploaded(data[other_own], "style") or data[other_style],
-                "method": data[other_method],
-            }
-            chosen = {name: value for name, value in other.items() if value}
-            if not chosen:
-                raise RequestError("Choose another style or another method to compare with.")
-            return controls.request(data, seed=drawn), controls.request(data, seed=drawn, **chosen)
-
-        yield from both.follow(run, make, lambda result: _title(result, titles), lambda: made.saving(data))
-
-    started = start(made, work, controls.inputs, [seed], [go.click, *tried], [brush])
-    started += start(
-        made,
-        compared,
-        [*controls.inputs, other_style, other_own, other_method],
-        [seed, *both.outputs],
-        [compare.click],
-        [brush],
+def _form(studio: Studio, presets: Sequence[Any], models: Sequence[Mapping[str, Any]]) -> _Form:
+    """Lay out the left side."""
+    titles = {p.name: p.title for p in presets}
+    photo = inputs.photo_input(studio, "photo", height=200, elem_id="stylize-photo")
+    tried = example_pictures.examples(example_pictures.example_photos(), photo)
+    style = gr.State(controls.default(StyleRequest, "style"))
+    credit = gr.Markdown(_credit(presets, style.value), elem_classes="v-credit")
+    wall = _wall(presets, style.value)
+    settings: dict[str, Any] = {
+        "strength": controls.slider(StyleRequest, "strength", step=0.05),
+        "method": controls.dropdown(StyleRequest, "method"),
+    }
+    go, stop = controls.buttons("stylize")
+    with gr.Accordion(said("product"), open=False, elem_id="stylize-product"):
+        settings["apply_to"] = controls.radio(StyleRequest, "apply_to")
+        settings["colours"] = controls.radio(StyleRequest, "colours")
+        settings["feather_px"] = controls.slider(StyleRequest, "feather_px", step=1)
+        with gr.Row(render=False) as files:
+            mask = inputs.photo_input(studio, "product_mask", height=140, elem_id="stylize-mask")
+            protect = inputs.photo_input(studio, "protect", height=140, elem_id="stylize-protect")
+        brush = brush_mask.editor(studio, "stylize", studio.find_product, photo, mask, protect)
+        files.render()
+    with gr.Accordion(said("own_style"), open=False):
+        mixed = mix(studio, [(title, name) for name, title in titles.items()])
+        single = gr.Dropdown(
+            [(name.capitalize(), name) for name in JOHNSON],
+            value=JOHNSON[0],
+            label=said("johnson_style"),
+            elem_id="stylize-johnson",
+        )
+    with gr.Accordion(said("compare"), open=False, elem_id="stylize-compare"):
+        other = _other(studio, titles, style.value)
+    with gr.Accordion(said("advanced"), open=False):
+        fresh = _advanced(settings, models)
+    return _Form(
+        photo, tried, style, credit, wall, go, stop, mask, protect, brush, mixed, single, other, fresh, settings
     )
-    stop_with(made, stop, started)
+
+
+def _advanced(settings: dict[str, Any], models: Sequence[Mapping[str, Any]]) -> gr.Checkbox:
+    """Add what few people change to the settings; returns whether each run draws a new seed."""
+    settings["size_px"] = controls.slider(StyleRequest, "size_px", step=64)
+    settings["brush"] = controls.slider(
+        StyleRequest, "brush", step=0.25, elem_id="stylize-brush-size"
+    )  # the canvas is the tab's brush
+    settings["strokes"] = controls.slider(StyleRequest, "strokes", step=0.05)
+    settings["start"] = controls.radio(StyleRequest, "start")
+    with gr.Row():
+        settings["style_loss"] = controls.dropdown(StyleRequest, "style_loss")
+        settings["optimizer"] = controls.dropdown(StyleRequest, "optimizer")
+    settings["steps"] = controls.slider(StyleRequest, "steps", word="steps_count", step=1)
+    settings["content_weight"] = controls.slider(StyleRequest, "content_weight", step=0.1)
+    settings["style_weight"] = controls.slider(StyleRequest, "style_weight", step=0.1)
+    settings["network"] = controls.network_choice("stylize", models, ("features",))
+    settings["seed"], fresh = controls.seed_row(StyleRequest, new_each_time=False)
+    return fresh
+
+
+def _run_on(run: Run, form: _Form, made: Stage, both: Pair, titles: Mapping[str, str]) -> None:
+    """Let the buttons repaint the photo, in one style or in two."""
+    seed, brushes = form.settings["seed"], [form.brush]
+
+    def work(data: Values) -> Iterator[Updates]:
+        drawn = controls.drawn_seed(data[seed], data[form.fresh])
+        yield {seed: drawn}
+        yield from made.follow(run, lambda: form.request(data, seed=drawn), lambda: made.saving(data))
+
+    def compared(data: Values) -> Iterator[Updates]:
+        drawn = controls.drawn_seed(data[seed], data[form.fresh])
+        yield {seed: drawn}
+        yield from both.follow(
+            run,
+            lambda: form.compared(data, drawn),
+            lambda result: _title(result, titles),
+            lambda: made.saving(data),
+        )
+
+    started = start(made, work, form.inputs, [seed], [form.go.click, *form.tried], brushes)
+    asked = [*form.inputs, *form.other.inputs]
+    started += start(made, compared, asked, [seed, *both.outputs], [form.other.go.click], brushes)
+    stop_with(made, form.stop, started)
+
+
+def _choose_presets(form: _Form, presets: Sequence[Any]) -> None:
+    """Let a click on a thumbnail choose its preset."""
+    pictures = form.mixed.pictures
 
     def picked(event: gr.SelectData) -> list[Any]:
         name = presets[event.index].name
-        return [name, _credit(presets, name), *[None] * len(mixed.pictures)]  # a preset chosen is own pictures put away
+        return [name, _credit(presets, name), *[None] * len(pictures)]  # a preset chosen is own pictures put away
 
-    wall.select(
-        picked, None, [style, credit, *mixed.pictures], queue=False, show_progress="hidden", api_visibility="private"
-    )
+    form.wall.select(picked, None, [form.style, form.credit, *pictures], **QUICK)
 
-    def fill(request: StyleRequest) -> Sequence[Any]:
-        known = request.style if request.style in titles else parts.default(StyleRequest, "style")
-        values = [
-            parts.offered(network, request.network) if name == "network" else getattr(request, name)
-            for name in settings
-        ]
-        alone = request.style if request.style in JOHNSON else JOHNSON[0]
-        return [
-            *values,
-            *mixed.filled(request, list(titles)),
-            alone,
-            False,
-            known,
-            gr.update(selected_index=_index(presets, known)),
-            _credit(presets, known),
-        ]
 
-    def lacking(request: StyleRequest) -> str:
-        own = [] if request.method == "johnson" else [name for name in request.styles if name not in titles]
-        if len(own) > 1:
-            return f"{len(own)} of its styles were pictures, which you have to add: {', '.join(own)}."
-        return f"Its style was the picture {own[0]}, which you have to add." if own else ""
+def _filled(request: StyleRequest, form: _Form, presets: Sequence[Any]) -> Sequence[Any]:
+    """What a recipe fills the tab with."""
+    names = [p.name for p in presets]
+    known = request.style if request.style in names else controls.default(StyleRequest, "style")
+    values = request.values() | {"network": controls.offered(form.settings["network"], request.network)}
+    return [
+        *(values[name] for name in form.settings),
+        *form.mixed.filled(request, names),
+        request.style if request.style in JOHNSON else JOHNSON[0],
+        False,
+        known,
+        gr.update(selected_index=_index(presets, known)),
+        _credit(presets, known),
+    ]
 
-    return Refill(
-        made, fill, [*settings.values(), *mixed.settings, single, fresh, style, wall, credit], lacking
-    ).on_drop(), photo
+
+def _lacking(request: StyleRequest, titles: Mapping[str, str]) -> str:
+    """Which pictures of a recipe the person has to add."""
+    own = [] if request.method == "johnson" else [name for name in request.styles if name not in titles]
+    if len(own) > 1:
+        return f"{len(own)} of its styles were pictures, which you have to add: {', '.join(own)}."
+    return f"Its style was the picture {own[0]}, which you have to add." if own else ""
 
 
 def _wall(presets: Sequence[Any], chosen: str) -> gr.Gallery:
@@ -206,8 +257,8 @@ def _wall(presets: Sequence[Any], chosen: str) -> gr.Gallery:
     )
 
 
-def _other(titles: Mapping[str, str], chosen: str) -> tuple[gr.Dropdown, gr.Image, gr.Dropdown, gr.Button]:
-    """What the photo is compared in: another style, or the same one by another method."""
+def _other(studio: Studio, titles: Mapping[str, str], chosen: str) -> _Other:
+    """Lay out what the photo is compared in."""
     second = next((name for name in titles if name != chosen), "")
     style = gr.Dropdown(
         [(said("the_same"), ""), *((title, name) for name, title in titles.items())],
@@ -215,10 +266,10 @@ def _other(titles: Mapping[str, str], chosen: str) -> tuple[gr.Dropdown, gr.Imag
         label=said("second_style"),
         elem_id="stylize-second-style",
     )
-    own = parts.photo_input("second_own", height=120, elem_id="stylize-second-own")
+    own = inputs.photo_input(studio, "second_own", height=120, elem_id="stylize-second-own")
     methods = [(said("the_same"), ""), *((said(f"method.{method}"), method) for method in METHODS)]
     method = gr.Dropdown(methods, value="", label=said("second_method"), elem_id="stylize-second-method")
-    return style, own, method, gr.Button(said("run_compare"), elem_id="stylize-compare-run")
+    return _Other(style, own, method, gr.Button(said("run_compare"), elem_id="stylize-compare-run"))
 
 
 def _title(result: Result, titles: Mapping[str, str]) -> str:

@@ -1,4 +1,4 @@
-"""StepContext the page looks: neutral greys, so that nothing tints the eye that judges a photo, and one accent."""
+"""How the page looks: neutral greys, so that nothing tints the eye that judges a photo, and one accent."""
 
 from __future__ import annotations
 

@@ -9,12 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from engine.contract.fields import Setting
-
-if TYPE_CHECKING:
-    from engine.contract.enhance import EnhanceRequest
 
 
 @dataclass(frozen=True)
@@ -27,7 +24,7 @@ class Option:
 
 @dataclass(frozen=True)
 class Step:
-    """A step of a chain.
+    """A step of a chain. What is called with a request takes an EnhanceRequest, or what has its values.
 
     order: its place among the steps where they are listed, such as in a menu; that of a good chain.
     doing: what it does, in words, for the line that shows progress.
@@ -42,6 +39,7 @@ class Step:
     fills: whether it fills the request's mask.
     whole_photo: the sentence for a request that asks it of a part, where it can only be made of the whole photo.
     is_last: the sentence for a chain that goes on after it, where nothing may.
+    is_slow: it takes a minute or more, so that it is not tried on a part.
     judges_light: it goes by the light of the whole photo, as the steps before it have made it.
     changes_ground: it replaces what surrounds the product, so that the light has to be judged anew.
     settings: what the page shows while the step is chosen. options: those that only this step knows.
@@ -55,14 +53,15 @@ class Step:
     crisp_task: str = ""
     method: str = ""
     instead: tuple[str, str] = ("", "")
-    given: Callable[[EnhanceRequest], str] = lambda request: ""
-    advice: Callable[[EnhanceRequest], str] = lambda request: ""
+    given: Callable[[Any], str] = lambda request: ""
+    advice: Callable[[Any], str] = lambda request: ""
     scale: int = 1
-    sized: Callable[[int, int, EnhanceRequest], tuple[int, int]] | None = None
-    lacks: Callable[[EnhanceRequest], str] = lambda request: ""
-    fills: Callable[[EnhanceRequest], bool] = lambda request: False
+    sized: Callable[[int, int, Any], tuple[int, int]] | None = None
+    lacks: Callable[[Any], str] = lambda request: ""
+    fills: Callable[[Any], bool] = lambda request: False
     whole_photo: str = ""
     is_last: str = ""
+    is_slow: bool = False
     judges_light: bool = False
     changes_ground: bool = False
     settings: tuple[str, ...] = ()
@@ -73,7 +72,7 @@ class Step:
         """The task of the networks that answer it."""
         return self.task or self.name
 
-    def size_of(self, width: int, height: int, request: EnhanceRequest) -> tuple[int, int]:
+    def size_of(self, width: int, height: int, request: Any) -> tuple[int, int]:
         """Width and height of what it makes of a picture of this size."""
         return self.sized(width, height, request) if self.sized else (self.scale * width, self.scale * height)
 
@@ -95,6 +94,13 @@ class Steps(Mapping[str, Step]):
     def options(self) -> dict[str, Option]:
         """The settings that steps bring along, by name."""
         return {key: option for step in self._steps.values() for key, option in step.options.items()}
+
+    def with_setting(self, setting: str) -> str:
+        """The first step that is told by a setting. KeyError where none is."""
+        for step in self._steps.values():
+            if setting in (*step.settings, *step.options):
+                return step.name
+        raise KeyError(setting)
 
     def __getitem__(self, name: str) -> Step:
         return self._steps[name]

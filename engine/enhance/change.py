@@ -9,7 +9,7 @@ from engine.settings import Settings
 
 
 def changed(photo: Picture, result: Picture) -> dict[str, float]:
-    """StepContext much the photo was changed, at the smaller of both sizes and of at most a megapixel."""
+    """How much the photo was changed, at the smaller of both sizes and of at most a megapixel."""
     from engine.models import change
 
     width, height = min((photo.width, photo.height), (result.width, result.height))

@@ -40,7 +40,7 @@ BESIDE = (
     "Those are photographs of others, so the sheet is not here."
 )
 
-# StepContext each measure is called on a card. The short name is the table's of all families.
+# How each measure is called on a card. The short name is the table's of all families.
 MEASURES = {
     "kernel distance": "kernel distance on `features` x 1000 (not KID), less is better",
     "Frechet distance": "Fréchet distance on 64 axes of `features` (not FID), less is better",

@@ -123,4 +123,12 @@ class Picture:
         The file appears whole or not at all. RequestError for another suffix or quality, a side the format cannot hold,
         EXIF too long for a JPEG, a file that cannot be made small enough, and a folder that cannot be written.
         """
-        return saved.save(self, Path(file), quality, recipe, self.exif if keep_exif else None)
+        return saved.save(
+            self.pixels,
+            self.alpha,
+            Path(file),
+            quality=quality,
+            recipe=recipe,
+            kept=self.exif if keep_exif else None,
+            most_bytes=self.most_bytes,
+        )

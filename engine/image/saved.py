@@ -20,21 +20,31 @@ from engine.image.pixels import eight_bit
 from engine.image.profiles import srgb_profile
 
 if TYPE_CHECKING:
-    from engine.image.picture import Picture
+    from torch import Tensor
 
 SUFFIXES = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
 _MOST_SIDE_PX = {"JPEG": 65500, "WEBP": 16383}  # from libjpeg's jmorecfg.h and libwebp's encode.h
 _MOST_EXIF_BYTES = 65533  # a JPEG segment: 2^16 - 1 less the two bytes of its length
 
 
-def save(picture: Picture, path: Path, quality: int, recipe: Mapping[str, Any] | None, kept: bytes | None) -> Path:
-    """What `Picture.save` does; kept: the EXIF data that goes into the file."""
+def save(
+    pixels: Tensor,
+    alpha: Tensor | None,
+    path: Path,
+    *,
+    quality: int,
+    recipe: Mapping[str, Any] | None,
+    kept: bytes | None,
+    most_bytes: int | None,
+) -> Path:
+    """What `Picture.save` does with pixels (1, 3, H, W) and alpha (1, 1, H, W); kept: the EXIF data for the file."""
     format = SUFFIXES.get(path.suffix.lower())
     if format is None:
         raise RequestError(f"Pictures are saved as {', '.join(SUFFIXES)}, not as {shown(path)}.")
     if isinstance(quality, bool) or not isinstance(quality, int) or not 1 <= quality <= 100:
         raise RequestError("Quality must be a whole number from 1 to 100.")
-    if max(picture.width, picture.height) > _MOST_SIDE_PX.get(format, max(picture.width, picture.height)):
+    side = max(pixels.shape[2:])
+    if side > _MOST_SIDE_PX.get(format, side):
         raise RequestError(
             f"A {path.suffix} file holds at most {_MOST_SIDE_PX[format]} pixels a side; save this picture as .png."
         )
@@ -49,12 +59,12 @@ def save(picture: Picture, path: Path, quality: int, recipe: Mapping[str, Any] |
         raise RequestError("The recipe and the EXIF data do not fit into a JPEG; save as PNG or WebP.")
     if kept is not None:
         options["exif"] = kept
-    image = eight_bit(picture.pixels, picture.alpha, keep_alpha=format != "JPEG")
-    if picture.most_bytes is None:
+    image = eight_bit(pixels, alpha, keep_alpha=format != "JPEG")
+    if most_bytes is None:
         write(path, lambda stream: image.save(stream, format, **options, **_coding(format, quality)))
     else:
         coded = _within(
-            picture.most_bytes,
+            most_bytes,
             quality,
             format,
             lambda stream, q: image.save(stream, format, **options, **_coding(format, q)),

@@ -10,15 +10,16 @@ import ctypes
 import os
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from engine.contract.events import Event, Progress
 
 if TYPE_CHECKING:
     import torch
 
+T = TypeVar("T")
 _POLL_S = 0.2  # how long a waiter sleeps before it tells its caller that it still waits, and can be cancelled
 _OUT_OF_MEMORY = (
     "out of memory",
@@ -74,8 +75,8 @@ class Device:
 
         return torch.cuda.get_device_name(self.torch) if self.is_cuda else "CPU"
 
-    def exclusively(self, work: Iterator[Event]) -> Iterator[Event]:
-        """The events of `work`, with the device held from its first step to its last.
+    def exclusively(self, work: Generator[Event, None, T]) -> Generator[Event, None, T]:
+        """The events of `work` and what it returns, with the device held from its first step to its last.
 
         While another holds the device this yields `Progress`, so that who waits can leave by closing the generator.
         Closing it later closes `work` where it stands and then frees the device.
@@ -83,7 +84,7 @@ class Device:
         while not self._busy.acquire(timeout=_POLL_S):
             yield Progress(0, 0, "Waiting for the picture before this one")
         try:
-            yield from work
+            return (yield from work)
         finally:
             self._busy.release()
 

@@ -261,7 +261,7 @@ def test_what_is_proposed_in_the_instant_a_photo_arrives_stays(page: Page, studi
 
 
 def _zoomed(page: Page, slider: str) -> float:
-    """StepContext much larger a slider shows its pictures after the wheel was turned over it."""
+    """How much larger a slider shows its pictures after the wheel was turned over it."""
     picture = page.locator(f"#{slider} img").first
     picture.scroll_into_view_if_needed()
     box = picture.bounding_box()

@@ -18,7 +18,7 @@ from engine.contract.enhance import STEPS, EnhanceRequest
 from engine.contract.style import StyleRequest
 from engine.enhance import change
 from engine.image import Picture
-from gradio_ui.chain import LAST, arranged, in_order, shifted
+from gradio_ui.chain import arranged, in_order, shifted
 from gradio_ui.files import Saving, cap_of, capped, written
 
 
@@ -57,10 +57,12 @@ def test_orders_are_whole() -> None:
         "restore",
     ]
     assert sorted(arranged(("upscale-x4", "tone", "restore"))) == sorted(STEPS)
-    assert shifted(["a", "b"], "a", -1) == shifted(["a", "b"], "b", 1) == shifted(["a", "b"], "c", 1) == ["a", "b"]
-    assert shifted(["a", LAST], "a", 1) == shifted(["a", LAST], LAST, -1) == ["a", LAST]
+    two = ["restore", "tone"]
+    assert shifted(two, "restore", -1) == shifted(two, "tone", 1) == shifted(two, "deblur", 1) == two
+    assert shifted(two, "restore", 1) == ["tone", "restore"]
+    last = ["restore", "listing"]
+    assert shifted(last, "restore", 1) == shifted(last, "listing", -1) == last
     assert in_order(["x", "b", "a"], ["a", "b"]) == ("a", "b", "x")
-    assert LAST in STEPS
 
 
 def test_a_goal_sets_the_steps_and_steps_say_which_goal_they_are(hand: Hand, studio: StandIn, shoe: Any) -> None:
@@ -348,7 +350,7 @@ def test_a_step_that_is_gone_back_to_is_measured_against_the_reference_while_it_
 def test_a_large_step_is_not_measured_against_the_reference_and_the_line_says_so(
     hand: Hand, studio: StandIn, shoe: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gradio_ui.trail._AGAINST_PX", 1000)
+    monkeypatch.setattr("gradio_ui.history._AGAINST_PX", 1000)
     hand.set(enhance_photo=shoe, enhance_chain=["restore", "tone"], enhance_reference=sent(tmp_path / "reference.png"))
     made_and_kept(hand, tmp_path)
     told = gone_back(hand, 1)
@@ -405,7 +407,7 @@ def test_a_link_to_a_cut_out_on_a_picture_asks_for_the_picture(
 ) -> None:
     request = EnhanceRequest("p", steps=("cut-out",), cut_out_background="picture", ground="g")
     hand.open(request)
-    assert "Add the picture under the product." in hand.values[hand.find("enhance-line")]
+    assert "Add the picture that the product is to be laid on." in hand.values[hand.find("enhance-line")]
     assert hand.visible[hand.find("enhance-ground-picture")]
     hand.set(enhance_photo=shoe, enhance_ground_picture=sent(tmp_path / "table.png"))
     assert asked(hand, studio).recipe() == request.recipe()

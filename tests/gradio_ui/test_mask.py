@@ -10,6 +10,8 @@ import pytest
 from PIL import Image
 from standin import Card
 
+from engine.pictures import PictureFiles
+from engine.settings import Settings
 from gradio_ui import mask
 
 
@@ -46,7 +48,7 @@ def test_the_mask_that_is_found_lies_over_the_photo_and_comes_back_the_same(tmp_
     Image.new("RGB", (1600, 800), "white").save(tmp_path / "p.jpg")
     array = np.zeros((400, 800, 3), dtype=np.uint8)
     array[100:300, 200:600] = 255
-    drawn = mask._drawn(str(tmp_path / "p.jpg"), Card(array))  # type: ignore[arg-type]
+    drawn = mask._drawn(PictureFiles(Settings()), str(tmp_path / "p.jpg"), Card(array))  # type: ignore[arg-type]
     assert drawn["background"].size == drawn["layers"][0].size == (768, 384)
     product, protected = mask.masks(drawn)
     assert protected is None
@@ -60,11 +62,11 @@ def test_the_canvas_shows_every_photo_that_the_door_opens(tmp_path: Path) -> Non
     Image.fromarray(np.full((40, 60), 0x4000, np.uint16)).save(tmp_path / "deep.png")
     Image.new("RGBA", (60, 40), (0, 0, 0, 0)).save(tmp_path / "clear.png")
     for name, colour in (("p.heic", (255, 0, 0)), ("deep.png", (64, 64, 64)), ("clear.png", (255, 255, 255))):
-        shown = mask._drawn(str(tmp_path / name), None)["background"]
+        shown = mask._drawn(PictureFiles(Settings()), str(tmp_path / name), None)["background"]
         assert shown.size == (60, 40)
         assert np.abs(np.asarray(shown, int) - colour).max() <= 3
 
 
 def test_a_product_that_is_not_found_leaves_an_empty_canvas(tmp_path: Path) -> None:
     Image.new("RGB", (60, 40), "white").save(tmp_path / "p.png")
-    assert mask.masks(mask._drawn(str(tmp_path / "p.png"), None)) == (None, None)
+    assert mask.masks(mask._drawn(PictureFiles(Settings()), str(tmp_path / "p.png"), None)) == (None, None)

@@ -31,12 +31,15 @@ from engine.contract.generate import GenerateRequest
 from engine.contract.marketplaces import marketplaces
 from engine.contract.recipe import REQUESTS
 from engine.contract.style import StyleRequest
-from engine.settings import ROOT
-from gradio_ui import catalogue, parts, words
+from engine.pictures import PictureFiles
+from engine.settings import ROOT, Settings
+from gradio_ui import catalogue, controls, progress, sentences, words
 from gradio_ui.files import bundled, tidy
 from gradio_ui.recipes import read_recipe
 from gradio_ui.stage import slider_value
 from gradio_ui.theme import MARK
+
+FILES = PictureFiles(Settings())
 
 PATIENT_S = 60  # for what takes a moment on a quiet machine
 
@@ -111,7 +114,7 @@ def test_an_endpoint_has_the_request_s_names_and_defaults(url: str, verb: str) -
     endpoint = httpx.get(f"{url}/gradio_api/info").json()["named_endpoints"][f"/{verb}"]
     offered = {p["parameter_name"]: p["parameter_default"] for p in endpoint["parameters"]}
     settings = REQUESTS[verb].settings()
-    assert offered == {key: parts.default(REQUESTS[verb], key) for key in settings} | {
+    assert offered == {key: controls.default(REQUESTS[verb], key) for key in settings} | {
         "format": "png",
         "quality": 90,
         "keep_exif": False,
@@ -132,7 +135,7 @@ def test_the_api_view_s_snippets_name_a_style_in_quotes(url: str) -> None:
 def test_the_api_s_choices_are_the_request_s(url: str) -> None:
     schema = httpx.get(f"{url}/gradio_api/openapi.json").text
     assert f"follows: {', '.join(marketplaces())}." in schema
-    assert all(category in schema for category in parts.options(REQUESTS["generate"], "category"))
+    assert all(category in schema for category in controls.options(REQUESTS["generate"], "category"))
 
 
 def test_a_photo_is_restyled_by_the_client(client: Client, folder: Path) -> None:
@@ -324,7 +327,7 @@ def test_a_photo_of_one_pixel_is_enlarged_or_refused_in_one_sentence_by_the_real
         if event == "error":
             _is_one_sentence(answer["error"], file)
             assert answer["error"] not in (
-                parts.UNEXPECTED,
+                sentences.UNEXPECTED,
                 "Something went wrong inside Vitrine; the log has the details.",
             )
         else:
@@ -358,7 +361,7 @@ def _is_one_sentence(text: str, file: Path) -> None:
 
 def test_what_goes_wrong_inside_is_logged_and_stays_inside(url: str, caplog: pytest.LogCaptureFixture) -> None:
     event, answer = called(url, "generate", {"network": "broken"})
-    assert (event, answer["error"]) == ("error", parts.UNEXPECTED)
+    assert (event, answer["error"]) == ("error", sentences.UNEXPECTED)
     assert "a secret path: /srv/secret" in caplog.text
 
 
@@ -595,9 +598,9 @@ def test_a_word_is_said_in_both_languages() -> None:
 
 
 def test_a_status_shows_how_far_it_is_and_no_markup() -> None:
-    assert "width:25%" in parts.status("Step", 1, 4)
-    assert "v-busy" in parts.status("Loading")
-    assert "<b>" not in parts.status("<b>")
+    assert "width:25%" in progress.status("Step", 1, 4)
+    assert "v-busy" in progress.status("Loading")
+    assert "<b>" not in progress.status("<b>")
 
 
 @pytest.mark.parametrize(
@@ -614,7 +617,7 @@ def test_zooming_reaches_the_pixels_of_a_result_as_far_as_the_host_allows(
 ) -> None:
     monkeypatch.setenv("VITRINE_SHOWN_PX", allowed_px)
     small, large = (Card(np.zeros((height, width, 3), np.uint8)) for width, height in ((1000, 8), (4000, 30)))
-    for file in slider_value(small, large, tmp_path):  # type: ignore[arg-type]
+    for file in slider_value(PictureFiles(Settings.from_environment()), small, large, tmp_path):  # type: ignore[arg-type]
         with Image.open(file) as shown:
             assert shown.size == size
 
@@ -644,7 +647,7 @@ def test_one_picture_is_its_own_download(tmp_path: Path) -> None:
 def test_a_recipe_file_is_read_back(tmp_path: Path, request_: Any) -> None:
     file = tmp_path / "recipe.json"
     file.write_text(json.dumps(request_.recipe()))
-    assert read_recipe(str(file), request_.verb).recipe() == request_.recipe()
+    assert read_recipe(FILES, str(file), request_.verb).recipe() == request_.recipe()
 
 
 @pytest.mark.parametrize(
@@ -662,7 +665,7 @@ def test_what_is_no_recipe_for_this_tab_is_one_sentence(tmp_path: Path, content:
     file = tmp_path / "recipe.json"
     file.write_text(content)
     with pytest.raises(RequestError, match=sentence):
-        read_recipe(str(file), "generate")
+        read_recipe(FILES, str(file), "generate")
 
 
 def test_progress_is_paced_and_nothing_that_matters_is_left_out() -> None:
@@ -670,7 +673,7 @@ def test_progress_is_paced_and_nothing_that_matters_is_left_out() -> None:
 
     events = [Progress(i, 100, "x", preview=object() if i == 50 else None) for i in range(100)]  # type: ignore[arg-type]
     result = Result((), {}, Notes((), "CPU"), 0.0)
-    heard = list(parts.paced(iter([*events, result])))
+    heard = list(progress.paced(iter([*events, result])))
     assert heard[0] is events[0]
     assert events[50] in heard
     assert heard[-1] is result
@@ -687,5 +690,5 @@ def test_the_catalogue_is_a_table_of_what_is_known() -> None:
 
 def test_errors_that_are_expected_are_not_logged(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO):
-        assert str(parts.spoken(RequestError("A sentence.")).message) == "A sentence."
+        assert str(sentences.spoken(RequestError("A sentence.")).message) == "A sentence."
     assert not caplog.records

@@ -15,7 +15,9 @@ from standin import StandIn
 from engine.contract.generate import CATEGORIES, GenerateRequest
 from engine.contract.recolour import RecolourRequest
 from engine.contract.style import StyleRequest
-from gradio_ui import generate, parts
+from engine.pictures import PictureFiles
+from engine.settings import Settings
+from gradio_ui import example_pictures, generate
 from gradio_ui.files import drawn_number, shareable
 from gradio_ui.motion import MOST_PX, motion
 from gradio_ui.sketch import PAD_PX, laid
@@ -173,16 +175,16 @@ def test_a_drawing_becomes_a_product_by_a_network_that_can(hand: Hand, studio: S
 def test_the_strips_have_photos_where_photos_go_and_drawings_on_the_pad() -> None:
     assert [
         file.name
-        for file in parts.example_photos() + parts.example_photos(spoiled=True)
+        for file in example_pictures.example_photos() + example_pictures.example_photos(spoiled=True)
         if file.name.startswith("drawing-")
     ] == []
-    drawn = laid(parts.example_drawings()[0])["composite"]
+    drawn = laid(example_pictures.example_drawings()[0])["composite"]
     assert (drawn.size, drawn.mode) == ((PAD_PX, PAD_PX), "RGB")
     assert drawn.convert("L").getextrema()[0] < 80
 
 
 def test_an_example_drawing_chooses_its_own_category() -> None:
-    for file in parts.example_drawings():
+    for file in example_pictures.example_drawings():
         sheet, category = generate._example(file)
         assert sheet["composite"].size == (PAD_PX, PAD_PX)
         assert category["value"] in CATEGORIES
@@ -384,7 +386,7 @@ def test_a_walk_moves_as_webp_and_as_gif(tmp_path: Path) -> None:
         frames.append(str(tmp_path / f"{k}.png"))
         Image.new("RGB", (800, 400), (60 * k, 0, 0)).save(frames[-1])
     with gr.Blocks():
-        shown = motion(stage("walk")).filled(frames, tmp_path)
+        shown = motion(stage(PictureFiles(Settings()), "walk")).filled(frames, tmp_path)
     files = [value for value in shown.values() if isinstance(value, str)]
     assert {Path(file).suffix for file in files} == {".webp", ".gif"}
     for file in files:

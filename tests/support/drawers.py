@@ -92,12 +92,12 @@ class Critic(Plain):
 
 
 def blueness(x: Tensor) -> Tensor:
-    """StepContext much bluer than green pictures are in their middle, (N,)."""
+    """How much bluer than green pictures are in their middle, (N,)."""
     return x[:, 2, SIDE // 2, SIDE // 2] - x[:, 1, SIDE // 2, SIDE // 2]
 
 
 def redness(x: Tensor) -> Tensor:
-    """StepContext much redder than green pictures are in their middle, (N,)."""
+    """How much redder than green pictures are in their middle, (N,)."""
     return x[:, 0, SIDE // 2, SIDE // 2] - x[:, 1, SIDE // 2, SIDE // 2]
 
 

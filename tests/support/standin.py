@@ -26,6 +26,8 @@ from engine.contract.generate import CATEGORIES, GenerateRequest
 from engine.contract.recipe import Requests
 from engine.contract.recolour import RecolourRequest
 from engine.contract.style import StyleRequest
+from engine.pictures import PictureFiles
+from engine.settings import Settings
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,10 +75,11 @@ class Preset:
     thumbnail: Path
 
 
-class StandIn:
+class StandIn(PictureFiles):
     """`seconds` is how long each request works; `running` counts those at work, `closed` those that were stopped."""
 
     def __init__(self, folder: Path, *, seconds: float = 0.3) -> None:
+        super().__init__(Settings.from_environment())
         self.seconds, self.running, self.most_running, self.closed, self.finished = seconds, 0, 0, 0, 0
         self.requests: list[Requests] = []
         self.finds = True
@@ -116,9 +119,6 @@ class StandIn:
                 "measured": "",
             },
         ]
-
-    def check(self, file: str) -> Any:
-        return image.check(file)
 
     def find_product(self, file: str) -> Any:
         """The middle of the photo."""

@@ -56,7 +56,7 @@ def cut_out(photo: Picture, network: Network | None, context: StepContext) -> St
 
 
 def _matte(photo: Picture, network: Network | None, context: StepContext) -> Tensor:
-    """StepContext much of each pixel is product, (1, 1, H, W)."""
+    """How much of each pixel is product, (1, 1, H, W)."""
     import torch
 
     pixels = photo.on_white()

@@ -107,6 +107,7 @@ STEP = Step(
     fitted,
     method=NAME,
     sized=sized,
+    is_slow=True,
     lacks=lambda request: (
         "Filling needs a mask that is white where the photo is to be filled."
         if _fills(request) and not request.mask

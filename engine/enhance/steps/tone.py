@@ -90,7 +90,7 @@ def spoken(amounts: Amounts) -> str:
 
 
 def _share(amounts: Amounts, proposed: Amounts) -> float:
-    """StepContext much of the network's own tables goes with a person's amounts: all at the proposal, nothing where all are 0.
+    """How much of the network's own tables goes with a person's amounts: all at the proposal, nothing where all are 0.
 
     So sliders begin at what the network shows, and all of them at 0 give the photo as it is.
     """

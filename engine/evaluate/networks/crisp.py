@@ -17,7 +17,7 @@ OWN = "24 held-out photos"
 
 
 def measure(network: Network, sources: Sources) -> Iterator[Row]:
-    """StepContext far patches, `features` and luma are from the truth, of pictures shrunk by bicubic averaging, clean and as a JPEG of quality 75."""
+    """How far patches, `features` and luma are from the truth, of pictures shrunk by bicubic averaging, clean and as a JPEG of quality 75."""
     import torch.nn.functional as F
 
     from engine.evaluate.compare import patch_distance

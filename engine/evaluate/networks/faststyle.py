@@ -51,7 +51,6 @@ def measure(network: Network, sources: Sources) -> Iterator[Row]:
             "patch distance" if short else "",
         )
         yield Row(said, "SSIM of luma to the photo", ours.ssim, other.ssim, name, "SSIM" if short else "")
-        yield Row(said, "HaarPSI of luma to the photo", ours.haarpsi, other.haarpsi, name, "HaarPSI" if short else "")
         yield Row(said, "seconds of the processor", ours.seconds, other.seconds, name)
     few = pairs[:STARTED]
     for optimizer in OPTIMIZERS:

@@ -1,4 +1,4 @@
-"""StepContext much was changed: published pairs, closed forms, and the other implementation of SSIM."""
+"""How much was changed: published pairs, closed forms, and the other implementation of SSIM."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""StepContext near a picture comes to a reference, in closed forms and beside torchmetrics."""
+"""How near a picture comes to a reference, in closed forms and beside torchmetrics."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ def grid(height: int = HEIGHT, width: int = WIDTH) -> tuple[Tensor, Tensor]:
 
 
 def disc(radius: float = 0.3, y: float = 0.5, x: float = 0.62, height: int = HEIGHT, width: int = WIDTH) -> Tensor:
-    """StepContext much of each pixel a disc covers, (1, 1, H, W); its edge is a pixel wide."""
+    """How much of each pixel a disc covers, (1, 1, H, W); its edge is a pixel wide."""
     ys, xs = grid(height, width)
     return ((radius - ((ys - y).square() + (xs - x).square()).sqrt()) * height + 0.5).clamp(0, 1)[None, None]
 

@@ -13,22 +13,22 @@ import gradio as gr
 
 from engine.contract.enhance import AUTO, EnhanceRequest
 from engine.contract.errors import RequestError
-from engine.contract.events import Notes, Progress, Result
-from gradio_ui import parts
+from engine.contract.events import Notes, Picture, Progress, Result
+from gradio_ui import inputs, sentences
 from gradio_ui.files import cap_of, capped, tidy
-from gradio_ui.parts import Updates, Values, status
+from gradio_ui.progress import status
 from gradio_ui.stage import Stage
+from gradio_ui.wiring import Updates, Values
 from gradio_ui.words import said
 
 if TYPE_CHECKING:
-    from engine.image import Picture
-    from engine.settings import Settings
+    from engine import Studio
 
 _AGAINST_PX = 16_000_000  # larger pictures take seconds and gigabytes to be measured against a reference, and whoever goes back does not wait for that
 
 
 @dataclass(frozen=True)
-class Trail:
+class History:
     """Below the stage of a chain: a choice between its steps, out of sight until there are two.
 
     files: what each step made, the last one first kept by the stage. asked: the recipe, the files that it names, and what
@@ -50,13 +50,13 @@ class Trail:
         """Write what a step made into the folder of the run."""
         if event.made is None:
             return
-        place = folder / "trail" / f"{event.done // 100:02d}"
+        place = folder / "history" / f"{event.done // 100:02d}"
         place.mkdir(parents=True)
         event.made.pil().save(place / f"{tidy(event.made.name)}.png", compress_level=1)
 
     def filled(self, request: EnhanceRequest, result: Result, kept: Sequence[str], folder: Path) -> Updates:
         """What a run has left; of "auto" only its end, as its recipe would choose the steps anew."""
-        between = sorted((folder / "trail").glob("*/*.png")) if request.steps != (AUTO,) else []
+        between = sorted((folder / "history").glob("*/*.png")) if request.steps != (AUTO,) else []
         places = [*(int(file.parent.name) for file in between), len(request.steps)]
         choices = [(said(request.steps[place - 1]), place) for place in places]
         return {
@@ -74,23 +74,19 @@ class Trail:
 
     def back(self, data: Values) -> Iterator[Updates]:
         """The stage as it was after the chosen step: its picture, its file, its recipe, and how much was changed up to it."""
-        from engine import image
-        from engine.settings import Settings
-
         asked: Mapping[str, Any] = data[self.asked] or {}
         places = asked.get("places", [])
         place = data[self.choice]
         if place not in places:
             yield {}
             return
-        settings = Settings.from_environment()
-        ours = replace(settings, input_mpx=settings.output_mpx)  # our own results may be as large as a result may be
-        file = parts.uploaded(data[self.files][places.index(place)], "picture")
-        photo = image.load(asked["photo"], settings)
+        studio = self.made.studio
+        file = inputs.uploaded(data[self.files][places.index(place)], "picture")
+        photo = studio.load(asked["photo"])
         recipe = asked["recipe"] | {"steps": asked["recipe"]["steps"][:place]}
-        picture = capped(replace(image.load(file or "", ours), name=photo.name), cap_of(recipe))
+        picture = capped(replace(studio.load_result(file or ""), name=photo.name), cap_of(recipe))
         is_whole = place == places[-1]
-        notes = asked["notes"] if is_whole else _up_to(place, photo, picture, asked, settings)
+        notes = asked["notes"] if is_whole else _up_to(place, photo, picture, asked, studio)
         with tempfile.TemporaryDirectory(prefix="vitrine-") as folder:
             updates = self.made.filled(
                 Result((picture,), recipe, notes, asked["seconds"], photo), self.made.saving(data), Path(folder)
@@ -100,30 +96,28 @@ class Trail:
             yield updates
 
 
-def _up_to(place: int, photo: Picture, picture: Picture, asked: Mapping[str, Any], settings: Settings) -> Notes:
+def _up_to(place: int, photo: Picture, picture: Picture, asked: Mapping[str, Any], studio: Studio) -> Notes:
     """What can be said of the picture after a step: its networks and its measures. Sentences of the whole chain may tell of later steps."""
-    from engine.enhance import change
-
     remarks: list[str] = []
     against = {}
     if asked["reference"] and picture.width * picture.height > _AGAINST_PX:
         remarks.append("A picture as large as this is measured against the reference at the end of the chain only.")
     elif asked["reference"]:
         with suppress(RequestError):  # a file that is gone by now
-            against = change.fidelity(picture, asked["reference"], settings, remarks)
+            against = studio.fidelity(picture, asked["reference"], remarks)
     whole: Notes = asked["notes"]
-    return Notes(whole.networks[:place], whole.device, (), tuple(remarks), change.changed(photo, picture), against)
+    return Notes(whole.networks[:place], whole.device, (), tuple(remarks), studio.changed(photo, picture), against)
 
 
-def trail(made: Stage) -> Trail:
+def history(made: Stage) -> History:
     """Lay out the choice below a stage."""
     with made.frame:
         choice = gr.Radio([], label=said("steps_made"), visible=False, elem_id=f"{made.verb}-trail")
         files, asked = gr.File(visible=False, file_count="multiple"), gr.State(None)
-    kept = Trail(made, choice, files, asked)
+    kept = History(made, choice, files, asked)
     inputs: set[Any] = {choice, files, asked, made.format, made.quality, made.keep_exif}
     choice.input(
-        parts.in_sentences(kept.back),
+        sentences.in_sentences(kept.back),
         inputs,
         made.outputs,
         preprocess=False,

@@ -15,7 +15,7 @@ import numpy as np
 import pictures
 import pytest
 import torch
-from PIL import ExifTags, Image
+from PIL import ExifTags, Image, JpegImagePlugin
 
 from engine import image
 from engine.contract.errors import RequestError
@@ -782,3 +782,13 @@ def test_a_jpeg_tells_its_own_table(tmp_path: Path) -> None:
     assert table[:8] == (16, 11, 10, 16, 24, 40, 51, 61)
     assert table[8] == 12
     assert image.luma_table(saved(pictures.photo(), tmp_path / "a.png")) is None
+
+
+@pytest.mark.parametrize(("quality", "halved"), [(89, True), (90, False), (100, False)])
+def test_a_jpeg_of_quality_90_and_more_keeps_its_colours_at_full_size(
+    tmp_path: Path, quality: int, halved: bool
+) -> None:
+    """Halved colour (4:2:0) blurs the edges of a red product on white."""
+    file = image.Picture(torch.rand(1, 3, 64, 64)).save(tmp_path / "a.jpg", quality=quality)
+    with Image.open(file) as opened:
+        assert JpegImagePlugin.get_sampling(opened) == (2 if halved else 0)

@@ -360,3 +360,15 @@ def test_fine_stripes_are_not_taken_for_a_blur() -> None:
             )  # Auto would leave it alone
             kept.append(float(-10 * (network(striped) - striped)[..., 12:-12, 12:-12].square().mean().log10()))
     assert sum(kept) / len(kept) > 32  # an estimate that had never seen a pattern left 17 of one of them
+
+
+def test_a_strongly_blurred_transparent_photo_keeps_what_is_transparent(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A long blur is taken off by way of a smaller copy, which has no alpha of its own."""
+    monkeypatch.setattr(deblur, "fitting", lambda blur_of, x: (blur_of(windows(x)), 2))
+    alpha = (noise(160)[:, :1] > 0.5).float()
+    photo = Picture(noise(160), alpha)
+    tiling = Tiling(overlap_px=8, multiple_px=8, blend=True, most_px=512)
+    context = StepContext(EnhanceRequest("photo.png", steps=("deblur",)), Settings(), Preview(photo.pixels))
+    sharp = finished(step.run(photo, Network(row("deblur", "deblur", tiling=tiling), small()), context))
+    assert sharp.alpha is not None
+    assert torch.equal(sharp.alpha, alpha)

@@ -141,3 +141,12 @@ def test_mistakes_are_one_sentence(settings: dict[str, Any], sentence: str) -> N
     with pytest.raises(RequestError) as error:
         RecolourRequest("p.png", **settings)
     assert str(error.value) == sentence
+
+
+@pytest.mark.parametrize("strength", [0.25, 0.7])
+def test_strength_is_the_share_of_the_way_to_the_new_colour(photo: str, strength: float) -> None:
+    whole, part = (run(photo, colours=("#2040c0",), strength=s) for s in (1.0, strength))
+    assert whole.before is not None
+    expected = torch.lerp(whole.before.pixels, whole.pictures[0].pixels, strength)
+    torch.testing.assert_close(part.pictures[0].pixels, expected, atol=1e-6, rtol=0)
+    assert not torch.allclose(part.pictures[0].pixels, whole.pictures[0].pixels, atol=0.02)

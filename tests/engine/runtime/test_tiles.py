@@ -226,3 +226,17 @@ def test_tiles_cover_every_length_on_the_grid_with_enough_overlap(multiple_px: i
         assert all(start % multiple_px == 0 and end % multiple_px == 0 for start, end in cuts)
         assert all(here[1] - there[0] >= (10 if blend else 20) for here, there in pairwise(cuts))
         assert len({end - start for start, end in cuts}) == 1
+
+
+@pytest.mark.parametrize(("height", "width"), [(13, 16), (16, 13), (9, 11)])
+def test_what_lies_beyond_the_far_edge_is_the_mirror_image_without_the_edge_itself(height: int, width: int) -> None:
+    """A blur sees beyond the edge: it must find the second row from it there, not the edge once more."""
+    x, seen = photo(height, width), []
+
+    def blur(tile: Tensor) -> Tensor:
+        seen.append(tile)
+        return F.avg_pool2d(tile, 3, 1, 1, count_include_pad=False)
+
+    finished(tiles.run(blur, x, Tiling(multiple_px=8, most_px=64), memory=GIGABYTE))
+    down, across = -height % 8, -width % 8
+    assert torch.equal(seen[0], F.pad(x, (0, across, 0, down), mode="reflect"))

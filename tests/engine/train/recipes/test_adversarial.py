@@ -18,6 +18,7 @@ from engine.train.__main__ import _own_features, main
 from engine.train.augment import augment
 from engine.train.objectives import OBJECTIVES
 from engine.train.packshots import read_products
+from engine.train.recipes import adversarial
 from engine.train.recipes.adversarial import AdversarialRecipe, Critic, initialise, with_own_statistics
 from engine.weights.int8 import unpack
 
@@ -305,3 +306,14 @@ def test_a_file_that_is_no_picture_is_named(tmp_path):
 def test_what_is_transparent_is_laid_on_white(tmp_path):
     Image.new("RGBA", (4, 4), (0, 0, 0, 0)).save(tmp_path / "clear.png")
     assert data.pack([tmp_path], tmp_path / "cache", "all", lambda p: p)[0].min() == 255
+
+
+def test_the_critic_sees_nothing_that_was_not_augmented(pictures, features, monkeypatch):
+    """Real, drawn for the critic and drawn for the generator alike (DiffAugment); or the generator learns the changes."""
+    seen = []
+    monkeypatch.setattr(adversarial, "augment", lambda x, rng, **varied: 0 * x + 0.125)
+    made = recipe("dcgan", pictures, features, critic_steps=2)
+    made.critic.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
+    made.step(0)
+    assert len(seen) == 5  # twice real and drawn, then drawn again
+    assert all(bool((x == 0.125).all()) for x in seen)

@@ -24,9 +24,9 @@ from engine.settings import ROOT, Settings
 from engine.showcase.drawings import DRAWINGS, drawing
 from engine.style import presets
 from engine.train import degrade
+from engine.train.degrade import shrink
 from engine.train.drawing import draw
 from engine.train.loop import contact_sheet
-from engine.train.recipes.upscale import shrink
 
 if TYPE_CHECKING:
     from engine.weights import Network

@@ -1,6 +1,6 @@
 """The example pictures of the page: products that exist nowhere, rendered here, so that anybody may use them for anything.
 
-`python -m engine.train examples` writes them; the same seed gives the same pictures.
+`python -m engine.showcase` writes them; the same seed gives the same pictures.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 `weights/presets.safetensors` holds for each preset the mean and the upper triangle of the covariance of the colours
 and of four layers, in fp16: 22 KB. The thumbnails are pictures of our own,
-repainted with the preset. Both are made by `python -m engine.train presets --data ARTWORKS`.
+repainted with the preset. Both are made by `python -m engine.train.presets ARTWORKS`.
 """
 
 from __future__ import annotations

@@ -212,3 +212,9 @@ def _distances() -> Tensor:
     """How far each cell of a kernel is from its middle, in pixels."""
     line = torch.arange(BLUR_PX) - BLUR_PX // 2
     return (line[:, None].square() + line[None].square()).float().sqrt()
+
+
+def shrink(x: Tensor, scale: int) -> Tensor:
+    """(N, 3, H, W) -> (N, 3, H / scale, W / scale) by antialiased bicubic, rounded to 8 bit as a file would be."""
+    small = F.interpolate(x, scale_factor=1 / scale, mode="bicubic", antialias=True, align_corners=False)
+    return (small.clamp(0, 1) * 255).round() / 255

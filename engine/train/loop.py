@@ -7,6 +7,7 @@ weights as never having stopped.
 from __future__ import annotations
 
 import copy
+import csv
 import json
 import logging
 import math
@@ -14,7 +15,7 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -23,6 +24,8 @@ import torch
 from PIL import Image, ImageDraw
 from safetensors.torch import save_file
 from torch import Tensor, nn
+
+from engine.train import placing
 
 LOG = logging.getLogger("vitrine")
 BEST_BY = "kernel_distance"  # the metric that says which snapshot is the best; less is better
@@ -39,6 +42,8 @@ class Recipe:
     steps: int
     seed: int = 0
     sample_every: int = 1000
+    device = torch.device("cpu")
+    dtype = torch.float32  # of convolutions and products; losses and optimizers are in float32 always
 
     def __init__(self) -> None:
         self.modules: dict[str, nn.Module] = {}
@@ -123,8 +128,9 @@ def descend(loss: Tensor, *optimizers: torch.optim.Optimizer, most_norm: float =
         torch.nn.utils.clip_grad_norm_(
             [p for optimizer in optimizers for group in optimizer.param_groups for p in group["params"]], most_norm
         )
-    for optimizer in optimizers:
-        optimizer.step()
+    with torch.autocast(loss.device.type, enabled=False):
+        for optimizer in optimizers:
+            optimizer.step()
 
 
 def contact_sheet(pictures: Tensor, columns: int = 8) -> Image.Image:
@@ -175,6 +181,13 @@ def save_weights(state: dict[str, Tensor], file: Path, **facts: str) -> None:
     os.replace(partial, file)
 
 
+def place(recipe: Recipe, device: str, precision: str) -> None:
+    """Move a recipe's modules to a device, and say in which format its steps multiply; RequestError where that is not there."""
+    recipe.device, recipe.dtype = placing.chosen(device, precision)
+    for module in recipe.modules.values():
+        module.to(recipe.device)
+
+
 def train(
     recipe: Recipe,
     run: Path,
@@ -183,101 +196,150 @@ def train(
     save_every: int = 250,
     log_every: int = 50,
     stop_at: int | None = None,
+    record: Mapping[str, Any] | None = None,
 ) -> Iterator[dict[str, float]]:
     """Run `recipe` to its last step (or to `stop_at`), going on from `run/checkpoint.pt` when there is one.
 
     Yields the mean losses since the last row with `step` and `seconds`, and at a snapshot its metrics. Closing it
-    saves a checkpoint. The run folder holds checkpoint.pt, log.jsonl, loss.png, samples/ and NAME.safetensors; with
-    metrics also metrics.png and NAME.best.safetensors, the best snapshot, which becomes NAME.safetensors at the end.
+    saves a checkpoint. The run folder holds checkpoint.pt, log.jsonl, log.csv, loss.png, samples/ and
+    NAME.safetensors; with metrics also metrics.png and NAME.best.safetensors, the best snapshot, which becomes
+    NAME.safetensors at the end; where the package tensorboard is installed, event files as well. record: what the run
+    was told, for the header of its weights.
     """
-    (run / "samples").mkdir(parents=True, exist_ok=True)
-    checkpoint, log, shipped, best = (
-        run / "checkpoint.pt",
-        run / "log.jsonl",
-        run / f"{recipe.name}.safetensors",
-        run / f"{recipe.name}.best.safetensors",
-    )
-    sample_every = sample_every or recipe.sample_every
-    done, rows, spent = 0, [], 0.0
-    if checkpoint.exists():
-        saved = torch.load(checkpoint, weights_only=True)
-        recipe.load_state(saved["state"])
-        done, spent = saved["step"], saved["seconds"]
-        rows = (
-            [row for row in map(json.loads, log.read_text().splitlines()) if row["step"] <= done]
-            if log.exists()
-            else []
-        )
-        log.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    started = time.monotonic()
-
-    def write(file: Path) -> None:
-        save_weights(
-            recipe.export(),
-            file,
-            step=str(done),
-            seconds=f"{spent + time.monotonic() - started:.0f}",
-            seed=str(recipe.seed),
-        )
-
-    def save() -> None:
-        partial = checkpoint.with_suffix(".partial")
-        torch.save({"state": recipe.state(), "step": done, "seconds": spent + time.monotonic() - started}, partial)
-        os.replace(partial, checkpoint)
-        write(shipped)
-
-    sums: dict[str, float] = {}
-    summed = 0
+    going = _Run(recipe, run, dict(record or {}))
+    going.resume()
+    last = recipe.steps if stop_at is None else min(stop_at, recipe.steps)
+    every = sample_every or recipe.sample_every
     try:
-        for step in range(done, recipe.steps if stop_at is None else min(stop_at, recipe.steps)):
-            losses = recipe.step(step)
-            if not all(map(math.isfinite, losses.values())):
-                raise FloatingPointError(f"{recipe.name}: a loss is not finite at step {step}: {losses}")
-            for key, value in losses.items():
-                sums[key] = sums.get(key, 0.0) + value
-            done, summed = step + 1, summed + 1
-            snapshot = done % sample_every == 0 or done == recipe.steps
-            metrics = recipe.measure() if snapshot else {}
-            if done % log_every == 0 or metrics:
-                row = (
-                    {"step": done, "seconds": round(spent + time.monotonic() - started, 1)}
-                    | {k: v / summed for k, v in sums.items()}
-                    | metrics
-                )
-                sums, summed = {}, 0
-                if BEST_BY in row and row[BEST_BY] <= min((r[BEST_BY] for r in rows if BEST_BY in r), default=math.inf):
-                    write(best)
-                rows.append(row)
-                worries = recipe.worries(row) if metrics else []
-                with log.open("a") as stream:
-                    stream.write(json.dumps(row | ({"worries": worries} if worries else {})) + "\n")
-                for worry in worries:
-                    LOG.warning("%s, step %d: %s", recipe.name, done, worry)
-                yield row
-            if snapshot:
-                contact_sheet(recipe.sample()).save(run / "samples" / f"{done:07d}.png")
-                if rows:
-                    plot([{k: v for k, v in r.items() if k not in metrics} for r in rows], run / "loss.png")
-                if metrics:
-                    plot(
-                        [{k: r[k] for k in ("step", *metrics)} for r in rows if metrics.keys() <= r.keys()],
-                        run / "metrics.png",
-                    )
-            if done % save_every == 0:
-                save()
+        while going.done < last:
+            going.step()
+            is_snapshot = going.done % every == 0 or going.done == recipe.steps
+            metrics = recipe.measure() if is_snapshot else {}
+            if going.done % log_every == 0 or metrics:
+                yield going.log(metrics)
+            if is_snapshot:
+                going.snapshot(metrics)
+            if going.done % save_every == 0:
+                going.save()
     except (GeneratorExit, KeyboardInterrupt):
-        save()
+        going.save()
         raise
-    save()
-    if done == recipe.steps and best.exists():
-        least = min((row for row in rows if BEST_BY in row), key=lambda row: row[BEST_BY])
-        shutil.copy(best, shipped)
+    going.save()
+    going.ship_best()
+
+
+class _Run:
+    """A run folder and what is in memory of it: the step, the rows of the log, the losses since the last row."""
+
+    def __init__(self, recipe: Recipe, folder: Path, record: dict[str, Any]) -> None:
+        (folder / "samples").mkdir(parents=True, exist_ok=True)
+        self.recipe, self.folder, self.record = recipe, folder, record
+        self.done, self.spent, self.started = 0, 0.0, time.monotonic()
+        self.rows: list[dict[str, Any]] = []
+        self.sums: dict[str, float] = {}
+        self.summed = 0
+        self.shipped = folder / f"{recipe.name}.safetensors"
+        self.best = folder / f"{recipe.name}.best.safetensors"
+        self._events: Any = None
+
+    @property
+    def seconds(self) -> float:
+        return self.spent + time.monotonic() - self.started
+
+    def resume(self) -> None:
+        checkpoint, log = self.folder / "checkpoint.pt", self.folder / "log.jsonl"
+        if not checkpoint.exists():
+            return
+        saved = torch.load(checkpoint, weights_only=True, map_location="cpu")
+        self.recipe.load_state(saved["state"])
+        self.done, self.spent = saved["step"], saved["seconds"]
+        rows = map(json.loads, log.read_text().splitlines()) if log.exists() else []
+        self.rows = [row for row in rows if row["step"] <= self.done]
+        log.write_text("".join(json.dumps(row) + "\n" for row in self.rows))
+
+    def step(self) -> None:
+        with placing.arithmetic(self.recipe.device, self.recipe.dtype):
+            losses = self.recipe.step(self.done)
+        if not all(map(math.isfinite, losses.values())):
+            raise FloatingPointError(f"{self.recipe.name}: a loss is not finite at step {self.done}: {losses}")
+        for key, value in losses.items():
+            self.sums[key] = self.sums.get(key, 0.0) + value
+        self.done, self.summed = self.done + 1, self.summed + 1
+
+    def log(self, metrics: dict[str, float]) -> dict[str, float]:
+        """A row of means since the last one, written to all logs."""
+        means = {key: value / self.summed for key, value in self.sums.items()}
+        row = {"step": self.done, "seconds": round(self.seconds, 1)} | means | metrics
+        self.sums, self.summed = {}, 0
+        if BEST_BY in row and row[BEST_BY] <= min((r[BEST_BY] for r in self.rows if BEST_BY in r), default=math.inf):
+            self._write(self.best)
+        self.rows.append(row)
+        worries = self.recipe.worries(row) if metrics else []
+        with (self.folder / "log.jsonl").open("a") as stream:
+            stream.write(json.dumps(row | ({"worries": worries} if worries else {})) + "\n")
+        write_csv(self.rows, self.folder / "log.csv")
+        self._show(row)
+        for worry in worries:
+            LOG.warning("%s, step %d: %s", self.recipe.name, self.done, worry)
+        return row
+
+    def snapshot(self, metrics: dict[str, float]) -> None:
+        """Samples and plots as they are now."""
+        contact_sheet(self.recipe.sample()).save(self.folder / "samples" / f"{self.done:07d}.png")
+        if self.rows:
+            plot([{k: v for k, v in r.items() if k not in metrics} for r in self.rows], self.folder / "loss.png")
+        if metrics:
+            measured = [{k: r[k] for k in ("step", *metrics)} for r in self.rows if metrics.keys() <= r.keys()]
+            plot(measured, self.folder / "metrics.png")
+
+    def save(self) -> None:
+        checkpoint = self.folder / "checkpoint.pt"
+        partial = checkpoint.with_suffix(".partial")
+        torch.save({"state": self.recipe.state(), "step": self.done, "seconds": self.seconds}, partial)
+        os.replace(partial, checkpoint)
+        self._write(self.shipped)
+
+    def ship_best(self) -> None:
+        """At the end the best snapshot becomes the file, where there are metrics to tell it by."""
+        if self.done != self.recipe.steps or not self.best.exists():
+            return
+        least = min((row for row in self.rows if BEST_BY in row), key=lambda row: float(row[BEST_BY]))
+        shutil.copy(self.best, self.shipped)
         LOG.info(
             "%s: shipped is the best snapshot, of step %d, with a kernel distance of %.4g.",
-            recipe.name,
+            self.recipe.name,
             least["step"],
             least[BEST_BY],
         )
+
+    def _write(self, file: Path) -> None:
+        told = {"options": json.dumps(self.record)} if self.record else {}
+        facts = {"step": str(self.done), "seconds": f"{self.seconds:.0f}", "seed": str(self.recipe.seed)}
+        save_weights(self.recipe.export(), file, **facts, **told)
+
+    def _show(self, row: Mapping[str, float]) -> None:
+        """The row as TensorBoard's events, where the package is installed (`pip install tensorboard`)."""
+        if self._events is None:
+            try:
+                from torch.utils.tensorboard import SummaryWriter
+            except ImportError:
+                self._events = False
+                return
+            self._events = SummaryWriter(str(self.folder / "events"), purge_step=self.done)
+        if self._events:
+            for key, value in row.items():
+                if key != "step":
+                    self._events.add_scalar(key, value, self.done)
+            self._events.flush()
+
+
+def write_csv(rows: Sequence[Mapping[str, Any]], file: Path) -> None:
+    """The log as a table, a column for each loss and metric that any row has."""
+    columns = list(dict.fromkeys(key for row in rows for key in row if key != "worries"))
+    with file.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.DictWriter(stream, columns, extrasaction="ignore")
+        writer.writeheader()
+        writer.writerows(rows)
 
 
 def report(recipe: Recipe, rows: Iterator[dict[str, float]], stream: Any = sys.stderr) -> None:

@@ -39,6 +39,24 @@ def gradient_penalty(critic: Callable[[Tensor], Tensor], real: Tensor, fake: Ten
     return (slope.flatten(1).norm(dim=1) - 1).square().mean()
 
 
+def zero_centred_penalty(critic: Callable[[Tensor], Tensor], pictures: Tensor) -> Tensor:
+    """Mean of |slope|^2 at pictures (N, ...): R1 where these are real (Mescheder et al. 2018, eq. 9), R2 where drawn.
+
+    With both and a relativistic loss a GAN converges locally (R3GAN, Huang et al. 2024, section 2.2).
+    """
+    at = pictures.detach().requires_grad_(True)
+    (slope,) = torch.autograd.grad(critic(at).sum(), at, create_graph=True)
+    return slope.flatten(1).square().sum(1).mean()
+
+
+def relativistic(ahead: Tensor, behind: Tensor) -> Tensor:
+    """Softplus of how far `behind` is above `ahead`, pair by pair (Jolicoeur-Martineau 2019; R3GAN, eq. 2).
+
+    The critic's loss with real scores ahead, the generator's with drawn ones; ln 2 where both are alike.
+    """
+    return F.softplus(behind - ahead).mean()
+
+
 def hinge(real: Sequence[Tensor], fake: Sequence[Tensor], weights: Sequence[Tensor | None] = ()) -> Tensor:
     """Hinge loss of a discriminator that gives maps of logits (Lim & Ye 2017, eq. 4): mean of max(0, 1 - real) and of
     max(0, 1 + fake), summed over the maps. weights: for each map how much its places count; all alike if there are none."""
@@ -53,7 +71,7 @@ def hinge_fooled(fake: Sequence[Tensor], weights: Sequence[Tensor | None] = ()) 
     return -torch.stack([_mean(f, w) for f, w in zip(fake, places, strict=True)]).sum()
 
 
-def told_right(real: Sequence[Tensor], fake: Sequence[Tensor]) -> dict[str, float]:
+def accuracy(real: Sequence[Tensor], fake: Sequence[Tensor]) -> dict[str, float]:
     """The share of places whose logit has the right sign, averaged over the maps; a discriminator that is always right teaches nothing."""
     return {
         "real_right": sum(float((m.detach() > 0).float().mean()) for m in real) / len(real),

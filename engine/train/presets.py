@@ -1,4 +1,4 @@
-"""Makes the presets: `python -m engine.train presets --data ARTWORKS`, a folder or tar of pictures.
+"""Makes the presets: `python -m engine.train.presets ARTWORKS`, a folder or tar of pictures.
 
 Of each artwork the moments are kept that `features` sees in it (weights/presets.safetensors); then a product picture
 of our own is repainted with each (weights/presets/NAME.jpg). The artworks themselves are never copied. Statistics are
@@ -7,9 +7,10 @@ good for one network only: run this again whenever `features` was trained anew.
 
 from __future__ import annotations
 
+import argparse
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +25,7 @@ from engine.contract.style import StyleRequest
 from engine.image import Picture
 from engine.models import gatys
 from engine.models.style_loss import Style
-from engine.runtime.device import Device
+from engine.runtime.device import Device, configure
 from engine.runtime.work import finished
 from engine.settings import ROOT, Settings
 from engine.style import presets
@@ -92,3 +93,20 @@ def make(
 def _style(network: gatys.Eyes, picture: Image.Image) -> Style:
     pixels = torch.from_numpy(np.array(picture)).permute(2, 0, 1)[None].float() / 255
     return gatys.measure(network, gatys.BACKBONES[presets.NETWORK], seen(Picture(pixels)).pixels)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """`python -m engine.train.presets ARTWORKS`; exit status 2 with one sentence where it cannot be done."""
+    parser = argparse.ArgumentParser(prog="python -m engine.train.presets", description="Make the presets anew.")
+    parser.add_argument("artworks", type=Path, help="folder or tar of the artworks")
+    configure()
+    try:
+        make(parser.parse_args(arguments).artworks)
+    except RequestError as error:
+        print(error, file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,4 +1,4 @@
-"""`python -m engine.train search --budget MINUTES --seed N`: look for a generator, and say honestly what it is worth.
+"""`python -m engine.train.search --budget MINUTES --seed N`: look for a generator, and say honestly what it is worth.
 
 Constraints first: an architecture drawn at random from the space (engine/models/searched.py) is refused when it has
 more than 1.2 M parameters or takes longer for a picture, measured here and now, than the generator made by hand. Then
@@ -19,10 +19,11 @@ from __future__ import annotations
 import itertools
 import json
 import math
+import shutil
 import statistics
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,15 +32,20 @@ import numpy as np
 import torch
 from PIL import Image, ImageDraw
 
+from engine.contract.errors import RequestError
 from engine.models.features import Features
 from engine.models.generator import Encoder, Generator
 from engine.models.searched import Architecture, Searched, parse, space
-from engine.train import muon
+from engine.runtime.device import configure
+from engine.settings import ROOT
+from engine.train import loop, muon, sources
 from engine.train.distances import Embedding, kernel_distance
 from engine.train.drawing import draw
 from engine.train.loop import Average, descend, learning_rate
+from engine.train.options import Parser, add_arguments, from_arguments, option
 from engine.train.packshots import Packshots
 from engine.train.recipes.vae import Distance, FittedRecipe, plain_codes, warmed_up
+from engine.train.sources import ProductOptions
 
 MOST_PARAMETERS = 1_200_000
 HAND_MADE = "by hand"
@@ -421,3 +427,52 @@ def _axis(values: list[float], bottom: float, top: float = 60) -> Callable[[floa
     """Where a value stands, in px: the least at the bottom, the most at the top."""
     low, high = min(values), max(values)
     return lambda value: bottom - (value - low) / ((high - low) or 1) * (bottom - top)
+
+
+@dataclass(frozen=True)
+class SearchOptions(ProductOptions):
+    """What a search may be told. steps: of the training of what was found."""
+
+    steps: int = option(1500, "optimisation steps of what was found, trained for longer")
+    budget: float = option(40.0, "minutes of one core's time for the search", source=True)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """`python -m engine.train.search`: search, then train what was found; both go on where they stopped."""
+    parser = Parser(prog="python -m engine.train.search", allow_abbrev=False)
+    add_arguments(parser, SearchOptions())
+    try:
+        options = from_arguments(parser.parse_args(arguments), SearchOptions())
+        options.check()
+        if not 0 < options.budget < math.inf:
+            raise RequestError(f"--budget must be a number above 0, not {options.budget}.")
+        _search(options)
+    except RequestError as error:
+        print(error, file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("\nStopped; the same command goes on from here.", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _search(options: SearchOptions) -> None:
+    configure()
+    torch.set_flush_denormal(True)
+    torch.set_num_threads(options.threads or 1)  # the processor time of the budget is that of one thread
+    shown, held_out = sources.packshots(options, "search", 64)
+    if len(shown.pictures) < 2 * ASIDE:
+        raise RequestError(
+            f"A search sets {ASIDE} pictures aside to choose by, "
+            f"so it needs at least {2 * ASIDE}, not {len(shown.pictures)}."
+        )
+    eyes = sources.own_features()
+    found = run(eyes, shown, held_out, options.runs / "search", budget_min=options.budget, seed=options.seed)
+    recipe = SearchedRecipe(eyes, shown, found, steps=options.steps, seed=options.seed)
+    loop.report(recipe, loop.train(recipe, options.runs / recipe.name, stop_at=options.stop_at))
+    if options.install:
+        shutil.copy(options.runs / recipe.name / f"{recipe.name}.safetensors", ROOT / "weights")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

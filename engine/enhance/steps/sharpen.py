@@ -38,6 +38,8 @@ STEP = Step(
         "sharpen_radius": Option(
             Setting("number", "how fine the edges are that sharpen lifts, in pixels", low=0.3, high=20.0), 1.5
         ),
-        "sharpen_amount": Option(Setting("number", "how much sharpen lifts them; 0: not at all", low=0.0, high=5.0), 0.8),
+        "sharpen_amount": Option(
+            Setting("number", "how much sharpen lifts them; 0: not at all", low=0.0, high=5.0), 0.8
+        ),
     },
 )

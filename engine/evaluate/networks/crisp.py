@@ -22,8 +22,7 @@ def measure(network: Network, sources: Sources) -> Iterator[Row]:
 
     from engine.evaluate.compare import patch_distance
     from engine.models.features import relative_error
-    from engine.train.degrade import jpeg
-    from engine.train.recipes.upscale import shrink
+    from engine.train.degrade import jpeg, shrink
 
     features = load("features").module
     faithful = runner(load("upscale-x4"))

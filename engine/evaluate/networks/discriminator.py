@@ -25,8 +25,8 @@ def measure(network: Network, sources: Sources) -> Iterator[Row]:
     import torch
 
     from engine.train import packshots
+    from engine.train.discriminator import FAR, SPOILED, TYPICAL
     from engine.train.drawing import draw
-    from engine.train.recipes.discriminator import FAR, SPOILED, TYPICAL
 
     packs, table = [sources.folder / "packshots.tar"], sources.folder / "packshots.csv"
     held_out = packshots.read_products(

@@ -33,8 +33,7 @@ def measure(sources: Sources) -> Iterator[Row]:
 
     from engine.models import fill, prior
     from engine.runtime.work import finished
-    from engine.train.degrade import gaussian_noise
-    from engine.train.recipes.upscale import shrink
+    from engine.train.degrade import gaussian_noise, shrink
 
     pictures = [_middle(x) for x in benchmark(sources.folder, "Set5")]
     rng = np.random.default_rng(0)

@@ -70,15 +70,16 @@ def measure(network: Network, sources: Sources) -> Iterator[Row]:
     yield from _as_found(run, sets["Set14"], scale)
     x = torch.rand(1, 3, 512, 512)
     mpx = x[0, 0].numel() * scale * scale / 1e6
-    bicubic_time: Callable[[], Tensor] = lambda: F.interpolate(
-        x, scale_factor=scale, mode="bicubic", align_corners=False
-    )
+
+    def bicubic_time() -> Tensor:
+        return F.interpolate(x, scale_factor=scale, mode="bicubic", align_corners=False)
+
     yield time_beside(f"{mpx:.0f} Mpx of output", lambda: run(x), bicubic_time, "bicubic")
 
 
 def _pairs(pictures: list[Tensor], scale: int) -> tuple[list[Tensor], list[Tensor]]:
     """Pictures (1, 3, H, W) cut to multiples of `scale`, and shrunk by it."""
-    from engine.train.recipes.upscale import shrink
+    from engine.train.degrade import shrink
 
     whole = [x[..., : x.shape[-2] // scale * scale, : x.shape[-1] // scale * scale] for x in pictures]
     return whole, [shrink(x, scale) for x in whole]

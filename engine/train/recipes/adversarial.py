@@ -11,18 +11,23 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from engine.contract.errors import RequestError
 from engine.models.dcgan import Generator
 from engine.models.features import Features
+from engine.train import sources
 from engine.train.augment import augment
 from engine.train.loop import Average, descend, learning_rate
 from engine.train.metrics import MeasuredRecipe
-from engine.train.objectives import Objective
+from engine.train.objectives import OBJECTIVES, Objective
+from engine.train.options import option
+from engine.train.sources import ProductOptions
 from engine.weights.int8 import FEW_MOST, pack
 
 FEW = 1000  # pictures; more of one shop all look the same way, and mirrored or turned shoes only make that harder to learn
@@ -178,3 +183,30 @@ class AdversarialRecipe(MeasuredRecipe):
 
     def export(self) -> dict[str, Tensor]:
         return pack(with_own_statistics(self.average.module, self.statistics_batches).state_dict(), few=FEW_MOST)
+
+
+@dataclass(frozen=True)
+class AdversarialOptions(ProductOptions):
+    """What the recipes of dcgan, wgan and wgan-gp may be told."""
+
+    objective: str = option("dcgan", "what the two sides are told: dcgan, wgan or wgan-gp", source=True)
+    batch: int = option(32, "pictures in a step")
+    width: int = option(32, "channels of the generator at full size")
+    critic_width: int = option(32, "channels of the critic at full size")
+    critic_steps: int | None = option(None, "of the critic for each of the generator; as the paper has it if not given")
+    peak: float | None = option(None, "highest learning rate; as the paper has it if not given")
+    smoothing: float = option(0.0, "of the label of real pictures")
+    augmented: bool = option(True, "vary what the critic sees (DiffAugment)")
+    most_norm: float = option(0.0, "gradients that are longer are shortened to it; 0 leaves them")
+
+
+def build(options: AdversarialOptions) -> AdversarialRecipe:
+    """The recipe; RequestError where a table gives no picture a category."""
+    objective = OBJECTIVES[options.objective]
+    found = sources.products(options, 64)
+    if options.categories:
+        found = found.of([name for name in set(found.categories) if name])
+        if not found.names:
+            raise RequestError(f"{options.categories} gives no category to any of the pictures.")
+    pictures = sources.cleaned(options, objective.name, found).pictures
+    return AdversarialRecipe(objective, pictures, sources.own_features(), **options.hyperparameters())

@@ -8,6 +8,8 @@ half of the small pictures carry a little noise or JPEG, as the files of shops d
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -16,11 +18,12 @@ from torch import Tensor
 from engine.models.discriminator import Heads
 from engine.models.features import Features
 from engine.models.upscale import Upscale, from_state_dict
-from engine.train import data, degrade
+from engine.train import data, degrade, sources
+from engine.train.degrade import shrink
 from engine.train.loop import Average, Recipe, descend, learning_rate
 from engine.train.objectives import hinge, hinge_fooled
+from engine.train.options import Options, option
 from engine.train.perceptual import Perceptual
-from engine.train.recipes.upscale import shrink
 
 SCALE = 4
 PERCEPTUAL_SHARE = 0.1
@@ -111,3 +114,20 @@ def spoiled(x: Tensor, rng: np.random.Generator) -> Tensor:
         else:
             out[i] = degrade.jpeg(x[i], int(rng.integers(60, 96)), subsampling=int(rng.choice([0, 2])))
     return out
+
+
+@dataclass(frozen=True)
+class CrispOptions(Options):
+    """What the recipe may be told."""
+
+    batch: int = option(12, "crops in a step")
+    crop_px: int = option(128, "side of a large crop")
+    peak: float = option(2e-4, "highest learning rate")
+    adversarial_weight: float = option(0.02, "of the discriminator's part of the loss")
+
+
+def build(options: CrispOptions) -> CrispRecipe:
+    """The recipe; RequestError where there is no faithful network yet."""
+    first = "The crisp network starts from the faithful one: run `python -m engine.train upscale` first."
+    start = sources.trained(options, "upscale-x4", first)
+    return CrispRecipe(sources.own_features(), sources.photos(options), start, **options.hyperparameters())

@@ -10,15 +10,19 @@ The network is that of `restore`, which knows noise already, and is given the cr
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from engine.models import unet
+from engine.models import deblur, unet
 from engine.models.deblur import Deblur, Estimator, undone, windows
-from engine.models.unet import UNet
-from engine.train import data
+from engine.models.unet import UNet, leak_as
+from engine.train import data, sources
+from engine.train.options import Options, Preset, option
+from engine.train.recipes import kernel
 from engine.train.recipes.kernel import EDGE_PX, pairs
 from engine.train.recipes.restore import RestoreRecipe
 from engine.train.revive import SHOWN, SLOPE, revive
@@ -94,3 +98,42 @@ def begin(state: dict[str, Tensor] | None) -> UNet:
     return unet.from_state_dict(
         {**state, "head.weight": torch.cat([known, known.new_zeros(len(known), 12 * (PICTURES - 1), 3, 3)], 1)}
     )
+
+
+@dataclass(frozen=True)
+class DeblurOptions(Options):
+    """What the recipe may be told."""
+
+    start: Path | None = option(None, "weights to go on from; what they have lost begins anew", source=True)
+    batch: int = option(12, "crops in a step")
+    crop_px: int = option(96, "side of a crop that is repaired")
+    seen_px: int = option(144, "side of the crop that the blur is told by")
+    peak: float = option(2e-3, "highest learning rate")
+
+
+def build(options: DeblurOptions) -> DeblurRecipe:
+    """The recipe of the repair; RequestError where there is no estimator yet."""
+    before = deblur.from_state_dict(sources.as_floats(options.start)) if options.start else None
+    network = begin(before.repair.state_dict() if before else sources.average(options.runs / "restore-both"))
+    return DeblurRecipe(
+        _estimator(options, before), sources.photos(options), network=network, **options.hyperparameters()
+    )
+
+
+def _estimator(options: DeblurOptions, before: deblur.Deblur | None) -> Estimator:
+    if before is not None and not (options.runs / "kernel" / "checkpoint.pt").exists():
+        return before.estimator
+    first = (
+        "The recipe of deblur needs an estimator of blur: run `python -m engine.train deblur --preset kernel` first."
+    )
+    state = sources.trained(options, "kernel", first)
+    estimator = Estimator()
+    leak_as(estimator, state)
+    estimator.load_state_dict(state)
+    return estimator
+
+
+PRESETS = {
+    "repair": Preset(DeblurOptions(steps=13000), build, "3.7 dB over the blurred photo"),
+    "kernel": Preset(kernel.KernelOptions(steps=20250), kernel.build),
+}

@@ -16,22 +16,26 @@ Styles are artworks, and for a quarter photos, so that any picture can serve as 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from engine.contract.errors import RequestError
 from engine.models import gatys, gaussian
 from engine.models.change import ssim_map
 from engine.models.faststyle import NOISE_CHANNELS, FastStyle, code
 from engine.models.features import Features
 from engine.models.style_loss import Style
-from engine.train import data
+from engine.train import data, microast, sources
 from engine.train.loop import Average, Recipe, descend, learning_rate
 from engine.train.microast import MicroAst
 from engine.train.muon import optimizers
 from engine.train.objectives import hinge
+from engine.train.options import Options, Preset, option
 
 BACKBONE = gatys.BACKBONES["features"]
 DEPTH = BACKBONE.depth
@@ -303,3 +307,38 @@ def matrix_root(matrices: Tensor, iterations: int = 12) -> Tensor:
 def _noise(rng: np.random.Generator, x: Tensor) -> Tensor:
     n, _, h, w = x.shape
     return torch.from_numpy(rng.standard_normal((n, NOISE_CHANNELS, h // 4, w // 4), dtype=np.float32))
+
+
+@dataclass(frozen=True)
+class FastStyleOptions(Options):
+    """What the recipe may be told."""
+
+    teacher: Path | None = option(None, "safetensors of the network to distil from", source=True)
+    artworks: Path | None = option(None, "folder or tar of style pictures", source=True)
+    batch: int = option(8, "pairs in a step")
+    crop_px: int = option(160, "side of a crop of a photo")
+    style_px: int = option(176, "side of a crop of an artwork")
+    peak: float = option(1.5e-3, "highest learning rate")
+    taught: float = option(0.35, "share of the run in which the teacher is heard")
+    adversarial: float = option(0.75, "share of the run before the discriminator joins in")
+    closer: float = option(0.79, "share of the run before the style counts more")
+
+
+def build(options: FastStyleOptions) -> FastStyleRecipe:
+    """The recipe; RequestError without artworks and a teacher."""
+    if options.teacher is None or options.artworks is None:
+        raise RequestError(
+            "The recipe of faststyle needs artworks (--artworks) and a teacher "
+            "(--teacher; weights/faststyle.md says where it is)."
+        )
+    artworks = data.pack([options.artworks], options.packed, "artworks_400", data.shrink(1.0, 400))
+    return FastStyleRecipe(
+        sources.own_features(),
+        microast.from_file(options.teacher),
+        sources.photos(options),
+        artworks,
+        **options.hyperparameters(),
+    )
+
+
+PRESETS = {"default": Preset(FastStyleOptions(steps=8000), build, "style distance 0.115, MicroAST 0.140")}

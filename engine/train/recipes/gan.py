@@ -9,6 +9,7 @@ their meaning, and `vae` can hand its codes to `studio`.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,16 +17,22 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from engine.contract.errors import RequestError
 from engine.models.discriminator import Heads
 from engine.models.features import Features
 from engine.models.generator import Autoencoder, Generator, from_state_dict, product_colour
+from engine.train import sources
 from engine.train.augment import augment
 from engine.train.drawing import draw
 from engine.train.loop import Average, descend, learning_rate
 from engine.train.metrics import MeasuredRecipe
-from engine.train.objectives import hinge, hinge_fooled, told_right
+from engine.train.objectives import accuracy, hinge, hinge_fooled
+from engine.train.options import Preset, option
 from engine.train.packshots import Packshots
+from engine.train.recipes import adversarial
+from engine.train.recipes.adversarial import AdversarialOptions
 from engine.train.recipes.vae import Distance, catalogue, codes_of, plain_codes
+from engine.train.sources import ProductOptions
 from engine.weights.int8 import FEW_MOST, pack
 
 
@@ -101,7 +108,7 @@ class GanRecipe(MeasuredRecipe):
         self.heads.requires_grad_(True)
         self.average.update(self.generator, step)
         losses = {"perceptual": perceptual, "pixel": pixel, "off_colour": off_colour, "heads": judged, "fooled": fooled}
-        return {k: float(v.detach()) for k, v in losses.items()} | told_right(real_maps, fake_maps)
+        return {k: float(v.detach()) for k, v in losses.items()} | accuracy(real_maps, fake_maps)
 
     def _codes_drawn(self, x: Tensor, labels: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
         """New codes, their categories, and the colours that they ask for: every second one another picture's."""
@@ -143,3 +150,53 @@ def take_mixture(network: nn.Module, state: dict[str, Tensor]) -> None:
     """Make room for a fitted mixture: it has as many components as its file says."""
     for buffer in ("means", "component_of", "component_share"):
         setattr(network, buffer, torch.empty_like(state[buffer]))
+
+
+@dataclass(frozen=True)
+class GanOptions(ProductOptions):
+    """What the recipe of studio may be told."""
+
+    batch: int = option(16, "pictures in a step")
+    peak: float = option(3e-4, "highest learning rate")
+    adversarial_weight: float = option(0.3, "of the discriminator's part of the loss")
+    colour_weight: float = option(2.0, "of the distance from the colour that was asked for")
+    turn_deg: float = option(0.0, "how far pictures are turned before they are judged")
+    scale: float = option(0.0, "how far pictures are scaled before they are judged")
+    most_norm: float = option(0.0, "gradients that are longer are shortened to it; 0 leaves them")
+
+
+def build(options: GanOptions) -> GanRecipe:
+    """The recipe; RequestError where there is no autoencoder of the same categories yet."""
+    shown = sources.packshots(options, GanRecipe.name, 128)[0]
+    if not (start := options.runs / "vae" / "vae.safetensors").exists():
+        raise RequestError("The generator starts from the autoencoder: run `python -m engine.train vae` first.")
+    # From the file that ships, not from the last step: the latents of `vae` are to mean the same to `studio`.
+    autoencoder = from_state_dict(sources.as_floats(start))
+    assert isinstance(autoencoder, Autoencoder)
+    if autoencoder.categories != shown.categories:
+        raise RequestError(
+            f"The autoencoder knows {', '.join(autoencoder.categories)}, "
+            f"but the pictures are of {', '.join(shown.categories)}."
+        )
+    return GanRecipe(sources.own_features(), shown, autoencoder, **options.hyperparameters())
+
+
+PRESETS = {
+    # Neither turns nor scales what is judged: `turn_deg` and `scale` would make it another objective than that of
+    # the shipped weights.
+    "studio": Preset(GanOptions(steps=1600), build, "kernel distance 162"),
+    "dcgan": Preset(
+        AdversarialOptions(objective="dcgan", steps=3000, smoothing=0.1), adversarial.build, "kernel distance 424"
+    ),
+    # The papers' five critic steps and small rates are for runs a hundred times as long as an hour of a processor allows.
+    "wgan-gp": Preset(
+        AdversarialOptions(objective="wgan-gp", steps=1500, critic_steps=2, critic_width=24, peak=2e-4),
+        adversarial.build,
+        "kernel distance 1,746",
+    ),
+    "wgan": Preset(
+        AdversarialOptions(objective="wgan", steps=1200, critic_steps=2, peak=2e-4),
+        adversarial.build,
+        "kernel distance 1,037",
+    ),
+}

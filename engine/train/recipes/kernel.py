@@ -7,15 +7,19 @@ what it is for (and the only way to learn the noise that the filter wants).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from engine.models import deblur
 from engine.models.deblur import Estimator, wiener, windows
-from engine.train import data, degrade
+from engine.train import data, degrade, sources
 from engine.train.loop import Average, Recipe, descend, learning_rate
 from engine.train.muon import DECAY, optimizers
+from engine.train.options import Options, option
 from engine.train.patterns import patterned
 from engine.train.revive import SHOWN, SLOPE, revive
 
@@ -95,3 +99,19 @@ def gained(made: Tensor, blurred: Tensor, sharp: Tensor) -> Tensor:
     inside = (..., slice(EDGE_PX, -EDGE_PX), slice(EDGE_PX, -EDGE_PX))
     errors = [(x.clamp(0, 1) - sharp)[inside].square().mean((1, 2, 3)).clamp_min(1e-6) for x in (made, blurred)]
     return 10 * (errors[1] / errors[0]).log10().mean()
+
+
+@dataclass(frozen=True)
+class KernelOptions(Options):
+    """What the recipe may be told."""
+
+    start: Path | None = option(None, "weights of deblur to go on from; what they have lost begins anew", source=True)
+    batch: int = option(16, "crops in a step")
+    crop_px: int = option(144, "side of a crop")
+    peak: float = option(1.5e-3, "highest learning rate")
+
+
+def build(options: KernelOptions) -> KernelRecipe:
+    """The recipe of the estimator."""
+    start = deblur.from_state_dict(sources.as_floats(options.start)).estimator if options.start else None
+    return KernelRecipe(sources.photos(options), start=start, **options.hyperparameters())

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,11 +23,13 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
+from engine.contract.errors import RequestError
 from engine.models import segment
-from engine.models.matte import Matte
-from engine.train import data, degrade
+from engine.models.matte import Matte, from_state_dict
+from engine.train import data, degrade, sources
 from engine.train.loop import Average, Recipe, descend, learning_rate
 from engine.train.muon import DECAY, optimizers
+from engine.train.options import Options, Preset, option
 from engine.train.packshots import recolour
 from engine.train.revive import SLOPE, revive
 from engine.weights.int8 import FEW_MOST, pack
@@ -335,3 +338,35 @@ def _shadow(matte: Tensor, rng: np.random.Generator) -> Tensor:
     return F.pad(soft, (size, size, size, size))[:, :, size - dy : 2 * size - dy, size - dx : 2 * size - dx] * float(
         rng.uniform(0.1, 0.6)
     )
+
+
+@dataclass(frozen=True)
+class MatteOptions(Options):
+    """What the recipe may be told."""
+
+    packshots: Path | None = option(None, "folder or tar of products on white", source=True)
+    start: Path | None = option(None, "weights to go on from; what they have lost begins anew", source=True)
+    batch: int = option(12, "composites in a step")
+    size_px: int = option(160, "side of a composite")
+    peak: float = option(1.5e-3, "highest learning rate")
+
+
+def build(options: MatteOptions) -> MatteRecipe:
+    """The recipe; RequestError without packshots."""
+    if options.packshots is None:
+        raise RequestError(
+            "The recipe of matte cuts products out of packshots: give a folder or tar of them with --packshots."
+        )
+    seen = read_cut_outs(options.data, options.packed, cut=seen_photo, kind="seen")
+    start = from_state_dict(sources.as_floats(options.start)) if options.start else None
+    cut_outs = read_cut_outs([options.packshots], options.packed)
+    return MatteRecipe(cut_outs, seen, sources.photos(options), start=start, **options.hyperparameters())
+
+
+PRESETS = {
+    "default": Preset(
+        MatteOptions(steps=11000),
+        build,
+        "mean IoU 0.91 on composites and 0.90 on photos, with 8,500 more by --start",
+    )
+}

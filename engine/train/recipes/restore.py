@@ -10,7 +10,9 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -20,9 +22,10 @@ from torch import Tensor
 from engine.models import unet
 from engine.models.restore import NEVER, Gate, Restore, beyond
 from engine.models.unet import UNet
-from engine.train import data, degrade
+from engine.train import data, degrade, sources
 from engine.train.loop import Average, Recipe, descend, learning_rate
 from engine.train.muon import DECAY, optimizers
+from engine.train.options import Options, Preset, option
 from engine.train.revive import SHOWN, SLOPE, revived
 from engine.weights.int8 import FEW_MOST, pack
 
@@ -139,7 +142,6 @@ class ExpertRecipe(RestoreRecipe):
     it where little is left to gain; in luma as well for JPEG, which spoils chroma beyond repair and is judged by luma.
     start: weights of a network that knows more kinds, such as that of all from `RestoreRecipe`; what it has lost is `revived`.
     further: pictures of other things than products, one crop in four; the larger one of them is, the more often.
-    bf16: convolutions in bfloat16, for processors that have them: twice as fast there, and much slower elsewhere.
     """
 
     def __init__(
@@ -154,7 +156,6 @@ class ExpertRecipe(RestoreRecipe):
         peak: float = 1.5e-3,
         hold: float = 0.3,
         further: data.Pictures | None = None,
-        bf16: bool = False,
         seed: int = 0,
     ) -> None:
         network = expert(kind)
@@ -162,15 +163,14 @@ class ExpertRecipe(RestoreRecipe):
             shown = data.random_crops(pictures, pictures.split(crop_px)[0], SHOWN, crop_px, np.random.default_rng(seed))
             network = revived(unet.from_state_dict(start), network, KINDS[kind](shown, np.random.default_rng(seed)))
         super().__init__(pictures, steps=steps, batch=batch, crop_px=crop_px, peak=peak, network=network, seed=seed)
-        self.kind, self.name, self.hold, self.bf16 = kind, f"restore-{kind}", hold, bf16
+        self.kind, self.name, self.hold = kind, f"restore-{kind}", hold
         self.further = _by_size(further, crop_px)
 
     def step(self, step: int) -> dict[str, float]:
         for optimizer in self.optimizers.values():
             learning_rate(optimizer, self.peak, step, self.steps, hold=self.hold)
         given, clean = self._drawn(step)
-        with torch.autocast("cpu", torch.bfloat16, enabled=self.bf16):
-            cleaned = self.network(given.to(memory_format=torch.channels_last))
+        cleaned = self.network(given.to(memory_format=torch.channels_last))
         difference = cleaned.float() - clean
         left, taken = self._power(difference), self._power(given - clean)
         loss = (left + _FLOOR * taken + 1e-6).log().mean()
@@ -260,12 +260,11 @@ class GateRecipe(Recipe):
         unbounded: int = 0,
         seen: int = 7000,
         further: data.Pictures | None = None,
-        bf16: bool = False,
         seed: int = 0,
     ) -> None:
         super().__init__()
         torch.manual_seed(seed)
-        self.steps, self.batch, self.crop_px, self.bf16, self.seed = steps, batch, crop_px, bf16, seed
+        self.steps, self.batch, self.crop_px, self.seed = steps, batch, crop_px, seed
         self.seen = min(seen, steps * batch)
         self.pictures, self.further = pictures, _by_size(further, crop_px)
         self.indices, self.held_out = pictures.split(crop_px)
@@ -297,10 +296,9 @@ class GateRecipe(Recipe):
         rng = np.random.default_rng((self.seed, self.seen))
         for start in range(0, self.seen, 16):
             disturbed, clean = self._pair(self.indices, min(16, self.seen - start), rng)
-            with torch.autocast("cpu", torch.bfloat16, enabled=self.bf16):
-                left = torch.stack(
-                    [(expert(disturbed).float() - clean).square().mean((1, 2, 3)) for expert in self.whole.experts], 1
-                )
+            left = torch.stack(
+                [(expert(disturbed).float() - clean).square().mean((1, 2, 3)) for expert in self.whole.experts], 1
+            )
             crops.append(disturbed.half())
             errors.append((left + 1e-6).log())
         return torch.cat(crops), torch.cat(errors)
@@ -328,3 +326,84 @@ class GateRecipe(Recipe):
 
     def export(self) -> dict[str, Tensor]:
         return pack(self.whole.state_dict(), few=FEW_MOST)
+
+
+@dataclass(frozen=True)
+class BothOptions(Options):
+    """What the recipe of one network for noise and JPEG may be told, with which the experts begin."""
+
+    batch: int = option(16, "crops in a step")
+    crop_px: int = option(64, "side of a crop")
+    peak: float = option(2e-3, "highest learning rate")
+
+
+@dataclass(frozen=True)
+class ExpertOptions(Options):
+    """What the recipe of an expert may be told."""
+
+    further: tuple[Path, ...] = option((), "folders or tars of pictures of other things than products", source=True)
+    begin: str = option("both", "the preset whose network it goes on from", source=True)
+    kind: str = option("noise", "what the photos suffer from")
+    batch: int = option(32, "crops in a step")
+    crop_px: int = option(112, "side of a crop")
+    peak: float = option(1e-3, "highest learning rate")
+    hold: float = option(0.0, "share of the run at the highest rate, before it falls")
+
+
+@dataclass(frozen=True)
+class GateOptions(Options):
+    """What the recipe of the gate may be told."""
+
+    further: tuple[Path, ...] = option((), "folders or tars of pictures of other things than products", source=True)
+    batch: int = option(64, "crops in a step")
+    crop_px: int = option(128, "side of a crop")
+    seen: int = option(7000, "crops that the experts are asked about, once")
+
+
+def _build_both(options: BothOptions) -> RestoreRecipe:
+    recipe = RestoreRecipe(sources.photos(options), **options.hyperparameters())
+    recipe.name = "restore-both"
+    return recipe
+
+
+def _further(options: ExpertOptions | GateOptions) -> data.Pictures | None:
+    """Pictures of other things than products, where some are given."""
+    if not options.further:
+        return None
+    return data.pack(options.further, options.packed, "further_1.7", data.shrink(1.7, 1500))
+
+
+def _build_expert(options: ExpertOptions) -> ExpertRecipe:
+    first = f"It starts from another network: run `python -m engine.train restore --preset {options.begin}` first."
+    start = sources.trained(options, f"restore-{options.begin}", first)
+    return ExpertRecipe(sources.photos(options), start=start, further=_further(options), **options.hyperparameters())
+
+
+def _build_gate(options: GateOptions) -> GateRecipe:
+    said = "The gate chooses between experts: run `python -m engine.train restore --preset {}` first."
+    states = [sources.trained(options, f"restore-{kind}", said.format(kind)) for kind in EXPERTS]
+    return GateRecipe(
+        sources.photos(options),
+        states,
+        unbounded=UNBOUNDED,
+        further=_further(options),
+        **options.hyperparameters(),
+    )
+
+
+def _expert(kind: str, begin: str, steps: int, reached: str, **others: float) -> Preset:
+    settings = {"peak": 1e-3, "hold": 0.0} | others  # of a network that has learned before
+    return Preset(ExpertOptions(kind=kind, begin=begin, steps=steps, **settings), _build_expert, reached)
+
+
+PRESETS = {
+    "gate": Preset(GateOptions(steps=3000), _build_gate, "loses 0.05 dB to the best expert"),
+    "noise": _expert("noise", "any-noise", 3000, "held-out photos, sigma 15 in a file: 39.2 dB"),
+    "strong-noise": _expert("strong-noise", "any-noise", 6000, "held-out photos, sigma 50 in a file: 33.8 dB"),
+    "white-noise": _expert("white-noise", "any-noise", 12000, "BSD68 sigma 15, 25: 33.64, 31.02 dB"),
+    "strong-white-noise": _expert("strong-white-noise", "white-noise", 1800, "BSD68 sigma 50: 27.83 dB"),
+    "strong-jpeg": _expert("strong-jpeg", "both", 35000, "1.4 dB over BSD68 as JPEG", hold=0.4),
+    "jpeg": _expert("jpeg", "strong-jpeg", 5000, "1.3 dB over BSD68 as JPEG, and noise under it"),
+    "any-noise": _expert("any-noise", "both", 8500, "BSD68 sigma 15: 33.50 dB", peak=1.5e-3, hold=0.3),
+    "both": Preset(BothOptions(steps=44000, batch=6, crop_px=112), _build_both, "BSD68 sigma 25: 30.51 dB"),
+}

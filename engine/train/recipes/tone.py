@@ -7,6 +7,7 @@ L2 of pixels, and the tables are kept smooth and rising as in Zeng et al. 2020 (
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -14,9 +15,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from engine.models.tone import THUMBNAIL_PX, Tone, adjusted
-from engine.train import data
+from engine.train import data, sources
 from engine.train.loop import Average, Recipe, descend, learning_rate
 from engine.train.muon import optimizers
+from engine.train.options import Options, Preset, option
 
 _NODES = 17  # of the tables in training
 
@@ -120,3 +122,19 @@ def roughness(tables: Tensor) -> tuple[Tensor, Tensor]:
 
 def _seen(x: Tensor) -> Tensor:
     return F.adaptive_avg_pool2d(x, THUMBNAIL_PX)
+
+
+@dataclass(frozen=True)
+class ToneOptions(Options):
+    """What the recipe may be told."""
+
+    batch: int = option(24, "photos in a step")
+    peak: float = option(1e-3, "highest learning rate")
+
+
+def build(options: ToneOptions) -> ToneRecipe:
+    """The recipe."""
+    return ToneRecipe(sources.photos(options), **options.hyperparameters())
+
+
+PRESETS = {"default": Preset(ToneOptions(steps=4000), build)}

@@ -7,21 +7,21 @@ The x2 network starts from the rich x4 network's body when it is given, since bo
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from engine.models.upscale import Upscale, from_state_dict
-from engine.train import data
+from engine.train import data, sources
+from engine.train.degrade import shrink
 from engine.train.loop import Average, Recipe, descend, learning_rate
 from engine.train.muon import optimizers
-
-
-def shrink(x: Tensor, scale: int) -> Tensor:
-    """(N, 3, H, W) -> (N, 3, H / scale, W / scale) by antialiased bicubic, rounded to 8 bit as a file would be."""
-    small = F.interpolate(x, scale_factor=1 / scale, mode="bicubic", antialias=True, align_corners=False)
-    return (small.clamp(0, 1) * 255).round() / 255
+from engine.train.options import Options, Preset, option
+from engine.train.recipes import crisp
+from engine.train.recipes.crisp import CrispOptions
 
 
 class UpscaleRecipe(Recipe):
@@ -85,3 +85,37 @@ class UpscaleRecipe(Recipe):
 
     def export(self) -> dict[str, Tensor]:
         return self.average.module.folded()
+
+
+@dataclass(frozen=True)
+class UpscaleOptions(Options):
+    """What the recipe may be told."""
+
+    scale: int = option(4, "how many times larger")
+    batch: int = option(16, "crops in a step")
+    crop_px: int = option(192, "side of a large crop")
+    peak: float = option(1e-3, "highest learning rate")
+    rich: bool = option(False, "train the branches, not what they fold into")
+
+
+def build(options: UpscaleOptions) -> UpscaleRecipe:
+    """The recipe, which starts from the rich x4 network where there is one."""
+    name = f"upscale-x{options.scale}" + ("-rich" if options.rich and options.scale == 4 else "")
+    start = sources.average(options.runs / "upscale-x4-rich") if name != "upscale-x4-rich" else None
+    if start is not None and name == "upscale-x2":
+        start = {k: v for k, v in start.items() if not k.startswith("tail.")}
+    elif start is not None:
+        rich = Upscale(options.scale, rich=True)
+        rich.load_state_dict(start)
+        start = rich.folded()
+    recipe = UpscaleRecipe(sources.photos(options), start=start, **options.hyperparameters())
+    recipe.name = name
+    return recipe
+
+
+PRESETS = {
+    "x4": Preset(UpscaleOptions(steps=24000, batch=24, crop_px=160), build, "Set5 31.33 dB, bicubic 28.62"),
+    "x4-rich": Preset(UpscaleOptions(steps=27000, rich=True), build, "Set5 31.23 dB"),
+    "x2": Preset(UpscaleOptions(scale=2, steps=3500, crop_px=128, rich=True), build, "Set5 37.26 dB, bicubic 33.94"),
+    "crisp": Preset(CrispOptions(steps=2600), crisp.build),
+}

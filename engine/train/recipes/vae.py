@@ -10,6 +10,7 @@ It can start from a run at half its size: shared layers are taken over, the last
 from __future__ import annotations
 
 import copy
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -28,12 +29,14 @@ from engine.models.generator import (
     kl_divergence,
     product_colour,
 )
-from engine.train import muon
+from engine.train import muon, sources
 from engine.train.drawing import draw
 from engine.train.loop import Average, descend, learning_rate
 from engine.train.metrics import MeasuredRecipe
+from engine.train.options import Preset, option
 from engine.train.packshots import Packshots, recolour
 from engine.train.perceptual import Perceptual
+from engine.train.sources import ProductOptions
 from engine.weights.int8 import FEW_MOST, pack
 
 # Luma and two chroma differences (BT.601 without scaling); chroma counts more, since colours lag in a VAE.
@@ -235,3 +238,32 @@ def grow(network: Autoencoder, state: dict[str, Tensor]) -> None:
             own[name][:, :codes].copy_(value[:, :codes])
             own[name][:, -embedded:].copy_(value[:, -embedded:])
     network.load_state_dict(own)
+
+
+@dataclass(frozen=True)
+class VaeOptions(ProductOptions):
+    """What the recipe may be told."""
+
+    size_px: int = option(128, "side of a picture", source=True)
+    batch: int = option(32, "pictures in a step")
+    peak: float = option(1.2e-3, "highest learning rate")
+    kl_weight: float = option(1.2e-3, "of the distance of latents from the normal distribution, once it is warm")
+    widths: tuple[int, ...] = option(WIDTHS, "channels of the generator, coarse to fine")
+    encoder_widths: tuple[int, ...] = option((48, 96, 160, 256), "channels of the encoder, fine to coarse")
+    most_norm: float = option(0.0, "gradients that are longer are shortened to it; 0 leaves them")
+
+
+def build(options: VaeOptions) -> VaeRecipe:
+    """The recipe, which goes on from half the size where there is such a run; RequestError without categories."""
+    name = "vae" if options.size_px == 128 else f"vae-{options.size_px}"
+    start = sources.average(options.runs / "vae-64") if options.size_px == 128 else None
+    shown = sources.packshots(options, name, options.size_px)[0]
+    recipe = VaeRecipe(sources.own_features(), shown, start=start, **options.hyperparameters())
+    recipe.name = name
+    return recipe
+
+
+PRESETS = {
+    "128": Preset(VaeOptions(steps=2000, size_px=128, batch=16), build, "kernel distance 608"),
+    "64": Preset(VaeOptions(steps=3600, size_px=64, widths=(256, 224, 128, 64)), build),
+}

@@ -9,7 +9,7 @@ import torch
 from engine.models.discriminator import Discriminator, Heads, from_state_dict
 from engine.models.features import Features
 from engine.models.generator import Generator
-from engine.train.recipes import discriminator
+from engine.train import discriminator
 from engine.weights.int8 import unpack
 
 WIDTHS, HIDDEN = (4, 4, 8, 8, 8), (3, 4, 5, 4, 3)

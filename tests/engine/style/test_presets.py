@@ -101,7 +101,7 @@ def test_every_preset_is_shipped_and_finite() -> None:
 
 
 def test_the_shipped_presets_belong_to_the_shipped_network() -> None:
-    """When this fails: python -m engine.train presets --data ARTWORKS"""
+    """When this fails: python -m engine.train.presets ARTWORKS"""
     from safetensors import safe_open
 
     network = features.from_state_dict(

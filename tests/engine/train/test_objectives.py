@@ -141,9 +141,9 @@ def test_places_without_weight_do_not_count() -> None:
     assert float(objectives.hinge_fooled([torch.full((1, 1, 2, 2), 2.0)] * 3)) == -6
 
 
-def test_the_share_that_is_told_rightly_is_averaged_over_maps() -> None:
+def test_the_share_that_is_accuracyly_is_averaged_over_maps() -> None:
     half, none = torch.tensor([1.0, -1.0]), torch.tensor([-1.0, -1.0, -1.0])
-    assert objectives.told_right([half, none], [half, none]) == {"real_right": 0.25, "fake_right": 0.75}
+    assert objectives.accuracy([half, none], [half, none]) == {"real_right": 0.25, "fake_right": 0.75}
 
 
 def test_the_perceptual_distance_weighs_layers_alike_and_looks_at_the_first_ones_only() -> None:
@@ -156,3 +156,24 @@ def test_the_perceptual_distance_weighs_layers_alike_and_looks_at_the_first_ones
     expected = 0.1 / float(seen[0].std()) + 0.2 / float(seen[1].std())
     assert float(perceptual(further, seen)) == pytest.approx(expected, rel=1e-4)
     assert not any(p.requires_grad for p in eyes.parameters())
+
+
+@pytest.mark.parametrize("size", [4, 9])
+def test_the_zero_centred_penalty_of_a_linear_critic_is_its_weights_squared(size: int) -> None:
+    weight = torch.randn(size, generator=torch.Generator().manual_seed(0))
+    pictures = torch.rand(7, size)
+    penalty = objectives.zero_centred_penalty(lambda x: x @ weight, pictures)
+    assert float(penalty) == pytest.approx(float(weight.square().sum()), rel=1e-5)
+
+
+def test_the_zero_centred_penalty_teaches_the_critic() -> None:
+    critic = torch.nn.Linear(3, 1)
+    objectives.zero_centred_penalty(lambda x: critic(x)[:, 0], torch.rand(5, 3)).backward()
+    torch.testing.assert_close(critic.weight.grad, 2 * critic.weight.detach())
+
+
+def test_the_relativistic_loss_at_equal_scores_is_the_logarithm_of_2() -> None:
+    scores = torch.tensor([3.0, -1.0, 0.0])
+    assert float(objectives.relativistic(scores, scores)) == pytest.approx(math.log(2))
+    assert float(objectives.relativistic(scores + 5, scores)) < 0.01
+    assert float(objectives.relativistic(scores, scores + 5)) == pytest.approx(5, rel=0.01)

@@ -1,17 +1,20 @@
 """Recipes: what they learn from, that a stop changes nothing, and that their parts do what they say."""
 
 import copy
+import csv
 import io
 import json
 import math
 import os
 import tarfile
-from dataclasses import replace
+from dataclasses import fields, replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from shelf import Plain
 
@@ -22,8 +25,10 @@ from engine.models.features import Features
 from engine.models.generator import Autoencoder
 from engine.models.unet import UNet
 from engine.models.upscale import Upscale
-from engine.train import augment, data, degrade, loop, metrics
-from engine.train.__main__ import PRESETS, main
+from engine.train import augment, data, degrade, loop, metrics, search
+from engine.train.__main__ import NAMES, main, presets_of
+from engine.train.degrade import shrink
+from engine.train.options import FILE as OPTIONS
 from engine.train.packshots import SQUASHED, Packshots, frame, recolour
 from engine.train.recipes import gan, vae
 from engine.train.recipes.categories import CategoriesRecipe, called, vary
@@ -36,7 +41,7 @@ from engine.train.recipes.kernel import KernelRecipe
 from engine.train.recipes.matte import CutOuts, MatteRecipe
 from engine.train.recipes.restore import EXPERTS, ExpertRecipe, GateRecipe, RestoreRecipe
 from engine.train.recipes.tone import ToneRecipe
-from engine.train.recipes.upscale import UpscaleRecipe, shrink
+from engine.train.recipes.upscale import UpscaleRecipe
 from engine.train.recipes.vae import VaeRecipe
 from engine.train.revive import revive, revived, silent
 from engine.weights import int8
@@ -382,9 +387,10 @@ def test_a_product_is_framed_with_its_margin():
         (["features", "--data", "."], "--teacher"),
         (["gan", "--data", "."], "--categories"),
         (["categories", "--data", "."], "--categories"),
-        (["restore", "--data", ".", "--most-norm", "1"], "for vae, gan, sketch"),
+        (["restore", "--data", ".", "--most-norm", "1"], "Unrecognized arguments: --most-norm 1"),
+        (["tone", "--data", ".", "--device", "gpu9"], "There is no device 'gpu9'"),
+        (["restroe"], "invalid choice"),
         (["restore", "--data", ".", "--steps", "0"], "--steps must be a number above 0, not 0."),
-        (["search", "--data", ".", "--budget", "nan"], "--budget must be a number above 0, not nan."),
         (["faststyle", "--data", "."], "--artworks"),
     ],
 )
@@ -602,8 +608,10 @@ def test_every_recipe_of_a_generator_takes_a_folder_of_one_s_own(shop, tmp_path,
     own = ["--data", str(folder), "--categories", str(table), "--runs", str(tmp_path / "runs"), "--steps", "1"]
     picture(3, 160, 143).save(folder / "03-again.jpg")
     monkeypatch.setattr(metrics.MeasuredRecipe, "measured", 8)
-    small = {"steps": 1, "size_px": 128, "batch": 2, "widths": (8, 8, 8, 8, 8), "encoder_widths": (8, 8)}
-    monkeypatch.setitem(PRESETS["vae"], "128", replace(PRESETS["vae"]["128"], settings=small))
+    rows = presets_of("vae")
+    assert isinstance(rows, dict)
+    small = replace(rows["128"].options, steps=1, batch=2, widths=(8, 8, 8, 8, 8), encoder_widths=(8, 8))
+    monkeypatch.setitem(rows, "128", replace(rows["128"], options=small))
     for command, name in ((["vae"], "vae"), (["gan"], "studio"), (["sketch"], "sketch")):
         assert main([*command, *own]) == 0
         run = tmp_path / "runs" / name
@@ -620,7 +628,7 @@ def test_every_recipe_of_a_generator_takes_a_folder_of_one_s_own(shop, tmp_path,
     )
     ours, theirs = (load_file(tmp_path / "runs" / name / f"{name}.safetensors") for name in ("vae", "studio"))
     assert torch.equal(ours["means"], theirs["means"]), "codes mean the same to both"
-    assert main(["search", *own]) == 2
+    assert search.main(own) == 2
     assert "needs at least 256" in capsys.readouterr().err
     table.write_text("file,category\n00.png,mug\n")
     assert main(["vae", *own]) == 2
@@ -685,3 +693,115 @@ def test_what_ships_of_an_autoencoder_can_be_drawn_from_at_any_time():
         vae.fit(expected := copy.deepcopy(recipe.average.module), recipe.average.module.encoder, packshots())
         assert torch.equal(shipped["means"], expected.means)
         assert not torch.equal(shipped["means"], recipe.average.module.means)
+
+
+def few_pictures(folder: Path) -> Path:
+    folder.mkdir()
+    for i in range(20):
+        picture(i, 400, 420).save(folder / f"{i}.jpg")
+    return folder
+
+
+def test_a_search_without_a_budget_is_one_sentence(capsys):
+    assert search.main(["--data", ".", "--budget", "nan"]) == 2
+    assert "--budget must be a number above 0, not nan." in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_help_of_a_recipe_shows_its_own_options_with_the_preset_s_values(name, capsys):
+    for row, preset in presets_of(name).items():
+        with pytest.raises(SystemExit):
+            main([name, "--preset", row, "--help"])
+        shown = " ".join(capsys.readouterr().out.split())
+        for f in fields(preset.options):
+            assert f"--{f.name.replace('_', '-')}" in shown
+        assert f"optimisation steps; {preset.options.steps} unless given" in shown
+        assert preset.reached.split(",")[0] in shown
+
+
+def test_a_run_writes_down_what_it_was_told_and_carries_it_in_its_weights(tmp_path):
+    pictures, runs = few_pictures(tmp_path / "pictures"), tmp_path / "runs"
+    assert main(["tone", "--data", str(pictures), "--runs", str(runs), "--steps", "1", "--batch", "3"]) == 0
+    told = json.loads((runs / "tone" / OPTIONS).read_text())
+    assert (told["recipe"], told["preset"], told["options"]["batch"]) == ("tone", "default", 3)
+    assert told["options"]["peak"] == 1e-3
+    assert told["versions"]["torch"] == torch.__version__
+    assert len(told["data"]) == 16
+    assert str(tmp_path) not in json.dumps(told), "folders of a machine are its own business"
+    with safe_open(runs / "tone" / "tone.safetensors", framework="pt") as opened:
+        assert json.loads(opened.metadata()["options"]) == told
+
+
+def test_a_run_is_gone_on_with_only_as_it_was_begun(tmp_path, capsys):
+    pictures, runs = few_pictures(tmp_path / "pictures"), tmp_path / "runs"
+    command = ["tone", "--data", str(pictures), "--runs", str(runs), "--steps", "3", "--batch", "2"]
+    assert main([*command, "--stop-at", "1"]) == 0
+    before = (runs / "tone" / "checkpoint.pt").read_bytes()
+    assert main([*command, "--seed", "4", "--peak", "0.1"]) == 2
+    said = capsys.readouterr().err
+    assert "seed was 0 and is 4" in said
+    assert "peak was 0.001 and is 0.1" in said
+    assert (runs / "tone" / "checkpoint.pt").read_bytes() == before
+    picture(30, 400, 420).save(pictures / "30.jpg")
+    assert main(command) == 2
+    assert "the data are others" in capsys.readouterr().err
+    (pictures / "30.jpg").unlink()
+    assert main([*command, "--threads", "1"]) == 0
+
+
+def test_the_log_is_a_table_as_well(tmp_path):
+    rows = [{"step": 1, "loss": 0.5}, {"step": 2, "loss": 0.25, "kernel_distance": 3.0, "worries": ["none"]}]
+    loop.write_csv(rows, tmp_path / "log.csv")
+    with (tmp_path / "log.csv").open(newline="") as stream:
+        read = list(csv.DictReader(stream))
+    assert read == [
+        {"step": "1", "loss": "0.5", "kernel_distance": ""},
+        {"step": "2", "loss": "0.25", "kernel_distance": "3.0"},
+    ]
+
+
+def test_a_step_in_bf16_is_near_the_step_in_float32(tmp_path):
+    pictures = few_pictures(tmp_path / "pictures")
+    made = []
+    for precision in ("fp32", "bf16"):
+        runs = tmp_path / precision
+        common = ["--data", str(pictures), "--runs", str(runs), "--cache", str(tmp_path / "cache"), "--steps", "2"]
+        assert main(["upscale", *common, "--batch", "2", "--precision", precision]) == 0
+        made.append(load_file(runs / "upscale-x4" / "upscale-x4.safetensors"))
+    assert any(not torch.equal(made[0][key], made[1][key]) for key in made[0])
+    for key, weight in made[0].items():
+        torch.testing.assert_close(weight, made[1][key], atol=5e-3, rtol=0.05)
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in NAMES if name not in ("features", "faststyle", "gan", "matte", "deblur")]
+)
+def test_chance_is_the_seed_s_alone(name, tmp_path, monkeypatch):
+    """The same seed gives the same weights after a step, another seed other weights."""
+    pictures = few_pictures(tmp_path / "pictures")
+    table = tmp_path / "table.csv"
+    table.write_text("file,category\n" + "".join(f"{i}.jpg,{'shoe' if i % 2 else 'belt'}\n" for i in range(20)))
+    monkeypatch.setattr(metrics.MeasuredRecipe, "measured", 8)
+    preset = {"restore": ["--preset", "both"], "vae": ["--widths", "8", "8", "8", "8", "8"]}.get(name, [])
+    needs = ["--categories", str(table)] if name in ("vae", "sketch", "categories") else []
+    made = []
+    for go, seed in enumerate((1, 1, 2)):
+        runs = tmp_path / f"runs{go}"
+        common = ["--data", str(pictures), "--runs", str(runs), "--cache", str(tmp_path / "cache")]
+        batch = ["--batch", "4"]
+        assert main([name, *preset, *common, *needs, *batch, "--steps", "1", "--seed", str(seed)]) == 0
+        (checkpoint,) = runs.glob("*/checkpoint.pt")
+        made.append(torch.load(checkpoint, weights_only=True)["state"])
+    assert_states_equal(made[0], made[1])
+    assert not all(torch.equal(a, b) for a, b in zip(tensors_of(made[0]), tensors_of(made[2]), strict=True))
+
+
+def tensors_of(state: object) -> list[torch.Tensor]:
+    if isinstance(state, torch.Tensor):
+        return [state]
+    parts = state.values() if isinstance(state, dict) else state if isinstance(state, list | tuple) else ()
+    return [tensor for part in parts for tensor in tensors_of(part)]
+
+
+def assert_states_equal(one: object, two: object) -> None:
+    assert all(torch.equal(a, b) for a, b in zip(tensors_of(one), tensors_of(two), strict=True))

@@ -60,7 +60,9 @@ def test_a_recipe_carries_its_settings() -> None:
     assert from_recipe(request.recipe(), photo="p") == request
 
 
-@pytest.mark.parametrize(("setting", "value"), [("sharpen_radius", 0.1), ("sharpen_amount", 6), ("sharpen_amount", "a")])
+@pytest.mark.parametrize(
+    ("setting", "value"), [("sharpen_radius", 0.1), ("sharpen_amount", 6), ("sharpen_amount", "a")]
+)
 def test_a_value_out_of_bounds_is_one_sentence(setting: str, value: float) -> None:
     with pytest.raises(RequestError, match=r"Sharpen (radius|amount) must be a number from .* to .*, not .*\."):
         EnhanceRequest.of({"photo": "p", "steps": ("sharpen",), setting: value})

@@ -14,12 +14,13 @@ from engine.contract.errors import RequestError
 from engine.models import dcgan
 from engine.models.features import Features
 from engine.train import cleaning, data, loop, metrics
-from engine.train.__main__ import _own_features, main
+from engine.train.__main__ import main
 from engine.train.augment import augment
 from engine.train.objectives import OBJECTIVES
 from engine.train.packshots import read_products
 from engine.train.recipes import adversarial
 from engine.train.recipes.adversarial import AdversarialRecipe, Critic, initialise, with_own_statistics
+from engine.train.sources import own_features
 from engine.weights.int8 import unpack
 
 
@@ -232,7 +233,7 @@ def folder(tmp_path):
 def test_what_is_left_out_is_listed_with_its_reason(folder, tmp_path):
     packed = data.pack([folder], tmp_path / "cache", "all", lambda p: p.resize((64, 64)), cleaning.look)
     pixels = torch.stack(list(packed))
-    kept, left = cleaning.clean(packed.names, packed.looks, pixels, _own_features())
+    kept, left = cleaning.clean(packed.names, packed.looks, pixels, own_features())
     assert {(row.name, row.why, row.like) for row in left} == {
         ("a3-again.jpg", "nearly the same as another", "03.png"),
         ("tiny.png", "smaller than 64 px", ""),
@@ -249,7 +250,7 @@ def test_a_smaller_copy_is_a_repeat_and_another_colour_is_not():
     pixels = torch.stack([torch.from_numpy(np.asarray(product(i, 64)).copy()).permute(2, 0, 1) for i in range(12)])
     smaller = torch.nn.functional.interpolate(pixels[4:5].float(), (40, 40), mode="area")
     again = torch.nn.functional.interpolate(smaller, (64, 64), mode="bilinear").round().byte()
-    found = cleaning.repeats(torch.cat([pixels, again, pixels[2:3].flip(1)]), _own_features())
+    found = cleaning.repeats(torch.cat([pixels, again, pixels[2:3].flip(1)]), own_features())
     assert found == {12: 4}
 
 

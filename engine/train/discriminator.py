@@ -9,7 +9,10 @@ fail, and before those drawn far from what is typical.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import argparse
+import shutil
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +23,12 @@ from torch import Tensor, nn
 from engine.models.discriminator import Discriminator, Heads, from_state_dict
 from engine.models.features import LAYERS, Features
 from engine.models.generator import Generator
+from engine.models.generator import from_state_dict as generator_of
+from engine.runtime.device import configure
+from engine.settings import ROOT
+from engine.train import sources
 from engine.train.drawing import draw
+from engine.train.loop import save_weights
 from engine.weights.int8 import pack, unpack
 
 TYPICAL, FAR = 0.7, 1.3  # truncation of what is good, and of what is often torn
@@ -180,3 +188,32 @@ def _clouds(x: Tensor, cells: int, rng: np.random.Generator) -> Tensor:
 
 def _one_each(x: Tensor, rng: np.random.Generator, low: float, high: float) -> Tensor:
     return torch.from_numpy(rng.uniform(low, high, (len(x), 1, 1, 1)).astype(np.float32))
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """`python -m engine.train.discriminator`: take the discriminator out of the run of `studio`, fitted to rank."""
+    parser = argparse.ArgumentParser(prog="python -m engine.train.discriminator")
+    parser.add_argument("--runs", type=Path, default=ROOT / "runs", help="folder of the run folders")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--install", action="store_true", help="copy the file into weights/")
+    options = parser.parse_args(arguments)
+    configure()
+    run = options.runs / "studio"
+    checkpoint, drawn_by, file = run / "checkpoint.pt", run / "studio.safetensors", run / "discriminator.safetensors"
+    if not (checkpoint.exists() and drawn_by.exists()):
+        print(
+            "The discriminator is that of studio: run `python -m engine.train gan --preset studio` first.",
+            file=sys.stderr,
+        )
+        return 2
+    generator = generator_of(sources.as_floats(drawn_by)).eval()
+    assert isinstance(generator, Generator)
+    weights = make(checkpoint, sources.own_features().eval(), generator, seed=options.seed)
+    save_weights(weights, file, seed=str(options.seed))
+    if options.install:
+        shutil.copy(file, ROOT / "weights")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -93,7 +93,8 @@ def _check_address(host: str, port: int) -> None:
 
 def _end_unserved(host: str, port: int, reason: str) -> NoReturn:
     sys.exit(
-        f"The page cannot be served on {host}:{port}: {reason[:1].lower()}{reason[1:].rstrip('.')}. VITRINE_HOST and VITRINE_PORT name another place."
+        f"The page cannot be served on {host}:{port}: {reason[:1].lower()}{reason[1:].rstrip('.')}. VITRINE_HOST and"
+        " VITRINE_PORT name another place."
     )
 
 
@@ -124,7 +125,9 @@ def served(studio: Studio, run: Callable[..., Any], options: argparse.Namespace)
 
 
 def _around_proxies(host: str) -> None:
-    """Let Gradio ask its own page directly: where HTTP_PROXY is set, it would ask the proxy for it, which cannot know."""
+    """Let Gradio ask its own page directly: where HTTP_PROXY is set, it would ask the proxy for it,
+    which cannot know.
+    """
     names = [
         *filter(None, os.environ.get("no_proxy", os.environ.get("NO_PROXY", "")).split(",")),
         "127.0.0.1",

@@ -48,7 +48,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if not options.json:
             default, tuned = medians["default"], medians["tuned"]
             print(
-                f"restore, {options.size} x {options.size} px, {place}: {default:.2f} s by default, {tuned:.2f} s tuned, {ratio:.2f}x"
+                f"restore, {options.size} x {options.size} px, {place}: {default:.2f} s by default, {tuned:.2f} s"
+                f" tuned, {ratio:.2f}x"
             )
     if options.json:
         print(json.dumps(measured))

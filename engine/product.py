@@ -1,4 +1,6 @@
-"""The product on a photo: its mask, from a file, from the photo's transparency, or found by a plain background or a network."""
+"""The product on a photo: its mask, from a file, from the photo's transparency, or found by a plain background or a
+network.
+"""
 
 from __future__ import annotations
 
@@ -23,15 +25,19 @@ LOOKED_AT_PX = 1024  # longer side at which the product is looked for
 CERTAIN = 0.5  # of the mask that is found: below it the background is not plain enough
 SURE = 0.85  # the same where a network could be asked instead
 _WHITE = 0.9  # least mean of the darkest channel of a background that counts as white
-# When a network is believed as it is: on a rough ground, a floor or a cloth, where it holds half of what differs from it; on an
-# even one, which tells pale products as well, where the two masks are apart at edges only, and its own are the smoother ones.
+# When a network is believed as it is: on a rough ground, a floor or a cloth, where it holds half of what differs from
+# it; on an
+# even one, which tells pale products as well, where the two masks are apart at edges only, and its own are the smoother
+# ones.
 _LEAST_HELD, _LEAST_OVERLAP = 0.5, 0.9
 _EDGE_PX = 2  # half of how wide an edge may be on which they are apart: a closed handle is wider
 _ROUGH = 0.003  # mean difference of a rough ground from its blurred self, of the copy that the network looks at
 
 
 def given(file: str, photo: Picture, settings: Settings, what: str) -> Tensor:
-    """A mask from a file, (1, 1, H, W) in [0, 1] at the photo's size. RequestError when its shape is another; `what` names it."""
+    """A mask from a file, (1, 1, H, W) in [0, 1] at the photo's size. RequestError when its shape is another; `what`
+    names it.
+    """
     mask = image.load_mask(file, settings)
     height, width = mask.shape[2:]
     apart = abs(width * photo.height - height * photo.width)
@@ -47,8 +53,9 @@ def finder(weights: Weights) -> Generator[Progress, None, Network | None]:
 
 
 def of(photo: Picture, network: Network | None = None) -> Tensor | None:
-    """The product's mask on a photo, (1, 1, H, W) in [0, 1]: what is opaque on a transparent one, else what `told` tells of a
-    small copy; None where there is none."""
+    """The product's mask on a photo, (1, 1, H, W) in [0, 1]: what is opaque on a transparent one, else what `told`
+    tells of a small copy; None where there is none.
+    """
     alpha = photo.alpha
     if alpha is not None and bool((alpha > 0.5).any()) and not bool((alpha > 0.5).all()):
         return alpha.float()
@@ -65,8 +72,8 @@ class Told:
 
 
 def told(pixels: Tensor, network: Network | None, most_px: int | None = None) -> Told | None:
-    """The product on a photo (1, 3, H, W) in [0, 1]: what a plain background and `network` tell together, on others what the
-    network sees; None where the background is not plain and there is no network.
+    """The product on a photo (1, 3, H, W) in [0, 1]: what a plain background and `network` tell together, on others
+    what the network sees; None where the background is not plain and there is no network.
 
     A network of the Hub is here because somebody wants it, so it alone is asked. most_px: longer side of a copy that is
     enough to find what differs; with None that has the finest edges.
@@ -79,11 +86,13 @@ def told(pixels: Tensor, network: Network | None, most_px: int | None = None) ->
 
 
 def settled(pixels: Tensor, plain: Tensor, network: Network) -> Tensor:
-    """Of a photo (1, 3, H, W) on a plain background, the mask (1, 1, H, W) that this, `plain`, and a network tell together.
+    """Of a photo (1, 3, H, W) on a plain background, the mask (1, 1, H, W) that this, `plain`, and a network tell
+    together.
 
-    On white that is `plain` itself, as nothing but the product differs from it. Folds, seams and shadows of a floor differ from
-    its colour as well, and a product may have that colour in its middle, so elsewhere the network is believed, unless it has
-    lost a part of what stands out: then the two are reconciled. One that sees nothing has nothing to say.
+    On white that is `plain` itself, as nothing but the product differs from it. Folds, seams and shadows of a floor
+    differ from its colour as well, and a product may have that colour in its middle, so elsewhere the network is
+    believed, unless it has lost a part of what stands out: then the two are reconciled. One that sees nothing has
+    nothing to say.
     """
     import torch.nn.functional as F
 
@@ -115,7 +124,9 @@ def _is_rough(small: Tensor, ground: Tensor) -> bool:
 
 
 def learned(pixels: Tensor, network: Network) -> Tensor:
-    """The matte (1, 1, H, W) in [0, 1] that a network sees on a photo (1, 3, H, W), brought to the photo's own edges."""
+    """The matte (1, 1, H, W) in [0, 1] that a network sees on a photo (1, 3, H, W),
+    brought to the photo's own edges.
+    """
     from engine.models import isnet, matte, segment
 
     if isinstance(network.module, isnet.ISNet):
@@ -128,15 +139,18 @@ def learned(pixels: Tensor, network: Network) -> Tensor:
 
 
 def _look(small: Tensor, network: Network) -> Tensor:
-    """What the network of Vitrine sees on a small copy (1, 3, h, w), before the colours have a say: (1, 1, h, w) in [0, 1]."""
+    """What the network of Vitrine sees on a small copy (1, 3, h, w), before the colours have a say: (1, 1, h, w) in [0,
+    1].
+    """
     from engine.models import matte
 
     return network.apply(lambda x: matte.matte_of(network.module, x), small)
 
 
 def found(source: Tensor, least: float = CERTAIN, most_px: int | None = LOOKED_AT_PX) -> Tensor | None:
-    """The mask (1, 1, H, W) of what differs from a plain background of a photo (1, 3, H, W) in [0, 1]; None where it is less
-    than `least` certain that it is plain. most_px: longer side of the copy that is looked at; None: as it is."""
+    """The mask (1, 1, H, W) of what differs from a plain background of a photo (1, 3, H, W) in [0, 1]; None where it is
+    less than `least` certain that it is plain. most_px: longer side of the copy that is looked at; None: as it is.
+    """
     import torch.nn.functional as F
 
     from engine.models import segment
@@ -159,7 +173,8 @@ def on_white(pixels: Tensor) -> Tensor:
 
 
 def framed(photo: Picture, size_px: int) -> tuple[Tensor, bool]:
-    """The product of a photo alone on white, (1, 3, S, S), in the middle as generators know it, and whether it was found.
+    """The product of a photo alone on white, (1, 3, S, S), in the middle as generators know it, and whether it was
+    found.
 
     Where it cannot be told from its background, the whole photo is laid on the square.
     """

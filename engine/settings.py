@@ -25,7 +25,9 @@ class Settings:
     @staticmethod
     def from_environment() -> Settings:
         """Defaults, overridden by VITRINE_WEIGHTS, VITRINE_INPUT_MPX, VITRINE_OUTPUT_MPX, VITRINE_TILE_MB,
-        VITRINE_NETWORK_MB, VITRINE_SHOWN_PX and VITRINE_HUB_TIMEOUT. ValueError names the variable that is not a number above 0."""
+        VITRINE_NETWORK_MB, VITRINE_SHOWN_PX and VITRINE_HUB_TIMEOUT. ValueError names the variable that is not a number
+        above 0.
+        """
 
         def number(name: str, default: float) -> float:
             text = os.environ.get(name, "")

@@ -23,13 +23,16 @@ SWITCH = '<button id="v-theme" type="button" aria-label="Light or dark" title="L
 
 
 class Page(gr.Blocks):
-    """Gradio's page, but for what it says to a call that it cannot read: where it runs, lists of its own objects, and all that was sent."""
+    """Gradio's page, but for what it says to a call that it cannot read: where it runs, lists of its own objects, and
+    all that was sent.
+    """
 
     def validate_inputs(self, block_fn: Any, inputs: list[Any]) -> None:
         """Gradio's own check of how many values a call has."""
         if len(inputs) < len(block_fn.inputs):
             raise gr.Error(
-                f"This call has {len(inputs)} of {len(block_fn.inputs)} values; /call/v2/ takes them by name, and knows the defaults.",
+                f"This call has {len(inputs)} of {len(block_fn.inputs)} values; /call/v2/ takes them by name, and knows"
+                " the defaults.",
                 title="Vitrine",
                 print_exception=False,
             )

@@ -56,7 +56,10 @@ def add(
         except Exception as error:
             raise sentences.spoken(error) from None
 
-    about = "What is found on an uploaded photo, each with its number, and the steps of enhance that it needs, with the reasons; nothing is run."
+    about = (
+        "What is found on an uploaded photo, each with its number, and the steps of enhance that it needs, with the"
+        " reasons; nothing is run."
+    )
     gr.api(looked, api_name="look", api_description=about, **DEVICE_QUEUE)
     gr.api(
         listed,

@@ -36,7 +36,9 @@ class Chain:
         gr.on([*triggers], on_as_well, [self.switches, self.order], self.switches, **QUICK)
 
     def switch_on_where_filled(self, step: str, place: gr.Image, *instead: str) -> None:
-        """Let a picture that is put, or drawn, into a place switch a step on, unless one of the steps `instead` is on."""
+        """Let a picture that is put, or drawn, into a place switch a step on,
+        unless one of the steps `instead` is on.
+        """
 
         def on_as_well(sent: Any, on: list[str], order: list[str]) -> Any:
             return list(self.steps([*on, step], order)) if sent and not set(instead) & set(on) else gr.skip()
@@ -49,7 +51,9 @@ class Chain:
         return {} if set(instead) & set(on) else {self.switches: list(self.steps([*on, step], data[self.order]))}
 
     def put(self, steps: Sequence[str]) -> list[Any]:
-        """Values for `switches` and `order`: these steps are on, in this order; one that is not offered, as "auto", can be switched off."""
+        """Values for `switches` and `order`: these steps are on, in this order; one that is not offered, as "auto", can
+        be switched off.
+        """
         order = arranged(steps)
         more = [step for step in steps if step not in order]
         return [gr.update(choices=_worded([*order, *more]), value=list(steps)), order]

@@ -44,7 +44,10 @@ class Pair:
     def follow(
         self, run: Run, make: Callable[[], tuple[Requests, Requests]], title: Title, saving: Callable[[], Saving]
     ) -> Iterator[Updates]:
-        """Run both requests, one after the other, and show what came of them. Both are checked before the first one runs."""
+        """Run both requests, one after the other, and show what came of them.
+
+        Both are checked before the first one runs.
+        """
 
         def work(folder: Path) -> Iterator[Updates]:
             outcomes = yield from heard_in_turn(self.made, run, make(), folder)
@@ -80,7 +83,8 @@ class Pair:
 def heard_in_turn(
     made: Stage, run: Run, requests: Sequence[Requests | None], folder: Path, *, forgiving: bool = False
 ) -> Generator[Updates, None, list[Result | RequestError | None]]:
-    """Run requests one after the other and show their progress; returns what came of each: its result, or why there is none.
+    """Run requests one after the other and show their progress; returns what came of each: its result, or why there is
+    none.
 
     Nothing is run for None, and None comes of it. RequestError at the first that cannot be met, unless `forgiving`.
     """
@@ -121,4 +125,7 @@ def pair(made: Stage, *, walls: bool = False) -> Pair:
 
 def note(side: str, title: str, sentence: str) -> str:
     """What is said of one side."""
-    return f'<div class="v-status v-done" role="status"><span><b>{side} · {html.escape(title)}</b><br>{html.escape(sentence)}</span></div>'
+    return (
+        f'<div class="v-status v-done" role="status"><span><b>{side} ·'
+        f" {html.escape(title)}</b><br>{html.escape(sentence)}</span></div>"
+    )

@@ -43,7 +43,9 @@ def slider(kind: type[Request], name: str, *, word: str = "", step: float, elem_
 
 
 def radio(kind: type[Request], name: str, value: str = "") -> gr.Radio:
-    """A choice between the few values of a setting, each with its word; it begins with `value`, or else with the request's own."""
+    """A choice between the few values of a setting, each with its word; it begins with `value`, or else with the
+    request's own.
+    """
     return gr.Radio(
         _worded(kind, name),
         value=value or default(kind, name),

@@ -23,7 +23,9 @@ _GROUNDS = ("white", "transparent", "colour", GROUND_PICTURE)
 
 @dataclass(frozen=True)
 class Cut:
-    """ground: one of _GROUNDS. colour, picture: those of the ground, each out of sight until it is asked for. product: the mask. brush: what draws it."""
+    """ground: one of _GROUNDS. colour, picture: those of the ground, each out of sight until it is asked for. product:
+    the mask. brush: what draws it.
+    """
 
     ground: gr.Radio
     colour: gr.ColorPicker

@@ -43,7 +43,9 @@ _LEFT_ALONE = (
 
 
 class Tab(NamedTuple):
-    """refill: how a recipe fills the tab. photo: where one goes. to_style, made: the button that sends what was made on."""
+    """refill: how a recipe fills the tab. photo: where one goes. to_style, made: the button that sends what was made
+    on.
+    """
 
     refill: Refill
     photo: gr.Image
@@ -232,7 +234,10 @@ def _form(studio: Studio, models: Sequence[Mapping[str, Any]]) -> _Form:
 
 
 def _settings() -> tuple[dict[str, Any], gr.Markdown]:
-    """The settings of single steps, and the rule of the marketplace. Those that a step brings along come by themselves."""
+    """The settings of single steps, and the rule of the marketplace.
+
+    Those that a step brings along come by themselves.
+    """
     settings: dict[str, Any] = {
         "strength": controls.slider(EnhanceRequest, "strength", step=0.05),
         "noise": controls.slider(EnhanceRequest, "noise", step=1),

@@ -15,7 +15,9 @@ EXAMPLES = Path(__file__).parent / "examples"
 
 
 def examples(files: Sequence[Path], place: Any, put: Callable[[Path], Any] = str) -> list[Callable[..., Any]]:
-    """A strip of pictures to try, each `put` into `place` by a click; returns the triggers of what comes after it, none where there is no picture."""
+    """A strip of pictures to try, each `put` into `place` by a click; returns the triggers of what comes after it, none
+    where there is no picture.
+    """
     if not files:
         return []
     strip = gr.Dataset(

@@ -58,8 +58,8 @@ class Saving:
 def written(
     saving: Saving, pictures: Sequence[Any], names: Sequence[str], recipe: Mapping[str, Any], folder: Path
 ) -> tuple[list[Path], str]:
-    """The files as they are asked for, and nothing to say; or what a marketplace takes instead, and why, where it takes no such files
-    or a PNG would be larger than it takes.
+    """The files as they are asked for, and nothing to say; or what a marketplace takes instead, and why, where it takes
+    no such files or a PNG would be larger than it takes.
     """
     market = asked_by(recipe)
     if market and (refusal := market.refusal(saving.format)):

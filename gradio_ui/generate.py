@@ -326,7 +326,10 @@ def lacking(request: GenerateRequest) -> str:
     """What to press for a recipe of variations."""
     if not request.like:
         return ""
-    return f"It made {'a walk from' if request.walk_to else 'more like'} picture {request.like}: press the button under the frame."
+    return (
+        f"It made {'a walk from' if request.walk_to else 'more like'} picture {request.like}: press the button under"
+        " the frame."
+    )
 
 
 def _worded(categories: Sequence[str]) -> list[tuple[Any, str]]:

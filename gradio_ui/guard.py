@@ -2,7 +2,8 @@
 
 Gradio's `max_file_size` holds for uploads only, so a picture inside a JSON body would pass it; its file route fetches
 any public address for whoever asks, and so does a "path" in a request. All three are refused here. So is what Gradio
-would answer with an error of its own, or never: a call that is no JSON object, an endpoint or an answer that is not there.
+would answer with an error of its own, or never: a call that is no JSON object, an endpoint or an answer that is not
+there.
 """
 
 from __future__ import annotations

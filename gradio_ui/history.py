@@ -24,15 +24,17 @@ from gradio_ui.words import said
 if TYPE_CHECKING:
     from engine import Studio
 
-_AGAINST_PX = 16_000_000  # larger pictures take seconds and gigabytes to be measured against a reference, and whoever goes back does not wait for that
+# Larger pictures take seconds and gigabytes to be measured against a reference, and whoever goes back does not wait for
+# that.
+_AGAINST_PX = 16_000_000
 
 
 @dataclass(frozen=True)
 class History:
     """Below the stage of a chain: a choice between its steps, out of sight until there are two.
 
-    files: what each step made, the last one first kept by the stage. asked: the recipe, the files that it names, and what
-    was said of the whole chain.
+    files: what each step made, the last one first kept by the stage. asked: the recipe, the files that it names, and
+    what was said of the whole chain.
     """
 
     made: Stage
@@ -73,7 +75,9 @@ class History:
         }
 
     def back(self, data: Values) -> Iterator[Updates]:
-        """The stage as it was after the chosen step: its picture, its file, its recipe, and how much was changed up to it."""
+        """The stage as it was after the chosen step: its picture, its file, its recipe, and how much was changed up to
+        it.
+        """
         asked: Mapping[str, Any] = data[self.asked] or {}
         places = asked.get("places", [])
         place = data[self.choice]
@@ -97,7 +101,10 @@ class History:
 
 
 def _up_to(place: int, photo: Picture, picture: Picture, asked: Mapping[str, Any], studio: Studio) -> Notes:
-    """What can be said of the picture after a step: its networks and its measures. Sentences of the whole chain may tell of later steps."""
+    """What can be said of the picture after a step: its networks and its measures.
+
+    Sentences of the whole chain may tell of later steps.
+    """
     remarks: list[str] = []
     against = {}
     if asked["reference"] and picture.width * picture.height > _AGAINST_PX:

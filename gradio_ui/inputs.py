@@ -51,7 +51,9 @@ def photo_input(studio: Studio, word: str, *, height: int, elem_id: str) -> gr.I
 
 
 def received(studio: Studio, sent: Any) -> Any:
-    """What stands in the place of a file that has arrived: the file, a copy that browsers can show, or nothing with the reason."""
+    """What stands in the place of a file that has arrived: the file, a copy that browsers can show, or nothing with the
+    reason.
+    """
     try:
         file = uploaded(sent, "photo")
         if not file or studio.check(file).format not in _HIDDEN_BY_BROWSERS:
@@ -70,7 +72,8 @@ def received(studio: Studio, sent: Any) -> Any:
 def reset_with(photo: gr.Image, values: Mapping[Any, Any]) -> None:
     """Give components these values, or `gr.update`s, when the photo changes.
 
-    The browser does it alone, at once: a server's answer could come after that of a button which was pressed meanwhile, and undo it.
+    The browser does it alone, at once: a server's answer could come after that of a button which was pressed meanwhile,
+    and undo it.
     """
     told = json.dumps(list(values.values()) if len(values) > 1 else next(iter(values.values())))
     photo.change(None, None, list(values), js=f"() => ({told})", api_visibility="private")
@@ -86,7 +89,8 @@ _GOES_WITH = """(photo, held) => {{
 
 
 def goes_with(photo: gr.Image, component: Any, empty: Any) -> None:
-    """Give a component the value `empty` when the photo that it was meant for goes; what it was given while there was none is for the next one.
+    """Give a component the value `empty` when the photo that it was meant for goes; what it was given while there was
+    none is for the next one.
 
     In the browser alone, as `reset_with`.
     """
@@ -95,7 +99,10 @@ def goes_with(photo: gr.Image, component: Any, empty: Any) -> None:
 
 
 def colour_of(picker: Any) -> Any:
-    """What a colour picker holds, as #rrggbb: it may say rgb(r, g, b) or rgba(r, g, b, a). Anything else is for the request to refuse."""
+    """What a colour picker holds, as #rrggbb: it may say rgb(r, g, b) or rgba(r, g, b, a).
+
+    Anything else is for the request to refuse.
+    """
     found = _RGB.match(picker) if isinstance(picker, str) else None
     return "#" + "".join(f"{min(255, round(float(level))):02x}" for level in found.groups()) if found else picker
 

@@ -32,7 +32,8 @@ _SHINES_THROUGH = 150  # of 255: how opaque the mask is over the photo
 
 @dataclass(frozen=True)
 class Brush:
-    """canvas: what is drawn on. places: the masks made of it. laid: which masks the canvas laid there last, so that one that a person put there stays.
+    """canvas: what is drawn on. places: the masks made of it. laid: which masks the canvas laid there last, so that one
+    that a person put there stays.
 
     on_drawn: what else changes where a mask is drawn.
     """

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Mix:
-    """Up to four pictures with a weight each, which take the chosen preset's place, and presets that share with what was chosen."""
+    """Up to four pictures with a weight each, which take the chosen preset's place, and presets that share with what
+    was chosen.
+    """
 
     pictures: tuple[gr.Image, ...]
     weights: tuple[gr.Slider, ...]

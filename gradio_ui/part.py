@@ -85,7 +85,9 @@ class Part:
         yield from self.made.told(work)
 
     def compared(self, run: Run, ask: Ask, rival: Rivals, order: Sequence[str], data: Values) -> Iterator[Updates]:
-        """Run a step by each of two networks, A on the left; one that cannot be had is a sentence, and the photo stands in its place."""
+        """Run a step by each of two networks, A on the left; one that cannot be had is a sentence, and the photo stands
+        in its place.
+        """
         step, *networks = (data[component] for component in rival.inputs)
 
         def work(folder: Path) -> Iterator[Updates]:

@@ -26,8 +26,8 @@ class Picked:
     """The panel under a wall of generated pictures, out of sight until one of them is clicked.
 
     drawn: whether the wall shows what a seed draws, not what a photo or a sketch became. number: of the picture, as it
-    was drawn. file: where it lies. A picture that is itself a variation, or was made from a photo or a sketch, cannot be
-    varied; from variations `back` returns to the pictures that they came from.
+    was drawn. file: where it lies. A picture that is itself a variation, or was made from a photo or a sketch, cannot
+    be varied; from variations `back` returns to the pictures that they came from.
     """
 
     made: Stage
@@ -103,7 +103,9 @@ class Picked:
         return from_recipe(_recipe(data[self.made.recipe]) | {"like": 0, "walk_to": 0} | settings)  # type: ignore[return-value]
 
     def filled(self, request: GenerateRequest) -> Updates:
-        """The panel as a recipe of variations or of a walk left it, ready to make them again; hidden for any other recipe."""
+        """The panel as a recipe of variations or of a walk left it, ready to make them again; hidden for any other
+        recipe.
+        """
         if not request.like:
             return {self.place: gr.update(visible=False)}
         base = request.recipe() | {"like": 0, "walk_to": 0}
@@ -122,7 +124,9 @@ class Picked:
     def send(
         self, button: gr.Button, tabs: gr.Tabs, verb: str, photo: gr.Image, others: Mapping[Any, Any] | None = None
     ) -> Callable[..., Any]:
-        """Let a button open another tab with the picture as its photo, and `others` set; returns the trigger of what comes after."""
+        """Let a button open another tab with the picture as its photo, and `others` set; returns the trigger of what
+        comes after.
+        """
         return sending.send(button, self.file, tabs, verb, photo, others)
 
 

@@ -33,4 +33,7 @@ def status(message: str, done: int = 0, total: int = 0, *, kind: str = "") -> st
         if not kind
         else ""
     )
-    return f'<div class="v-status {kind}" role="status">{bar}<span>{html.escape(message)}</span><span class="v-share">{share if not kind else ""}</span></div>'
+    return (
+        f'<div class="v-status {kind}" role="status">{bar}<span>{html.escape(message)}</span><span'
+        f' class="v-share">{share if not kind else ""}</span></div>'
+    )

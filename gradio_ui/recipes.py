@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 
 
 def read_recipe(studio: Studio, file: str | None, verb: str) -> Requests:
-    """The request that a Vitrine picture or a recipe file describes; its files are placeholders. RequestError if none."""
+    """The request that a Vitrine picture or a recipe file describes.
+
+    Its files are placeholders. RequestError if none.
+    """
     if not file:
         raise RequestError("Drop a Vitrine picture or a recipe file first.")
     if file.lower().endswith(".json"):
@@ -55,7 +58,9 @@ def described(recipe: Any) -> Requests:
 
 @dataclass(frozen=True)
 class Refill:
-    """How a recipe fills a tab. fill: turns a request into the values of `outputs`; lacking: what the person still has to add."""
+    """How a recipe fills a tab. fill: turns a request into the values of `outputs`; lacking: what the person still has
+    to add.
+    """
 
     made: Stage
     fill: Callable[[Any], Sequence[Any]]

@@ -15,7 +15,8 @@ from gradio_ui.wiring import Updates
 def send(
     button: gr.Button, source: Any, tabs: gr.Tabs, verb: str, photo: gr.Image, others: Mapping[Any, Any] | None = None
 ) -> Callable[..., Any]:
-    """Let a button open another tab with a picture as its photo, and `others` set; returns the trigger of what comes after.
+    """Let a button open another tab with a picture as its photo, and `others` set; returns the trigger of what comes
+    after.
 
     source: holds the picture's file, or the files of which it is the first.
     """

@@ -37,19 +37,21 @@ Between: TypeAlias = Callable[
     [Progress, Path], None
 ]  # what is done with progress that is heard, in the folder of the run
 
-# On a phone the stage lies below the controls: its top is shown, since what comes makes it longer. On a wide page it may have been
+# On a phone the stage lies below the controls: its top is shown, since what comes makes it longer. On a wide page it
+# may have been
 # scrolled to its end, and where the page is at its own, what lies below the tab would push a longer stage out of view.
 _SHOW_STAGE = (
-    "() => {{ const stage = document.getElementById('{verb}-line').closest('.v-stage'); "
-    "if (innerWidth <= 900 || stage.getBoundingClientRect().top < 0) stage.scrollIntoView(); "
-    "if (innerWidth > 900) scrollBy(0, Math.min(0, stage.closest('.v-tab').getBoundingClientRect().bottom - innerHeight)) }}"
+    "() => {{ const stage = document.getElementById('{verb}-line').closest('.v-stage'); if (innerWidth <= 900 ||"
+    " stage.getBoundingClientRect().top < 0) stage.scrollIntoView(); if (innerWidth > 900) scrollBy(0, Math.min(0,"
+    " stage.closest('.v-tab').getBoundingClientRect().bottom - innerHeight)) }}"
 )
 
 _ENDING, _ENDED = status("Stopping, as soon as what is at work has ended"), status("Stopped.", kind="v-done")
-_STOPPING = (
-    f"(line) => line?.includes('v-bar') ? {json.dumps(_ENDING)} : {json.dumps(_ENDED)}"  # a bar: something is at work
+_STOPPING = (  # a bar: something is at work
+    f"(line) => line?.includes('v-bar') ? {json.dumps(_ENDING)} : {json.dumps(_ENDED)}"
 )
-_STOPPED = f"(line) => line?.includes('v-bar') ? {json.dumps(_ENDED)} : line"  # a failure has its sentence there, without a bar
+# A failure has its sentence there, without a bar.
+_STOPPED = f"(line) => line?.includes('v-bar') ? {json.dumps(_ENDED)} : line"
 
 
 @dataclass
@@ -107,7 +109,9 @@ class Stage:
         more: More | None = None,
         between: Between | None = None,
     ) -> Iterator[Updates]:
-        """Run the request that `make` builds and show its events as they come; `more` is made of the result and the files that were kept."""
+        """Run the request that `make` builds and show its events as they come; `more` is made of the result and the
+        files that were kept.
+        """
 
         def work(folder: Path) -> Iterator[Updates]:
             result = yield from self.heard(run(make()), folder, between=between)
@@ -310,8 +314,9 @@ def picture_slider(elem_id: str, word: str = "before_after") -> gr.ImageSlider:
 
 
 def slider_value(studio: Studio, left: Picture, right: Picture, folder: Path) -> tuple[str, str]:
-    """The slider lays one picture over the other, so both get the size that the right one is shown at: its own, so that zooming
-    reaches its real pixels, up to what the host allows."""
+    """The slider lays one picture over the other, so both get the size that the right one is shown at: its own, so that
+    zooming reaches its real pixels, up to what the host allows.
+    """
     most_px = studio.settings.shown_px
     if (left.width, left.height) != (right.width, right.height):
         scale = min(1.0, most_px / max(right.width, right.height))
@@ -344,7 +349,8 @@ def start(
     triggers: Iterable[Callable[..., Any]],
     brushes: Sequence[Brush] = (),
 ) -> list[Any]:
-    """Let each trigger run `work` in the device queue, with the values of `inputs` and of how to save; returns the events, for `stop_with`.
+    """Let each trigger run `work` in the device queue, with the values of `inputs` and of how to save; returns the
+    events, for `stop_with`.
 
     What was drawn with `brushes` until then counts, whether its mask is shown already or not.
 
@@ -381,8 +387,8 @@ def start(
 def stop_with(made: Stage, stop: gr.Button, started: Iterable[Any]) -> None:
     """Let Stop end whichever of the events is running or waiting, and show the last result again.
 
-    What is at work ends with its step, which may take seconds, and until then no new run can start: the line says so. The browser
-    tells an event that was cancelled as it does one that failed, when it has ended.
+    What is at work ends with its step, which may take seconds, and until then no new run can start: the line says so.
+    The browser tells an event that was cancelled as it does one that failed, when it has ended.
     """
     events = list(started)
     hidden: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}

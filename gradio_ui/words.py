@@ -208,7 +208,9 @@ ENGLISH = {
     "directions_about": "To the right there is more of it, to the left less or the opposite; 0 leaves it as it is.",
     "compare_models": "Compare two models",
     "compare_about": "The same category, colour and seed by the network chosen under Advanced and by a second one.",
-    "click_picture": "Click a picture for more like it, a walk to another, a larger one, or to take it to Style and Enhance.",
+    "click_picture": (
+        "Click a picture for more like it, a walk to another, a larger one, or to take it to Style and Enhance."
+    ),
     "second_model": "Second model",
     "order": "Order",
     "order.drawn": "As they come",
@@ -480,7 +482,9 @@ CHINESE = {
 
 
 def _about() -> dict[str, str]:
-    """What the request dataclasses say about their numbers and choices, so that the page and the command line say the same."""
+    """What the request dataclasses say about their numbers and choices, so that the page and the command line say the
+    same.
+    """
     return {
         f"about.{verb}.{key}": setting.about[0].upper() + setting.about[1:]
         for verb, kind in REQUESTS.items()

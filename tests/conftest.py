@@ -1,4 +1,6 @@
-"""What several files of tests are given: threads and memory as the project sets them, and a page with a hand to press it."""
+"""What several files of tests are given: threads and memory as the project sets them, and a page with a hand to press
+it.
+"""
 
 from __future__ import annotations
 

@@ -132,12 +132,18 @@ def test_what_a_request_runs_through_trains_nothing(file: Path) -> None:
     ],
 )
 def test_torch_and_the_page_come_late(statement: str) -> None:
-    code = f"import sys; {statement}; assert not {{'torch', 'torchvision', 'gradio', 'huggingface_hub'}} & set(sys.modules), sorted(sys.modules)"
+    code = (
+        f"import sys; {statement}; assert not {{'torch', 'torchvision', 'gradio', 'huggingface_hub'}} &"
+        " set(sys.modules), sorted(sys.modules)"
+    )
     assert subprocess.run([sys.executable, "-c", code], check=False, cwd=ROOT).returncode == 0
 
 
 def test_imports_are_found_wherever_they_hide() -> None:
-    source = "def f():\n    import torch.nn\n    if x:\n        from huggingface_hub import HfApi\nif TYPE_CHECKING:\n    import gradio\n"
+    source = (
+        "def f():\n    import torch.nn\n    if x:\n        from huggingface_hub import HfApi\nif TYPE_CHECKING:\n   "
+        " import gradio\n"
+    )
     assert packages(source) == {"torch", "huggingface_hub"}
 
 

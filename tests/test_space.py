@@ -276,8 +276,10 @@ OLD = 'case "$*" in *"here is"*) echo "python3 here is 3.8.1";; *) exit 1;; esac
 def test_a_python_that_is_too_old_is_named(tmp_path: Path) -> None:
     done = setup(tmp_path, python3=OLD, df=PLENTY)
     assert done.returncode == 1
-    assert done.stderr.strip() == (
-        "vitrine: Python 3.10 to 3.13 is needed, and python3 here is 3.8.1. Install one, or name it: make run PYTHON=/path/to/python3.12"
+    assert (
+        done.stderr.strip()
+        == "vitrine: Python 3.10 to 3.13 is needed, and python3 here is 3.8.1. Install one, or name it: make run"
+        " PYTHON=/path/to/python3.12"
     )
 
 

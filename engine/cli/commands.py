@@ -1,7 +1,7 @@
 """The command line: the studio's verbs, with arguments read off the requests' fields.
 
-Exit status 0; 2 with one sentence on stderr; 130 when interrupted. Of several photos each is worked on whatever becomes of the
-others; those that could not be are told on stderr, each in its sentence, and the status is 2.
+Exit status 0; 2 with one sentence on stderr; 130 when interrupted. Of several photos each is worked on whatever becomes
+of the others; those that could not be are told on stderr, each in its sentence, and the status is 2.
 """
 
 from __future__ import annotations
@@ -175,7 +175,9 @@ def _lists() -> set[str]:
 
 
 def _joined(arguments: Sequence[str]) -> list[str]:
-    """The arguments, with a list that begins with a minus joined to its option: argparse would take it for an option itself."""
+    """The arguments, with a list that begins with a minus joined to its option: argparse would take it for an option
+    itself.
+    """
     joined: list[str] = []
     lists = _lists()
     for argument in arguments:
@@ -202,7 +204,10 @@ def _add_output(parser: argparse.ArgumentParser) -> None:
         "--out",
         required=True,
         metavar="OUT",
-        help="file to write: .png, .jpg or .webp; or a folder. Several pictures make a grid in a file; a walk into a .gif or .webp moves",
+        help=(
+            "file to write: .png, .jpg or .webp; or a folder. Several pictures make a grid in a file; a walk into a"
+            " .gif or .webp moves"
+        ),
     )
     parser.add_argument(
         "--format",
@@ -357,7 +362,9 @@ def _settings() -> Settings:
 
 
 def _result(events: Iterator[Any], place: str) -> Result:
-    """The last event; the others become a line on stderr that is written over, where somebody can watch it. place: what it begins with."""
+    """The last event; the others become a line on stderr that is written over, where somebody can watch it. place: what
+    it begins with.
+    """
     watched = sys.stderr.isatty()
     try:
         for event in events:

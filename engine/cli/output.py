@@ -30,7 +30,9 @@ _GAP_PX = 8  # between the pictures of a grid
 
 
 def photos(named: Sequence[str]) -> list[str]:
-    """The photos that arguments name: each file itself, whatever it is, and the pictures in each folder, by their suffixes and in order."""
+    """The photos that arguments name: each file itself, whatever it is, and the pictures in each folder, by their
+    suffixes and in order.
+    """
     return [photo for name in named for photo in (_inside(Path(name)) if isdir(name) else [name])]
 
 
@@ -49,14 +51,16 @@ def _inside(folder: Path) -> list[str]:
 
 
 def is_folder(out: str, *, several: bool) -> bool:
-    """Whether OUT is a folder: one that is there, or is written as one; `several` pictures also go into one that has no suffix."""
+    """Whether OUT is a folder: one that is there, or is written as one; `several` pictures also go into one that has no
+    suffix.
+    """
     return isdir(out) or out.endswith(("/", os.sep)) or (several and out != "" and not Path(out).suffix)
 
 
 @dataclass
 class Output:
-    """Where a command's pictures go, and how they are saved. In a folder nothing takes the place of a photo that was given, or of another
-    picture of the same command; a file is written over.
+    """Where a command's pictures go, and how they are saved. In a folder nothing takes the place of a photo that was
+    given, or of another picture of the same command; a file is written over.
 
     format: of files in a folder, by its suffix without the dot; "" for what suits the picture.
     """

@@ -79,7 +79,9 @@ class Notes:
         return " · ".join(part.rstrip(".") for part in parts) + "."
 
     def _spoken_measures(self) -> Iterator[str]:
-        """How much was changed, each measure with what it is on either side of the mask behind it: "mean ΔE 12 (product 3, background 20)"."""
+        """How much was changed, each measure with what it is on either side of the mask behind it: "mean ΔE 12 (product
+        3, background 20)".
+        """
 
         def spoken(name: str, digits: int) -> str:
             apart = [

@@ -228,6 +228,17 @@ def is_colour(value: Any) -> bool:
     return isinstance(value, str) and bool(_HEX.fullmatch(value))
 
 
+def rgb_of(colour: str) -> tuple[float, float, float]:
+    """#rrggbb as red, green and blue in [0, 1]."""
+    red, green, blue = (int(colour[k : k + 2], 16) / 255 for k in (1, 3, 5))
+    return red, green, blue
+
+
+def hex_of(rgb: Iterable[float]) -> str:
+    """Red, green and blue in [0, 1] as #rrggbb."""
+    return "#" + "".join(f"{round(255 * float(level)):02x}" for level in rgb)
+
+
 def need_colour(value: Any) -> None:
     """RequestError for what is no #rrggbb."""
     if not is_colour(value):

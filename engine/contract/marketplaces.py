@@ -22,8 +22,9 @@ _FILE = Path(__file__).with_name("marketplaces.json")
 class Marketplace:
     """What a listing picture must be. rule: in words; written: when they were written down, as YYYY-MM-DD.
 
-    fill: the share of the frame that the product takes, by the side that comes closer to the frame. formats: the kinds of file
-    that it takes, of those that Vitrine writes, by their suffixes without the dot; the first is the one to choose.
+    fill: the share of the frame that the product takes, by the side that comes closer to the frame. formats: the kinds
+    of file that it takes, of those that Vitrine writes, by their suffixes without the dot; the first is the one to
+    choose.
     """
 
     name: str

@@ -19,7 +19,8 @@ REQUESTS: dict[str, type[Requests]] = {
 
 
 def from_recipe(recipe: Mapping[str, Any], **files: str) -> Requests:
-    """The request a recipe describes, with the files it does not carry (`photo=`, `style=`, `mask=`, `protect=`, `sketch=`, ...).
+    """The request a recipe describes, with the files it does not carry (`photo=`, `style=`, `mask=`, `protect=`,
+    `sketch=`, ...).
 
     A value in `files` takes the place of the recipe's. RequestError when the recipe is of another kind, of a newer
     version, or has settings this version does not know.
@@ -29,7 +30,8 @@ def from_recipe(recipe: Mapping[str, Any], **files: str) -> Requests:
         raise RequestError("This is not a Vitrine recipe.")
     if recipe.get("vitrine") != RECIPE_VERSION:
         raise RequestError(
-            f"This recipe is of version {shown(recipe.get('vitrine'))}, and this Vitrine reads version {RECIPE_VERSION}."
+            f"This recipe is of version {shown(recipe.get('vitrine'))}, and this Vitrine reads version"
+            f" {RECIPE_VERSION}."
         )
     kind = REQUESTS[verb]
     known = kind.settings()

@@ -15,9 +15,9 @@ COLOURS_MOST = 12  # in one request
 class RecolourRequest(Request):
     """The product in other colours, as many pictures as colours.
 
-    photo: a picture file. colours: 1 to 12 as #rrggbb. source: the product's colour to be replaced, as #rrggbb, or several
-    separated by commas; its main colour where none is given. mask: a picture file, white where the product is; found
-    where none is given.
+    photo: a picture file. colours: 1 to 12 as #rrggbb. source: the product's colour to be replaced, as #rrggbb, or
+    several separated by commas; its main colour where none is given. mask: a picture file, white where the product is;
+    found where none is given.
     """
 
     verb: ClassVar[str] = "recolour"
@@ -28,7 +28,8 @@ class RecolourRequest(Request):
     colours: tuple[str, ...] = colour_field(("#1f3a5f", "#8c1c13", "#2f5d50", "#e0a526"), "1 to 12 colours as #rrggbb")
     source: str = name(
         "",
-        "the product's colour to be replaced, as #rrggbb, or several separated by commas; its main colour where none is given",
+        "the product's colour to be replaced, as #rrggbb, or several separated by commas; its main colour where none is"
+        " given",
         empty=True,
     )
     strength: float = number(1.0, 0.0, 1.0, "0 gives the photo, 1 the full effect")

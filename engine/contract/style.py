@@ -57,7 +57,8 @@ class StyleRequest(Request):
     colours: str = choice(
         "style",
         COLOURS,
-        "the style's colours; only its strokes, in the photo's colours; or the style moved to the photo's colours first",
+        "the style's colours; only its strokes, in the photo's colours; or the style moved to the photo's colours"
+        " first",
     )
     apply_to: str = choice(
         "everything", ("everything", "product", "background"), "which part of the photo is repainted"

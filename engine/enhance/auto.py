@@ -1,7 +1,7 @@
 """What a photo needs: it is looked at, and a chain of steps is proposed, each with the measured reason for it.
 
-Thresholds err on the side of leaving a photo alone. Colour and light are only moved where a plain, light background says
-what neutral is, or where nothing is light: a warm room, a dark product or a dark backdrop may be meant so.
+Thresholds err on the side of leaving a photo alone. Colour and light are only moved where a plain, light background
+says what neutral is, or where nothing is light: a warm room, a dark product or a dark backdrop may be meant so.
 """
 
 from __future__ import annotations
@@ -40,17 +40,24 @@ NOISE_LEAST = (
 NOISE_FULL = 10.0  # from here on all of it is taken off
 QUALITY_MOST = 80  # a JPEG of a higher quality shows no blocks
 BLUR_LEAST_PX = 1.6  # spread of the sharper edges; also of photos that are soft because they are large
-SPREAD_LEAST_PX = 1.25  # of a point, by the blur that the network sees (of 229 photos as taken two have 1.2, which are blurred, the others 0.9)
+# Of a point, by the blur that the network sees (of 229 photos as taken two have 1.2, which are blurred, the others
+# 0.9).
+SPREAD_LEAST_PX = 1.25
 _SHAKEN = 1.6  # how many times as far along as across
 CAST_LEAST, CAST_MOST = 8.0, 30.0  # chroma of a light background: tinted by the light; beyond, coloured on purpose
 CAST_LIGHTNESS = 88.0  # of 100: what is darker may be wood or cardboard
 BLUE_LEAST, BLUE_MOST, BLUE_LIGHTNESS = 7.5, 20.0, 55.0  # the same towards blue: wood, cardboard and stone never are
-DARK = 0.62  # the peak of light: below, nothing in the photo is light (of 520 photos as they were taken, one; 2 stops darker, all)
+# The peak of light: below, nothing in the photo is light (of 520 photos as they were taken, one; 2 stops darker, all).
+DARK = 0.62
 DIM = 0.75  # the same where the light has to be mended anyway
 LIGHT = 0.93  # where the peak is brought: what lies above it is hardly cut off
 STOPS_MOST = 3.0
-DARK_GROUND = 16.0  # of 100: a plain backdrop below is dark on purpose (white paper is 38 when 3 stops are missing), and what lies on it may be
-WHITE_MOST = 0.01  # of the photo: where so much is neutral and lighter than the ground, the light is neutral and the ground coloured on purpose
+# Of 100: a plain backdrop below is dark on purpose (white paper is 38 when 3 stops are missing), and what lies on it
+# may be.
+DARK_GROUND = 16.0
+# Of the photo: where so much is neutral and lighter than the ground, the light is neutral and the ground coloured on
+# purpose.
+WHITE_MOST = 0.01
 LARGE_ENOUGH_PX, ENLARGED_PX = 500, 1000  # longer side: what marketplaces accept at least, and what they zoom into
 
 
@@ -75,8 +82,8 @@ class Step:
 class Look:
     """What was measured of a photo. jpeg: a quality from 1 to 100, the lower of what the file says and its pixels show.
 
-    blur: the spread of its sharper edges, in pixels. spread: that of a point, along and across, by the kernel that a network
-    sees (`deblur.spread`): edges along which a camera moved stay sharp.
+    blur: the spread of its sharper edges, in pixels. spread: that of a point, along and across, by the kernel that a
+    network sees (`deblur.spread`): edges along which a camera moved stay sharp.
     """
 
     width: int
@@ -117,7 +124,9 @@ class Look:
 
 @dataclass(frozen=True)
 class Proposal:
-    """A chain for a photo. steps: in order, none for a photo that is left alone. strength, adjust: as in EnhanceRequest."""
+    """A chain for a photo. steps: in order, none for a photo that is left alone. strength, adjust: as in
+    EnhanceRequest.
+    """
 
     findings: tuple[Finding, ...]
     steps: tuple[Step, ...]
@@ -132,7 +141,9 @@ class Proposal:
         )
 
     def request(self, asked: EnhanceRequest) -> EnhanceRequest:
-        """`asked` with the proposed chain and its settings in the place of "auto"; ValueError where no step is proposed."""
+        """`asked` with the proposed chain and its settings in the place of "auto"; ValueError where no step is
+        proposed.
+        """
         if not self.steps:
             raise ValueError("a photo that is left alone has no chain")
         return replace(
@@ -149,7 +160,10 @@ class Proposal:
 
 
 def look(file: str | Path, weights: Weights | None = None, settings: Settings | None = None) -> Proposal:
-    """Look at a photo file and propose; without `weights` no network tells how it is blurred. RequestError as `image.load`."""
+    """Look at a photo file and propose; without `weights` no network tells how it is blurred.
+
+    RequestError as `image.load`.
+    """
     photo = image.load(file, settings)
     return propose(measure(photo, image.luma_table(file, settings), finished(finder(weights)) if weights else None))
 
@@ -190,8 +204,9 @@ def measure(photo: Picture, table: tuple[int, ...] | None = None, network: Netwo
 
 
 def _spread(pixels: Tensor, noise: float, edges: float | None, network: Network) -> tuple[float, float] | None:
-    """How far the blur of a photo (1, 3, H, W) spreads a point; None where the network cannot tell, or nothing has an edge.
-    edges: what `estimate.blur_sigma` says of the photo; a long blur leaves none but on a small copy."""
+    """How far the blur of a photo (1, 3, H, W) spreads a point; None where the network cannot tell, or nothing has an
+    edge. edges: what `estimate.blur_sigma` says of the photo; a long blur leaves none but on a small copy.
+    """
     import torch.nn.functional as F
 
     from engine.models import deblur, estimate
@@ -223,7 +238,8 @@ def propose(seen: Look) -> Proposal:
         steps.append(
             Step(
                 f"upscale-x{scale}",
-                f"Its longer side has {longer} pixels, and marketplaces want at least {LARGE_ENOUGH_PX}: it is enlarged.",
+                f"Its longer side has {longer} pixels, and marketplaces want at least {LARGE_ENOUGH_PX}: it is"
+                " enlarged.",
             )
         )
     return Proposal(seen.findings(), tuple(steps), strength, adjust)
@@ -313,7 +329,8 @@ def _lighting(seen: Look) -> tuple[tuple[float, ...], str]:
         stops = min(STOPS_MOST, math.log2(_linear(LIGHT) / _linear(seen.light.peak)))
         amounts["exposure"] += stops
         reasons.append(
-            f"hardly anything in the photo is lighter than level {255 * seen.light.peak:.0f} of 255: it is lit by {stops:.1f} stops"
+            f"hardly anything in the photo is lighter than level {255 * seen.light.peak:.0f} of 255: it is lit by"
+            f" {stops:.1f} stops"
         )
     if not reasons:
         return (), ""
@@ -348,8 +365,12 @@ def _neutral(rgb: tuple[float, float, float]) -> dict[str, float]:
 
 
 def _linear(level: float) -> float:
-    """IEC 61966-2-1."""
-    return level / 12.92 if level <= 0.04045 else ((level + 0.055) / 1.055) ** 2.4
+    """Of one channel of sRGB in [0, 1]."""
+    import torch
+
+    from engine.models.srgb import to_linear
+
+    return float(to_linear(torch.tensor(level, dtype=torch.float64)))
 
 
 def _pixels(blur: float) -> str:

@@ -1,4 +1,6 @@
-"""What a result, or the picture after any step of a chain, is measured by: against the photo that it was, and against a reference."""
+"""What a result, or the picture after any step of a chain, is measured by: against the photo that it was, and against a
+reference.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,8 @@ def fidelity(
     if abs(whole.width * reference.height - whole.height * reference.width) > 0.02 * whole.height * reference.width:
         size, what = f"{reference.width} x {reference.height}", "photo" if part else "result"
         remarks.append(
-            f"The reference has {size} pixels, which is another shape than the {what}'s, so nothing was measured against it."
+            f"The reference has {size} pixels, which is another shape than the {what}'s, so nothing was measured"
+            " against it."
         )
         return {}
     if part:

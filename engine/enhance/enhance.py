@@ -65,9 +65,10 @@ def enhance(request: EnhanceRequest, weights: Weights, device: Device, settings:
 
 @dataclass(frozen=True)
 class _Answer:
-    """What answers a step: a network, or None for the method without one, and the network of the crisp temper where it is
-    asked for; share: how much of that one. fallbacks: why not what was wanted. by: what answers in place of a network, where
-    that is not what it usually is."""
+    """What answers a step: a network, or None for the method without one, and the network of the crisp temper where it
+    is asked for; share: how much of that one. fallbacks: why not what was wanted. by: what answers in place of a
+    network, where that is not what it usually is.
+    """
 
     step: Step
     network: Network | None
@@ -118,7 +119,9 @@ def _answer(
 
 
 def _tempered(answer: _Answer, weights: Weights, request: EnhanceRequest) -> Generator[Progress, None, _Answer]:
-    """The answer with the network of the crisp temper, where the step enlarges by the faithful one and crispness is asked for."""
+    """The answer with the network of the crisp temper, where the step enlarges by the faithful one and crispness is
+    asked for.
+    """
     from engine.weights import WeightsUnavailable
 
     faithful = answer.network
@@ -150,8 +153,8 @@ def _check_result_size(header: Header, request: EnhanceRequest, settings: Settin
         width, height = STEPS[name].size_of(width, height, request)
         if width * height > settings.output_mpx * 1e6:
             raise RequestError(
-                f"The result would have {width} x {height} pixels, which is {width * height / 1e6:.0f} megapixels; "
-                f"at most {settings.output_mpx:g} can be made, and the photo has {header.width} x {header.height} pixels."
+                f"The result would have {width} x {height} pixels, which is {width * height / 1e6:.0f} megapixels; at"
+                f" most {settings.output_mpx:g} can be made, and the photo has {header.width} x {header.height} pixels."
             )
 
 
@@ -162,7 +165,8 @@ def _check_mask(photo: Header, mask: Header) -> None:
         share > 0.95 or abs(mask.height - share * photo.height) > 1
     ):
         raise RequestError(
-            f"The mask has {mask.width} x {mask.height} pixels and the photo {photo.width} x {photo.height}; they must be of one size."
+            f"The mask has {mask.width} x {mask.height} pixels and the photo {photo.width} x {photo.height}; they must"
+            " be of one size."
         )
 
 
@@ -195,7 +199,8 @@ class _Work:
             if self.part and answer.step.changes_ground and any(later.step.judges_light for later in self.chain[k:]):
                 self.part = replace(self.part, seen=self._cut_out_small(self.part.whole, answer))
             if k + 1 < len(self.chain):
-                # Of any size: the next step holds this picture in any case, and whoever keeps it writes it to a file at once.
+                # Of any size: the next step holds this picture in any case, and whoever keeps it writes it to a file at
+                # once.
                 yield Progress(100 * (k + 1), total, f"{answer.step.doing}: done", made=result)
         yield Progress(total, total, "Measuring how much was changed")
         reference = self.request.reference

@@ -86,7 +86,10 @@ def _evaluate_hub(sources: Sources, *, write: bool) -> None:
 
 
 def _evaluate_generators(names: Sequence[str], sources: Sources, nearest: Path, *, write: bool) -> None:
-    """All of one table, so against one reference, which takes most of the time. What a network costs stays as it was measured."""
+    """All of one table, so against one reference, which takes most of the time.
+
+    What a network costs stays as it was measured.
+    """
     from engine.evaluate import generation
     from engine.weights import Weights
 

@@ -9,12 +9,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-_LUMA = torch.tensor([0.2126, 0.7152, 0.0722]).view(1, 3, 1, 1)  # Rec. 709
+from engine.models.srgb import REC709, luma
 
 
 def gamma(x: Tensor, target: float = 0.5) -> Tensor:
     """The power that brings the mean luma to `target`."""
-    mean = float((x * _LUMA).sum(1).mean().clamp(0.02, 0.98))
+    mean = float(luma(x, REC709).mean().clamp(0.02, 0.98))
     return x.clamp_min(1e-6).pow(torch.log(torch.tensor(target)) / torch.log(torch.tensor(mean)))
 
 
@@ -25,24 +25,26 @@ def grey_world(x: Tensor) -> Tensor:
 
 
 def white_patch(x: Tensor, quantile: float = 0.99, target: float = 0.9) -> Tensor:
-    """Each channel's `quantile` becomes `target` (Land 1977, robust to a few bright pixels): exposure and cast in one."""
+    """Each channel's `quantile` becomes `target` (Land 1977, robust to a few bright pixels):
+    exposure and cast in one.
+    """
     whites = x.flatten(2).quantile(quantile, dim=2)[..., None, None]
     return (x * target / whites.clamp_min(1e-3)).clamp(0, 1)
 
 
 def clahe(x: Tensor, tiles: int = 8, limit: float = 2.0, bins: int = 256) -> Tensor:
     """Contrast limited adaptive histogram equalisation of luma (Zuiderveld 1994), the colours scaled with it."""
-    luma = (x * _LUMA).sum(1, keepdim=True)
-    height, width = luma.shape[-2:]
+    level = luma(x, REC709)
+    height, width = level.shape[-2:]
     rows, columns = (torch.linspace(0, side, tiles + 1).round().long() for side in (height, width))
     curves = torch.empty(bins, tiles, tiles)
     for i in range(tiles):
         for j in range(tiles):
-            part = luma[0, 0, rows[i] : rows[i + 1], columns[j] : columns[j + 1]]
+            part = level[0, 0, rows[i] : rows[i + 1], columns[j] : columns[j + 1]]
             share = torch.histc(part, bins, 0, 1) / part.numel()
             most = limit / bins
             over = (share - most).clamp_min(0).sum()
             curves[:, i, j] = (share.clamp(max=most) + over / bins).cumsum(0)
     around = F.interpolate(curves[None], (height, width), mode="bilinear", align_corners=False)
-    level = (luma * (bins - 1)).round().long()
-    return (x * around.gather(1, level) / luma.clamp_min(1e-3)).clamp(0, 1)
+    index = (level * (bins - 1)).round().long()
+    return (x * around.gather(1, index) / level.clamp_min(1e-3)).clamp(0, 1)

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from engine.contract.style import StyleRequest
 from engine.models import colour, faststyle, gatys, gaussian
+from engine.models.srgb import luma
 from engine.models.style_loss import Style
 from engine.train import data
 from engine.train.microast import MicroAst
@@ -129,8 +130,9 @@ def effort(
 
 @dataclass(frozen=True)
 class Saved:
-    """What is needed from `faststyle`'s painting to the loss that the full run from the photo ends with, as shares of what
-    that run took; reached: pairs that got there at all."""
+    """What is needed from `faststyle`'s painting to the loss that the full run from the photo ends with, as shares of
+    what that run took; reached: pairs that got there at all.
+    """
 
     steps: float
     work: float
@@ -141,8 +143,9 @@ class Saved:
 def saved(
     network: Network, features: Network, pairs: Sequence[Pair], *, optimizer: str = "adam", steps: int = 80
 ) -> Saved:
-    """From the photo by Adam, `steps` at each scale; from the painting by `optimizer`, at most twice as many at its one scale, which
-    count in full where the loss is not reached."""
+    """From the photo by Adam, `steps` at each scale; from the painting by `optimizer`, at most twice as many at its one
+    scale, which count in full where the loss is not reached.
+    """
     whole, begun = [], []
     for pair in pairs:
         style = gatys.measure(features.module, BACKBONE, pair.artwork)
@@ -161,7 +164,9 @@ def saved(
 
 
 def painted(network: Network, photo: Tensor, style: Style, seed: int = 0, strokes: float = 1.0) -> Tensor:
-    """`photo` (1, 3, H, W) through `faststyle` in one piece, in a margin as a request of that many `strokes` paints it."""
+    """`photo` (1, 3, H, W) through `faststyle` in one piece,
+    in a margin as a request of that many `strokes` paints it.
+    """
     start, (top, left) = gatys.framed(gaussian.recoloured(photo, style.colour), 4)
     noise = torch.randn(
         1,
@@ -200,7 +205,7 @@ def score(method: Callable[[Pair], Tensor], pairs: Sequence[Pair], features: Net
         with torch.no_grad():
             made = method(pair).clamp(0, 1)
         spent += time.process_time() - started
-        ours, photo = data.luma(made).clamp(0, 1), data.luma(pair.photo).clamp(0, 1)
+        ours, photo = luma(made).clamp(0, 1), luma(pair.photo).clamp(0, 1)
         alike = float(ssim(ours, photo, data_range=1.0))
         rows.append([style_distance(features, made, pair.artwork), patch_distance(made, pair.artwork), alike])
     style, patches, alike = np.mean(rows, 0).tolist()
@@ -209,7 +214,9 @@ def score(method: Callable[[Pair], Tensor], pairs: Sequence[Pair], features: Net
 
 @torch.no_grad()
 def style_distance(features: Network, made: Tensor, artwork: Tensor) -> float:
-    """Squared 2-Wasserstein (Bures) distance of the activations' Gaussians over the style's energy, mean of four layers."""
+    """Squared 2-Wasserstein (Bures) distance of the activations' Gaussians over the style's energy, mean of four
+    layers.
+    """
     total = 0.0
     for ours, theirs in zip(features.module(made, DEPTH), features.module(artwork, DEPTH), strict=True):
         a, b = gaussian.moments(ours), gaussian.moments(theirs)
@@ -228,7 +235,9 @@ def style_distance(features: Network, made: Tensor, artwork: Tensor) -> float:
 def patch_distance(
     made: Tensor, artwork: Tensor, *, size: int = 7, projections: int = 64, count: int = 4096, scales: int = 3
 ) -> float:
-    """Sliced Wasserstein distance of size x size patches (Elnekave & Weiss 2022), mean over scales of one half, x 1000."""
+    """Sliced Wasserstein distance of size x size patches (Elnekave & Weiss 2022), mean over scales of one half,
+    x 1000.
+    """
     rng = torch.Generator().manual_seed(0)
     total = 0.0
     for scale in range(scales):
@@ -246,7 +255,9 @@ def patch_distance(
 def times_at(
     size_px: int, network: Network, features: Network, teacher: MicroAst, rounds: int = 3
 ) -> Iterator[tuple[str, float]]:
-    """Seconds for one picture of size_px squared, the style already known; the best of some rounds, in turn, channels-last."""
+    """Seconds for one picture of size_px squared, the style already known; the best of some rounds, in turn, channels-
+    last.
+    """
     photo = torch.rand(1, 3, size_px, size_px).contiguous(memory_format=torch.channels_last)
     artwork = torch.rand(1, 3, STYLE_PX, STYLE_PX).contiguous(memory_format=torch.channels_last)
     style = gatys.measure(features.module, BACKBONE, artwork)

@@ -22,7 +22,9 @@ def wiener(x: Tensor, kernels: Tensor, noise: float) -> Tensor:
 
 
 def richardson_lucy(x: Tensor, kernel: Tensor, iterations: int) -> Iterator[Tensor]:
-    """The estimates (1, 3, H, W) after each iteration (Richardson 1972, Lucy 1974) of a picture blurred by a kernel (K, K)."""
+    """The estimates (1, 3, H, W) after each iteration (Richardson 1972, Lucy 1974) of a picture blurred by a kernel (K,
+    K).
+    """
     blur = response(kernel[None], _size(x))
     seen = _mirrored(x).clamp_min(1e-3)
     guess = seen
@@ -33,7 +35,9 @@ def richardson_lucy(x: Tensor, kernel: Tensor, iterations: int) -> Iterator[Tens
 
 
 def family() -> Tensor:
-    """Kernels that blur may come by, (N, BLUR_PX, BLUR_PX): out of focus, Gaussian, straight motion in eight directions, none."""
+    """Kernels that blur may come by, (N, BLUR_PX, BLUR_PX): out of focus, Gaussian, straight motion in eight
+    directions, none.
+    """
     disks = [degrade.disk_kernel(radius) for radius in (0.0, 1.0, 1.5, 2.0, 2.5, 3.0, 3.5, 4.0)]
     gaussians = [degrade.gaussian_kernel(sigma) for sigma in (0.7, 1.1, 1.6, 2.2, 3.0)]
     angles = torch.arange(8) * torch.pi / 8

@@ -20,7 +20,8 @@ Measure = Callable[["Network", Sources], Iterator[Row]]
 
 
 def from_the_hub(measures: Mapping[str, Measure], sources: Sources) -> Iterator[tuple[str, dict[str, float]]]:
-    """(name, headline -> figure) of each network of the Hub that can be loaded, measured as our network of that step is.
+    """(name, headline -> figure) of each network of the Hub that can be loaded, measured as our network of that step
+    is.
 
     measures: by the name of our network. What cannot be loaded is told on the way, and left out.
     """

@@ -36,8 +36,8 @@ ROUNDS = 4  # as many times as there are held-out packshots is drawn, of the sam
 REAL, SHUFFLED = "other packshots", "shuffled pixels"
 SHOWN = 16  # samples beside their nearest training pictures
 BESIDE = (
-    f"`python -m engine.evaluate NAME --data DIR` also writes runs/nearest/NAME.png: {SHOWN} samples, each beside its nearest training picture. "
-    "Those are photographs of others, so the sheet is not here."
+    f"`python -m engine.evaluate NAME --data DIR` also writes runs/nearest/NAME.png: {SHOWN} samples, each beside its"
+    " nearest training picture. Those are photographs of others, so the sheet is not here."
 )
 
 # How each measure is called on a card. The short name is the table's of all families.
@@ -58,8 +58,9 @@ COSTS = {  # measured by engine/evaluate/costs.py
     WALL: "time of 36 pictures at 128 px, from request to result, as a multiple of `dcgan`'s",
 }
 LINES = (
-    "It is told the lines of the held-out packshots and each one's category, and draws them in palettes of its own choice. So it is as varied as they are, "
-    "and recall and diversity are left out; in all else, too, it comes nearer to them than a generator that starts from nothing can."
+    "It is told the lines of the held-out packshots and each one's category, and draws them in palettes of its own"
+    " choice. So it is as varied as they are, and recall and diversity are left out; in all else, too, it comes nearer"
+    " to them than a generator that starts from nothing can."
 )
 _TOLD = ("recall", "diversity %")  # what the lines of held-out packshots give away
 
@@ -104,7 +105,9 @@ class Reference:
         return torch.cat([edges.from_photo(part.float() / 255) for part in pictures.split(32)]).repeat(ROUNDS, 1, 1, 1)
 
     def scores(self, pictures: Tensor, labels: Tensor | None = None) -> Scores:
-        """Every measure of pictures (N, 3, H, W) drawn for `wanted`; labels: their categories, None if they have none to keep to."""
+        """Every measure of pictures (N, 3, H, W) drawn for `wanted`; labels: their categories, None if they have none
+        to keep to.
+        """
         return self._compared(self._embed(pictures)) | (
             {} if labels is None else {"category %": self._in_category(pictures, labels)}
         )
@@ -152,7 +155,9 @@ class Reference:
         return {REAL: real, SHUFFLED: self.scores(shuffled, self.wanted)}
 
     def nearest(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
-        """The training pictures (N, 3, S, S) nearest to pictures, and how far as a multiple of held-out packshots' median."""
+        """The training pictures (N, 3, S, S) nearest to pictures, and how far as a multiple of held-out packshots'
+        median.
+        """
         distance, which = distances.nearest(self._embed(pictures), self._shown)
         return self.shown[which].float() / 255, distance / self._own.median()
 
@@ -215,7 +220,9 @@ def draw_lines(
     categories: tuple[str, ...] = CATEGORIES,
     seed: int = 0,
 ) -> Tensor:
-    """A picture (N, 3, S, S) in [0, 1] from each of lines (N, 1, S, S), of the category of its label (N,), in a palette by chance."""
+    """A picture (N, 3, S, S) in [0, 1] from each of lines (N, 1, S, S), of the category of its label (N,), in a palette
+    by chance.
+    """
     rng = torch.Generator().manual_seed(seed)
     known = tuple(sketch.categories)
     parts = []

@@ -1,8 +1,8 @@
 """Fréchet Inception distance (Heusel et al. 2017) and Inception score (Salimans et al. 2016), by torchmetrics.
 
 The Inception network is the one that both were published with (2015-12-05, from the Hub), in torch-fidelity's port,
-which is in the group `inception` of `pyproject.toml`. It has seen photographs of ImageNet and no packshots on white, and
-below some thousand pictures both figures lean: compare only what was measured on as many.
+which is in the group `inception` of `pyproject.toml`. It has seen photographs of ImageNet and no packshots on white,
+and below some thousand pictures both figures lean: compare only what was measured on as many.
 """
 
 from __future__ import annotations

@@ -34,8 +34,9 @@ class Row:
 
 @dataclass(frozen=True)
 class Sources:
-    """Where pictures come from. folder: of the benchmarks and packs; cache: of packed pictures; teacher: a file, where a
-    network was distilled from one."""
+    """Where pictures come from. folder: of the benchmarks and packs; cache: of packed pictures; teacher: a file, where
+    a network was distilled from one.
+    """
 
     folder: Path
     cache: Path
@@ -105,7 +106,9 @@ def timed(run: Callable[[], object]) -> float:
 
 
 def times_in_turn(runs: dict[str, Callable[[], object]], rounds: int = 3) -> dict[str, float]:
-    """Seconds of each, the best of some rounds in which all take their turn: another process slows all of them alike."""
+    """Seconds of each, the best of some rounds in which all take their turn:
+    another process slows all of them alike.
+    """
     best = dict.fromkeys(runs, float("inf"))
     for _ in range(rounds):
         for name, run in runs.items():

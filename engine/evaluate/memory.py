@@ -1,4 +1,5 @@
-"""`python -m engine.evaluate.memory [style|restore|deblur|upscale-x2]`: how much memory a large photo takes above the model, in a process of its own.
+"""`python -m engine.evaluate.memory [style|restore|deblur|upscale-x2]`: how much memory a large photo takes above the
+model, in a process of its own.
 
 Prints the gigabytes by which a request for a photo of 4K (style) or 8K raises the peak of the process over what it had
 after a small one, how often it was heard of, and the longest silence in between.
@@ -79,7 +80,9 @@ def request(what: str, photo: str, size_px: int) -> Requests:
 
 
 def peak_so_far_gb() -> float:
-    """Of this process so far. Linux hands `ru_maxrss` on to a child process, so its own account is read there; in kilobytes (macOS: bytes)."""
+    """Of this process so far. Linux hands `ru_maxrss` on to a child process, so its own account is read there; in
+    kilobytes (macOS: bytes).
+    """
     status = Path("/proc/self/status")
     if status.exists():
         return int(status.read_text().split("VmHWM:")[1].split()[0]) / 1e6

@@ -61,7 +61,9 @@ def write(name: str, network: Network, run: Callable[[Tensor], Tensor], folder: 
 
 
 def write_style_sheets(fast: Network, features: Network, folder: Path = ROOT / "docs", *, steps: int = 40) -> None:
-    """Write FOLDER/styles-NAME.jpg: our products in eight presets, by `faststyle` and by Gatys' method with few steps."""
+    """Write FOLDER/styles-NAME.jpg: our products in eight presets,
+    by `faststyle` and by Gatys' method with few steps.
+    """
 
     def optimised(photo: Tensor, style: Style) -> Tensor:
         *_, last = gatys.paint(features.module, gatys.BACKBONES["features"], photo, style, steps=steps)
@@ -77,7 +79,9 @@ def write_style_sheets(fast: Network, features: Network, folder: Path = ROOT / "
 
 
 def style_sheet(paint: Callable[[Tensor, Style], Tensor], presets_shown: int = 8, size_px: int = 192) -> Image.Image:
-    """Our example products, each as it is and in the first presets: a row for each product, painted at twice the size shown."""
+    """Our example products, each as it is and in the first presets: a row for each product, painted at twice the size
+    shown.
+    """
     chosen = [preset.name for preset in presets.PRESETS[:presets_shown]]
     pictures = []
     for file in sorted(EXAMPLES.glob("*.jpg")):

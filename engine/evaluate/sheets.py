@@ -1,5 +1,6 @@
-"""The sheet of what Enhance does, on the app's own rendered examples: each step before, by a method without a network, by
-ours, and as the picture was; and the sheet of cut-outs of any photos, to be looked at."""
+"""The sheet of what Enhance does, on the app's own rendered examples: each step before, by a method without a network,
+by ours, and as the picture was; and the sheet of cut-outs of any photos, to be looked at.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +42,9 @@ Cells = list[tuple[str, Tensor]]  # a caption and a picture (1, 3, CELL_PX, CELL
 
 
 def write_enhance_sheet(networks: Sequence[Network], file: Path = ROOT / "docs" / "enhance.jpg") -> Path:
-    """The rows of each of `networks` that is known here, in this order: restore, upscale-x4, deblur, tone, inpaint, matte."""
+    """The rows of each of `networks` that is known here, in this order: restore, upscale-x4, deblur, tone, inpaint,
+    matte.
+    """
     known = {network.weight.name: network for network in networks}
     rows = [row(known[name]) for name, of_one in ROWS.items() if name in known for row in of_one]
     sheet = Image.new("RGB", (4 * CELL_PX, len(rows) * (CELL_PX + CAPTION_PX)), "white")

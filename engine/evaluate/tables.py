@@ -57,13 +57,16 @@ def embedded_markdown(index: Mapping[str, Mapping[str, Any]]) -> str:
                 for name, value in facts.get("measured", {}).items()
             ]
             lines.append(
-                f"| [`{row.name}`](../weights/{row.name}.md) | {row.network} | {facts['size'] / 1e6:.1f} MB | {', '.join(figures)} |"
+                f"| [`{row.name}`](../weights/{row.name}.md) | {row.network} | {facts['size'] / 1e6:.1f} MB |"
+                f" {', '.join(figures)} |"
             )
     return "\n".join(lines) + "\n"
 
 
 def generation_markdown(index: Mapping[str, Mapping[str, Any]]) -> str:
-    """Every family of generators that was measured, next to each other and next to packshots themselves; "" if there is none."""
+    """Every family of generators that was measured, next to each other and next to packshots themselves; "" if there is
+    none.
+    """
     families = {name: facts["generation"] for name, facts in index.items() if "generation" in facts}
     if not families:
         return ""
@@ -80,7 +83,10 @@ def generation_markdown(index: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def methods_markdown(index: Mapping[str, Mapping[str, Any]]) -> str:
-    """Ways to transfer a style next to each other, each with its figures on held-out pairs; "" if nothing was measured."""
+    """Ways to transfer a style next to each other, each with its figures on held-out pairs.
+
+    "" if nothing was measured.
+    """
     methods = {name: figures for facts in index.values() for name, figures in facts.get("methods", {}).items()}
     if not methods:
         return ""

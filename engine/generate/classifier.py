@@ -28,7 +28,9 @@ class Judge:
         return category in self.network.module.categories
 
     def rate(self, pictures: Tensor, category: str) -> tuple[Tensor, Tensor]:
-        """Of products on white (N, 3, H, W) in [0, 1]: the log-probability of `category` (N,), and whether it comes first, bool (N,)."""
+        """Of products on white (N, 3, H, W) in [0, 1]: the log-probability of `category` (N,), and whether it comes
+        first, bool (N,).
+        """
         all_of_them, index = self._log_probabilities(pictures), self.network.module.categories.index(category)
         return all_of_them[:, index], all_of_them.argmax(1) == index
 

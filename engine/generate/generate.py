@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 from engine import image, product
 from engine.contract.errors import RequestError
 from engine.contract.events import Event, Notes, Progress, Result
+from engine.contract.fields import rgb_of
 from engine.contract.generate import GenerateRequest
-from engine.generate.latents import CANDIDATES, Codes, rgb
+from engine.generate.latents import CANDIDATES, Codes
 from engine.generate.networks import Cast, cast
 from engine.generate.ranking import Ranking
 from engine.image import Picture
@@ -30,7 +31,8 @@ if TYPE_CHECKING:
 
 PREVIEW_PX = 768  # longer side of a preview
 PREVIEW_EVERY_S = 0.5
-_EMPTY = 0.002  # share of a sketch's pixels that its lines must have at least; the smallest outline of a product has five times that
+# Share of a sketch's pixels that its lines must have at least; the smallest outline of a product has five times that.
+_EMPTY = 0.002
 
 
 def generate(request: GenerateRequest, weights: Weights, device: Device, settings: Settings) -> Iterator[Event]:
@@ -166,7 +168,8 @@ class _Work:
         if not module.categories and judge:
             nearest = f"; of {codes.doubtful} none was, and the nearest was taken" if codes.doubtful else ""
             self.remarks.append(
-                f"{name} knows no categories, so of up to {CANDIDATES} candidates one was taken that {judge.name} calls {asked.category}{nearest}."
+                f"{name} knows no categories, so of up to {CANDIDATES} candidates one was taken that {judge.name} calls"
+                f" {asked.category}{nearest}."
             )
         if asked.colour and not able(module, "colour"):
             self.remarks.append(f"{name} does not know colours, so its pictures were recoloured.")
@@ -197,7 +200,7 @@ def _on_background(picture: Picture, mask: Tensor, background: str) -> Picture:
     colours, alpha = cutout.off_white(picture.pixels, mask)
     if background == "transparent":
         return replace(picture, pixels=colours, alpha=alpha)
-    ground = colours.new_tensor(rgb(background)).view(1, 3, 1, 1)
+    ground = colours.new_tensor(rgb_of(background)).view(1, 3, 1, 1)
     return replace(picture, pixels=ground + alpha * (colours - ground))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from engine.contract.errors import RequestError
+from engine.contract.fields import rgb_of
 from engine.contract.generate import GenerateRequest
 from engine.models.generative import able
 
@@ -22,7 +23,8 @@ CANDIDATES, AT_ONCE = (
 
 
 class Codes:
-    """The codes of a request, `code(i)` for i from 0 to count - 1; picture i depends on the seed and on i, not on count.
+    """The codes of a request, `code(i)` for i from 0 to count - 1; picture i depends on the seed and on i, not on
+    count.
 
     photo: the code (1, D) of a photo. judge: picks among candidates where the network was trained without categories.
     `doubtful` counts the pictures for which no candidate was of the category. RequestError for too many directions.
@@ -96,7 +98,7 @@ class Codes:
     def _coloured(self, code: Tensor) -> Tensor:
         if not self.request.colour or not able(self.network.module, "colour"):
             return code
-        return self.network.module.with_colour(code, code.new_tensor(rgb(self.request.colour)))
+        return self.network.module.with_colour(code, code.new_tensor(rgb_of(self.request.colour)))
 
     def _check_directions(self) -> None:
         names = self.network.weight.directions.get(self.request.category, ())
@@ -105,12 +107,6 @@ class Codes:
                 f"The network {self.network.weight.name} has {len(names)} directions for {self.request.category}, "
                 f"not {len(self.request.directions)}: {', '.join(names)}."
             )
-
-
-def rgb(colour: str) -> tuple[float, float, float]:
-    """#rrggbb as three numbers in [0, 1]."""
-    red, green, blue = (int(colour[k : k + 2], 16) / 255 for k in (1, 3, 5))
-    return red, green, blue
 
 
 def _rng(seed: int, series: int = 0, number: int = 0) -> torch.Generator:

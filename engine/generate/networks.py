@@ -40,8 +40,10 @@ class Cast:
 
 
 def cast(request: GenerateRequest, weights: Weights, device: Device) -> Generator[Progress, None, Cast]:
-    """Find the networks; yields Progress while they are loaded. RequestError when one asked by name cannot do what is asked,
-    or when none can."""
+    """Find the networks; yields Progress while they are loaded.
+
+    RequestError when one asked by name cannot do what is asked, or when none can.
+    """
     task = "sketch" if request.sketch else "generate"
     enlarging = f"upscale-x{request.scale}"
     tasks = (task,) if request.scale == 1 else (task, enlarging)
@@ -70,7 +72,9 @@ def cast(request: GenerateRequest, weights: Weights, device: Device) -> Generato
 def _generator(
     request: GenerateRequest, task: str, names: Sequence[str], weights: Weights
 ) -> Generator[Progress, None, tuple[Network, Network | None, tuple[str, ...]]]:
-    """The first network that can be had and can do what is asked, and what encodes a photo for it; one that was asked by name must be able to."""
+    """The first network that can be had and can do what is asked, and what encodes a photo for it; one that was asked
+    by name must be able to.
+    """
     named = [name.strip() for name in request.network.split(",")]
     unavailable, lacking = [], []
     for name in names:
@@ -97,7 +101,9 @@ def _generator(
 
 
 def _encoder(request: GenerateRequest, network: Network, weights: Weights) -> Generator[Progress, None, Network | None]:
-    """What turns the request's photo into a code of `network`: itself, or another network that it draws the codes of."""
+    """What turns the request's photo into a code of `network`:
+    itself, or another network that it draws the codes of.
+    """
     if not request.photo:
         return None
     return network if able(network.module, "photo") else (yield from weights.load(network.weight.encoder))
@@ -157,7 +163,9 @@ def _judge(
 def _discriminator(
     request: GenerateRequest, weights: Weights
 ) -> Generator[Progress, None, tuple[Network | None, tuple[str, ...]]]:
-    """What ranks beside the judge; of what it has not learned from, a sketch of any product may still be one of its own."""
+    """What ranks beside the judge; of what it has not learned from, a sketch of any product may still be one of its
+    own.
+    """
     network, why = yield from _of_task("rank", weights, _NO_PART)
     if network is None or request.category in (*network.module.categories, ANY_CATEGORY):
         return network, why

@@ -1,7 +1,7 @@
 """The best first: two networks place the pictures of a request among each other, and both places together decide.
 
-The discriminator of `studio` says how whole a picture looks, the classifier how surely it is of its category. A torn bag
-is still a bag, and a whole shoe may be no heel: what both place well is good to look at.
+The discriminator of `studio` says how whole a picture looks, the classifier how surely it is of its category. A torn
+bag is still a bag, and a whole shoe may be no heel: what both place well is good to look at.
 """
 
 from __future__ import annotations
@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
 
 class Ranking:
-    """The pictures of one category in the order in which they are shown. judge: the classifier; one of both may be None."""
+    """The pictures of one category in the order in which they are shown. judge: the classifier; one of both may be
+    None.
+    """
 
     def __init__(self, category: str, judge: Judge | None, discriminator: Network | None) -> None:
         self.category, self.judge, self.discriminator = category, judge, discriminator
@@ -47,8 +49,9 @@ class Ranking:
 
 
 def best_first(scores: Sequence[Tensor]) -> list[int]:
-    """The indices of N pictures by the sum of their places under each of `scores` (N,), of which the highest is the best;
-    what is placed alike stays in the order in which it was drawn."""
+    """The indices of N pictures by the sum of their places under each of `scores` (N,), of which the highest is the
+    best; what is placed alike stays in the order in which it was drawn.
+    """
     import torch
 
     places = torch.stack([(one[:, None] < one).sum(1) for one in scores]).sum(0)

@@ -1,6 +1,7 @@
 """The door: picture files become float sRGB pixels and go back to files; nothing else converts between the two.
 
-Whatever is wrong with a file becomes one sentence, as a `RequestError`. Nothing here imports torch before there are pixels.
+Whatever is wrong with a file becomes one sentence, as a `RequestError`. Nothing here imports torch before there are
+pixels.
 """
 
 from engine.image.arranged import ANIMATED, FRAME_MS, REST_MS, animate, grid, squared

@@ -41,7 +41,9 @@ class Header:
     mode: str
 
     def cropped(self, crop: tuple[int, ...]) -> Header:
-        """Of a part (left, top, width, height), or of the whole for (); RequestError where it reaches beyond the picture."""
+        """Of a part (left, top, width, height), or of the whole for (); RequestError where it reaches beyond the
+        picture.
+        """
         if not crop:
             return self
         left, top, width, height = crop
@@ -80,7 +82,10 @@ def load_mask(file: str | Path, settings: Settings | None = None) -> Tensor:
 
 
 def luma_table(file: str | Path, settings: Settings | None = None) -> tuple[int, ...] | None:
-    """The table by which a JPEG file quantised its luma, 64 entries in rows; None for files of other formats. Decodes no pixels."""
+    """The table by which a JPEG file quantised its luma, 64 entries in rows; None for files of other formats.
+
+    Decodes no pixels.
+    """
     path = Path(file)
     with opened(path, settings) as (picture, _):
         tables = picture.quantization if isinstance(picture, JpegImageFile) else {}

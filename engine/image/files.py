@@ -181,7 +181,8 @@ def _check_size(path: Path, width: int, height: int, settings: Settings) -> None
     if width * height > settings.input_mpx * 10**6:
         mpx = width * height / 10**6
         raise RequestError(
-            f"{shown(path)} has {width} x {height} pixels, which is {mpx:.0f} megapixels; at most {settings.input_mpx:g} can be opened."
+            f"{shown(path)} has {width} x {height} pixels, which is {mpx:.0f} megapixels; at most"
+            f" {settings.input_mpx:g} can be opened."
         )
     if max(width, height) > MOST_ASPECT * max(1, min(width, height)):
         raise RequestError(f"{shown(path)} has {width} x {height} pixels, which is too long and narrow for a photo.")

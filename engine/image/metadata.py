@@ -1,4 +1,6 @@
-"""What a file says beside its pixels: which way is up, what of its EXIF data may be kept, and the recipe that made it."""
+"""What a file says beside its pixels: which way is up, what of its EXIF data may be kept,
+and the recipe that made it.
+"""
 
 from __future__ import annotations
 

@@ -118,10 +118,11 @@ class Picture:
     ) -> Path:
         """Write a PNG, JPEG or WebP by the suffix, tagged sRGB, and return its path.
 
-        quality: 1 to 100, for JPEG and WebP. recipe: a request's `recipe()`, read back by `read_recipe`. A JPEG has no alpha, so
-        a transparent picture is laid on white. Where `most_bytes` is set, the quality is as high as lets the file fit.
-        The file appears whole or not at all. RequestError for another suffix or quality, a side the format cannot hold,
-        EXIF too long for a JPEG, a file that cannot be made small enough, and a folder that cannot be written.
+        quality: 1 to 100, for JPEG and WebP. recipe: a request's `recipe()`, read back by `read_recipe`. A JPEG has no
+        alpha, so a transparent picture is laid on white. Where `most_bytes` is set, the quality is as high as lets the
+        file fit. The file appears whole or not at all. RequestError for another suffix or quality, a side the format
+        cannot hold, EXIF too long for a JPEG, a file that cannot be made small enough, and a folder that cannot be
+        written.
         """
         return saved.save(
             self.pixels,

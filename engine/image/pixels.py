@@ -1,4 +1,6 @@
-"""Pillow's pictures and float sRGB pixels, one made of the other strip by strip, so that no second full-size copy is made."""
+"""Pillow's pictures and float sRGB pixels, one made of the other strip by strip, so that no second full-size copy is
+made.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +45,9 @@ def to_tensors(image: Image.Image) -> tuple[Tensor, Tensor | None]:
 
 
 def eight_bit(pixels: Tensor, alpha: Tensor | None, *, keep_alpha: bool) -> Image.Image:
-    """Pixels (1, 3, H, W) rounded to the nearest of 256 levels, strip by strip; without their alpha they are laid on white."""
+    """Pixels (1, 3, H, W) rounded to the nearest of 256 levels, strip by strip; without their alpha they are laid on
+    white.
+    """
     import torch
 
     height, width = pixels.shape[2:]

@@ -1,8 +1,8 @@
 """Which category a product picture shows: logistic regression on pooled activations of `features`.
 
-A linear probe (Alain & Bengio 2017): the convolutions are those of `features` and stay as they are, only the weights
-of a linear layer on top are learned (`engine/train/recipes/categories.py`). The convolutions are part of the weight file, so
-the probe keeps seeing what it was fitted on whatever becomes of `features.safetensors`.
+A linear probe (Alain & Bengio 2017): the convolutions are those of `features` and stay as they are, only the weights of
+a linear layer on top are learned (`engine/train/recipes/categories.py`). The convolutions are part of the weight file,
+so the probe keeps seeing what it was fitted on whatever becomes of `features.safetensors`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,6 @@
-"""How much a picture was changed: colour (CIEDE2000), structure (SSIM) and edges, everywhere or on either side of a mask."""
+"""How much a picture was changed: colour (CIEDE2000), structure (SSIM) and edges, everywhere or on either side of a
+mask.
+"""
 
 from __future__ import annotations
 
@@ -8,16 +10,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from engine.models.filters import gaussian_window
+from engine.models.srgb import luma, to_lab
+
 MOST_PX = 500_000  # larger pictures are measured on means of areas
 STRONG_EDGE = 0.06  # luma per px: a step of 30 grey levels of 255, half of which falls on either pixel
 TOLERANCE_PX = 2
 
-_XYZ = (
-    (0.4124564, 0.3575761, 0.1804375),
-    (0.2126729, 0.7151522, 0.0721750),
-    (0.0193339, 0.1191920, 0.9503041),
-)  # of linear sRGB, IEC 61966-2-1
-_LUMA = (0.299, 0.587, 0.114)  # Rec. 601, as Wang et al. take it
 _WINDOW_PX, _SIGMA_PX = 11, 1.5
 _C1, _C2 = 0.01**2, 0.03**2
 _STRIP_PX = 1 << 15  # worked on at a time: what lies in a core's own cache is done in half the time
@@ -62,37 +61,17 @@ def delta_e_2000(a: Tensor, b: Tensor) -> Tensor:
     """CIEDE2000 between sRGB pictures (N, 3, H, W) in [0, 1], per pixel, (N, 1, H, W); all weights k are 1."""
     rows = max(1, _STRIP_PX // a.shape[-1])
     return torch.cat(
-        [
-            lab_delta_e_2000(srgb_to_lab(p), srgb_to_lab(q))
-            for p, q in zip(a.split(rows, 2), b.split(rows, 2), strict=True)
-        ],
+        [lab_delta_e_2000(to_lab(p), to_lab(q)) for p, q in zip(a.split(rows, 2), b.split(rows, 2), strict=True)],
         2,
     )
-
-
-def srgb_to_lab(pixels: Tensor) -> Tensor:
-    """CIELAB (D65) of sRGB (N, 3, H, W) in [0, 1]: L in [0, 100], a and b about [-128, 128]; same shape."""
-    light = torch.where(pixels <= 0.04045, pixels / 12.92, _power((pixels.clamp_min(0.04045) + 0.055) / 1.055, 2.4))
-    to_xyz = torch.tensor(_XYZ, device=pixels.device, dtype=pixels.dtype)
-    xyz = torch.einsum(
-        "ij,njhw->nihw", to_xyz / to_xyz.sum(1, keepdim=True), light
-    )  # relative to white, so that greys have no colour
-    f = torch.where(xyz > 216 / 24389, _power(xyz.clamp_min(1e-6), 1 / 3), (24389 / 27 * xyz + 16) / 116)
-    x, y, z = f.unbind(1)
-    return torch.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], 1)
-
-
-def _power(t: Tensor, exponent: float) -> Tensor:
-    """Of positive numbers, in half the time of `**`."""
-    return t.log().mul_(exponent).exp_()
 
 
 def lab_delta_e_2000(a: Tensor, b: Tensor) -> Tensor:
     """CIEDE2000 (Sharma, Wu & Dalal 2005, eqs. 2 to 22) between CIELAB (N, 3, H, W), per pixel, (N, 1, H, W).
 
-    Hues are kept as directions instead of angles, which needs one arc tangent instead of three; the mean hue is then the
-    direction half way between the two, by the shorter side as in the paper. Exactly opposite hues have none: they count
-    as a hue of no direction, and the paper's choice between the two sides is left out.
+    Hues are kept as directions instead of angles, which needs one arc tangent instead of three; the mean hue is then
+    the direction half way between the two, by the shorter side as in the paper. Exactly opposite hues have none: they
+    count as a hue of no direction, and the paper's choice between the two sides is left out.
     """
     light_1, a_1, b_1 = a.split(1, 1)
     light_2, a_2, b_2 = b.split(1, 1)
@@ -169,7 +148,7 @@ def ssim_map(a: Tensor, b: Tensor, *, light: bool = True) -> Tensor:
     height, width = a.shape[-2:]
     reach = _WINDOW_PX // 2
     beyond = _reflected(height, reach, a.device)
-    x, y = (_luma(t).index_select(2, beyond) for t in (a, b))  # (N, 1, H + 10, W)
+    x, y = (luma(t).index_select(2, beyond) for t in (a, b))  # (N, 1, H + 10, W)
     step = max(1, _STRIP_PX // width)
     ends = [(top, min(top + step, height) + 2 * reach) for top in range(0, height, step)]
     return torch.cat([_similarity(x[:, :, top:end], y[:, :, top:end], light) for top, end in ends], 2)
@@ -190,9 +169,9 @@ def edge_agreement(a: Tensor, b: Tensor, mask: Tensor | None = None) -> float:
     """How far two pictures (1, 3, H, W) in [0, 1] have the same strong edges, in [0, 1].
 
     A strong edge is a pixel where the Sobel gradient of luma is longer than STRONG_EDGE. It is found again if the other
-    picture has one at most TOLERANCE_PX to the side and as many up or down. The result is the F-measure: 2 p r / (p + r)
-    with p the share of a's edges found in b, and r that of b's found in a; so edges that vanish count, and edges that
-    appear. Neither has an edge: 1. `mask` (1, 1, H, W) weighs the pixels.
+    picture has one at most TOLERANCE_PX to the side and as many up or down. The result is the F-measure: 2 p r / (p +
+    r) with p the share of a's edges found in b, and r that of b's found in a; so edges that vanish count, and edges
+    that appear. Neither has an edge: 1. `mask` (1, 1, H, W) weighs the pixels.
     """
     return _agreement(_strong_edges(a), _strong_edges(b), torch.ones_like(a[:, :1]) if mask is None else mask)
 
@@ -210,8 +189,8 @@ def _agreement(a: Tensor, b: Tensor, weight: Tensor) -> float:
 
 def _strong_edges(pixels: Tensor) -> Tensor:
     """bool (1, 1, H, W)."""
-    luma = _luma(pixels)
-    t = F.pad(luma, (1, 1, 1, 1), mode="replicate")
+    grey = luma(pixels)
+    t = F.pad(grey, (1, 1, 1, 1), mode="replicate")
     columns = t[..., :-2, :] + 2 * t[..., 1:-1, :] + t[..., 2:, :]
     rows = t[..., :-2] + 2 * t[..., 1:-1] + t[..., 2:]
     across, down = columns[..., 2:] - columns[..., :-2], rows[..., 2:, :] - rows[..., :-2, :]
@@ -227,15 +206,12 @@ def _spread(edges: Tensor) -> Tensor:
     return edges
 
 
-def _luma(pixels: Tensor) -> Tensor:
-    r, g, b = pixels.split(1, 1)
-    return _LUMA[0] * r + _LUMA[1] * g + _LUMA[2] * b
-
-
 def _blurred(t: Tensor) -> Tensor:
-    """(N, C, H, W) through SSIM's window: rows reflected at the border, columns only as far as they go, (N, C, H - 10, W)."""
+    """(N, C, H, W) through SSIM's window: rows reflected at the border, columns only as far as they go, (N, C, H - 10,
+    W).
+    """
     reach = _WINDOW_PX // 2
-    window = [math.exp(-0.5 * (k / _SIGMA_PX) ** 2) for k in range(-reach, reach + 1)]
+    window = gaussian_window(_SIGMA_PX, reach).tolist()
     across = _weighted(t, window, 2)
     return _weighted(across.index_select(3, _reflected(t.shape[3], reach, t.device)), window, 3)
 

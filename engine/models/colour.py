@@ -4,7 +4,8 @@
 - Pitie & Kokaram, The Linear Monge-Kantorovitch Linear Colour Mapping, 2007.
 - Sliced transport: Pitie, Kokaram & Dahyot, N-dimensional probability density function transfer, 2005; Bonneel et al.,
   Sliced and Radon Wasserstein Barycenters of Measures, 2015.
-- Luma only and the style in the photo's palette: Gatys et al., Preserving Color in Neural Artistic Style Transfer, 2016.
+- Luma only and the style in the photo's palette: Gatys et al., Preserving Color in Neural Artistic Style Transfer,
+  2016.
 
 Where this leaves the papers:
 - Reinhard's moments are taken in OKLab (Ottosson 2020) instead of l-alpha-beta: as decorrelated, but without its
@@ -25,6 +26,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from engine.models.gaussian import moments, transport
+from engine.models.srgb import REC709, from_oklab, in_gamut, luma, oklab
 
 NODES = 33  # of a look-up table, along each side
 MOST_GAIN = 3.0  # of a transfer: one step of 8 bits becomes at most three
@@ -35,56 +37,13 @@ _ROTATIONS = 24
 _SCALES = (8.0, 4.0, 2.0)  # of the correction, in nodes: standard deviations of the Gaussians, coarse to fine
 _DOUBT = 1e-5  # share of the photo's pixels around a node at which its correction is halved
 
-# OKLab: linear sRGB -> responses of the cones -> cube roots -> lightness and two opponent colours.
-_CONES = (
-    (0.4122214708, 0.5363325363, 0.0514459929),
-    (0.2119034982, 0.6806995451, 0.1073969566),
-    (0.0883024619, 0.2817188376, 0.6299787005),
-)
-_OPPONENTS = (
-    (0.2104542553, 0.7936177850, -0.0040720468),
-    (1.9779984951, -2.4285922050, 0.4505937099),
-    (0.0259040371, 0.7827717662, -0.8086757660),
-)
 _STRETCH = 1.206 / 1.03  # Ottosson's k3 for his k1 = 0.206 and k2 = 0.03
-_LUMA = (0.2126, 0.7152, 0.0722)  # Rec. 709
-
-
-def oklab(srgb: Tensor) -> Tensor:
-    """sRGB in [0, 1] as OKLab: lightness in [0, 1] (0 black, 1 white) and two opponent colours within about +-0.3; (N, 3, H, W)."""
-    linear = torch.where(srgb <= 0.04045, srgb / 12.92, ((srgb.clamp_min(0) + 0.055) / 1.055).pow(2.4))
-    return _mixed(_OPPONENTS, _mixed(_CONES, linear).clamp_min(0).pow(1 / 3))
-
-
-def from_oklab(lab: Tensor) -> Tensor:
-    """OKLab (N, 3, H, W) as sRGB in [0, 1]. What no screen can show is brought in by taking colour off, not light."""
-    lightness = lab[:, :1].clamp(0, 1)
-    cones = _mixed(_inverse(_OPPONENTS), torch.cat([lightness, lab[:, 1:]], 1))
-    linear = in_gamut(_mixed(_inverse(_CONES), cones * cones.square()), lightness.pow(3))
-    return torch.where(linear <= 0.0031308, linear * 12.92, 1.055 * linear.clamp_min(1e-9).pow(1 / 2.4) - 0.055).clamp(
-        0, 1
-    )
-
-
-def in_gamut(rgb: Tensor, grey: Tensor) -> Tensor:
-    """RGB (N, 3, H, W), moved straight towards a grey (N, 1, H, W) in [0, 1] as far as it takes to lie in [0, 1]."""
-    colour = rgb - grey
-    above, below = colour.amax(1, keepdim=True), -colour.amin(1, keepdim=True)
-    share = torch.minimum((1 - grey) / above.clamp_min(1e-9), grey / below.clamp_min(1e-9)).clamp(max=1)
-    return (grey + share * colour).clamp(0, 1)
-
-
-def _mixed(matrix: tuple[tuple[float, ...], ...], pixels: Tensor) -> Tensor:
-    return torch.einsum("dc,nchw->ndhw", torch.tensor(matrix, dtype=pixels.dtype, device=pixels.device), pixels)
-
-
-def _inverse(matrix: tuple[tuple[float, ...], ...]) -> tuple[tuple[float, ...], ...]:
-    return tuple(tuple(row) for row in torch.linalg.inv(torch.tensor(matrix, dtype=torch.float64)).tolist())
 
 
 @dataclass(frozen=True, eq=False)
 class Lut:
-    """A look-up table of colours: `table` (3, 33, 33, 33) holds what becomes of the sRGB colour (r, g, b) / 32 at [:, b, g, r].
+    """A look-up table of colours: `table` (3, 33, 33, 33) holds what becomes of the sRGB colour (r, g, b) / 32 at [:,
+    b, g, r].
 
     Its values may leave [0, 1], so that a linear map is met exactly up to where it is cut off.
     """
@@ -93,10 +52,11 @@ class Lut:
 
     @torch.no_grad()
     def apply(self, pixels: Tensor, strength: float = 1.0) -> Tensor:
-        """Pixels (N, 3, H, W) in [0, 1] of any size, looked up trilinearly: photo + strength x (looked up - photo), in [0, 1].
+        """Pixels (N, 3, H, W) in [0, 1] of any size, looked up trilinearly: photo + strength x (looked up - photo), in
+        [0, 1].
 
-        Works in strips: beside the result it takes about 20 MB, whatever the size. A strip is looked up as a batch of as
-        many parts as there are threads, because grid_sample shares its work between pictures and not within one.
+        Works in strips: beside the result it takes about 20 MB, whatever the size. A strip is looked up as a batch of
+        as many parts as there are threads, because grid_sample shares its work between pictures and not within one.
         """
         threads = torch.get_num_threads()
         table = self.table.to(pixels.device, torch.float32).expand(threads, -1, -1, -1, -1)
@@ -157,7 +117,8 @@ def reinhard(photo: Tensor, style: Tensor, floor: float = 1e-4) -> Lut:
 def _evened(lab: Tensor) -> Tensor:
     """OKLab, shortened towards black so that its lightness is the one that Ottosson gives for it in 2021.
 
-    Cube roots begin upright at black: a grey level of noise there would be a large colour once it is lifted to the light.
+    Cube roots begin upright at black: a grey level of noise there would be a large colour once it is lifted to the
+    light.
     """
     lightness = lab[:, :1].clamp_min(1e-6)
     bent = _STRETCH * lightness - 0.206
@@ -268,14 +229,15 @@ def keep_colours(photo: Tensor, painted: Tensor) -> Tensor:
 
 
 def matched(style: Tensor, photo: Tensor) -> Tensor:
-    """The style picture (1, 3, h, w) in the colours of the photo (1, 3, H, W), so that a photo can be painted in its own palette."""
+    """The style picture (1, 3, h, w) in the colours of the photo (1, 3, H, W), so that a photo can be painted in its
+    own palette.
+    """
     return monge_kantorovich(style, photo).apply(style)
 
 
 def _luma(pixels: Tensor) -> Tensor:
     """(N, 1, H, W) in [0, 1]."""
-    red, green, blue = pixels.split(1, 1)
-    return (_LUMA[0] * red + _LUMA[1] * green + _LUMA[2] * blue).clamp(0, 1)
+    return luma(pixels, REC709).clamp(0, 1)
 
 
 def _column(values: Tensor) -> Tensor:

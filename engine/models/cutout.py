@@ -14,7 +14,8 @@ from torch import Tensor
 
 from engine.models import guided
 from engine.models.colour import strips
-from engine.models.segment import dilated, eroded, feathered
+from engine.models.filters import dilated, eroded, maximum, minimum
+from engine.models.segment import feathered
 
 _BAND = 1 / 80  # of the longer side, on either side of the mask's outline: where pixels may be part product, part white
 _HAZE = 0.1  # below white: generators leave a haze that faint around their products, and a shadow under them
@@ -30,7 +31,8 @@ _SHADOW_BLUR = 0.035  # of the product's longer side
 def off_white(pixels: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
     """Colours (1, 3, H, W) and alpha (1, 1, H, W) of a product on white, `pixels` (1, 3, H, W) in [0, 1].
 
-    mask: about where the product is, (1, 1, H, W) in [0, 1]. Laid on white again, the product is as it was, to within the haze.
+    mask: about where the product is, (1, 1, H, W) in [0, 1]. Laid on white again, the product is as it was, to within
+    the haze.
     """
     reach = max(1, round(_BAND * max(pixels.shape[2:])))
     darkness = 1 - pixels.amin(1, keepdim=True)
@@ -52,12 +54,13 @@ def off_white(pixels: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
 
 @torch.no_grad()
 def decontaminated(pixels: Tensor, matte: Tensor) -> tuple[Tensor, Tensor]:
-    """Colours (1, 3, H, W) and alpha (1, 1, H, W) of a product before any ground, `pixels` (1, 3, H, W), by its matte (1, 1, H, W).
+    """Colours (1, 3, H, W) and alpha (1, 1, H, W) of a product before any ground, `pixels` (1, 3, H, W), by its matte
+    (1, 1, H, W).
 
-    x = alpha F + (1 - alpha) B along the outline: F is carried there from inside, B from outside, on a small copy, as both
-    are smooth. A rim of the ground's own colour becomes as transparent as it lies on the way from F to B, never less than
-    the matte says, and what is shown of x is shown without its share of B. Beside stripes and checks there is no one F: the
-    matte alone is believed there, or those of the ground's colour would go.
+    x = alpha F + (1 - alpha) B along the outline: F is carried there from inside, B from outside, on a small copy, as
+    both are smooth. A rim of the ground's own colour becomes as transparent as it lies on the way from F to B, never
+    less than the matte says, and what is shown of x is shown without its share of B. Beside stripes and checks there is
+    no one F: the matte alone is believed there, or those of the ground's colour would go.
     """
     height, width = pixels.shape[2:]
     shrink = min(1.0, _SMALL_PX / max(height, width))
@@ -90,12 +93,14 @@ def decontaminated(pixels: Tensor, matte: Tensor) -> tuple[Tensor, Tensor]:
 
 @torch.no_grad()
 def tightened(pixels: Tensor, mask: Tensor) -> Tensor:
-    """The alpha (1, 1, H, W) of a product whose mask, (1, 1, H, W) in [0, 1], was found on `pixels` (1, 3, H, W) and not learned.
+    """The alpha (1, 1, H, W) of a product whose mask, (1, 1, H, W) in [0, 1], was found on `pixels` (1, 3, H, W) and
+    not learned.
 
-    Along its soft edge a pixel is as transparent as its colour lies on the way to the ground, never less than the mask says.
+    Along its soft edge a pixel is as transparent as its colour lies on the way to the ground, never less than the mask
+    says.
     """
     reach = max(2, round(_BAND * max(pixels.shape[2:])))
-    least, most = -F.max_pool2d(-mask, 3, 1, 1), F.max_pool2d(mask, 3, 1, 1)
+    least, most = minimum(mask), maximum(mask)
     own, ground = (
         _carried(pixels, (where + 1e-6), reach) for where in ((least > _SURE).float(), (most < 1 - _SURE).float())
     )
@@ -137,8 +142,8 @@ def contact_shadow(alpha: Tensor) -> Tensor:
 
 @torch.no_grad()
 def laid(colours: Tensor, alpha: Tensor, shadow: Tensor, ground: Tensor | None) -> tuple[Tensor, Tensor | None]:
-    """The product over its shadow over a ground, a picture or a colour (1, 3, 1, 1): pixels (1, 3, H, W), and the alpha where
-    there is no ground.
+    """The product over its shadow over a ground, a picture or a colour (1, 3, 1, 1): pixels (1, 3, H, W), and the alpha
+    where there is no ground.
 
     Without one the shadow is black of its own alpha (Porter & Duff 1984: over).
     """
@@ -150,8 +155,9 @@ def laid(colours: Tensor, alpha: Tensor, shadow: Tensor, ground: Tensor | None) 
 
 
 def _is_one_colour(*sides: Tensor) -> Tensor:
-    """How far both sides of an outline have one colour each, in [0, 1], by the means (1, 3, h, w) of their colours and, as a fourth, of
-    the squared lengths of these."""
+    """How far both sides of an outline have one colour each, in [0, 1], by the means (1, 3, h, w) of their colours and,
+    as a fourth, of the squared lengths of these.
+    """
     between = (sides[0][:, :3] - sides[1][:, :3]).square().sum(1, keepdim=True) / 4
     within = (
         torch.stack([side[:, 3:] - side[:, :3].square().sum(1, keepdim=True) for side in sides]).clamp_min(0).mean(0)
@@ -168,7 +174,9 @@ def _without_haze(darkness: Tensor, solid: Tensor, steps: int) -> Tensor:
 
 
 def _carried(values: Tensor, weight: Tensor, reach: int) -> Tensor:
-    """Weighted mean of values (1, C, H, W) over a window of 2 reach + 1; the mean of all where nothing there has weight."""
+    """Weighted mean of values (1, C, H, W) over a window of 2 reach + 1; the mean of all where nothing there has
+    weight.
+    """
     size = 2 * reach + 1
     both = torch.cat([values * weight, weight], 1)
     near = F.avg_pool2d(F.avg_pool2d(both, (1, size), 1, (0, reach)), (size, 1), 1, (reach, 0))

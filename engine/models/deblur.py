@@ -1,14 +1,14 @@
 """Blind removal of blur: how the camera moved or missed its focus is estimated first, then undone, then repaired.
 
 1. A kernel is estimated for the whole photo. Where a picture is blurred its spectrum is the sharp one's times the
-   kernel's, so the autocorrelation of its whitened pixels is about that of the kernel alone (Goldstein & Fattal 2012),
-   and its cepstrum shows how far it was moved (Rom 1975). Neither knows which way a path bends, nor which end of it is the
-   brighter: what there is to be seen of that in the pixels, a small convolutional network tells.
-2. Wiener's filter undoes that kernel, under the prior that natural pictures have a spectrum that falls with the
-   square of the frequency (Levin et al. 2007, their Gaussian one): all frequencies of a photo at once, however long the kernel.
-3. The network of `restore` takes from it the noise and the ringing that this costs, with the blurred photo beside it
-   (Deep Wiener deconvolution, Dong et al. 2020, who are told the kernel).
-4. Where the blurred photo is even, it stays as it is: nothing was blurred there, and ringing would be seen.
+kernel's, so the autocorrelation of its whitened pixels is about that of the kernel alone (Goldstein & Fattal 2012), and
+its cepstrum shows how far it was moved (Rom 1975). Neither knows which way a path bends, nor which end of it is the
+brighter: what there is to be seen of that in the pixels, a small convolutional network tells. 2. Wiener's filter undoes
+that kernel, under the prior that natural pictures have a spectrum that falls with the square of the frequency (Levin et
+al. 2007, their Gaussian one): all frequencies of a photo at once, however long the kernel. 3. The network of `restore`
+takes from it the noise and the ringing that this costs, with the blurred photo beside it (Deep Wiener deconvolution,
+Dong et al. 2020, who are told the kernel). 4. Where the blurred photo is even, it stays as it is: nothing was blurred
+there, and ringing would be seen.
 
 Convolutions alone would need to see as far as the kernel is long, and to learn each kernel's inverse.
 """
@@ -51,10 +51,11 @@ _TIMID = 2.5  # how much larger the log of the noise is for the more cautious fi
 
 
 class Estimator(nn.Module):
-    """(N, M, 3, W, W) in [0, 1], M windows of each of N photos -> kernels (N, KERNEL_PX, KERNEL_PX), each of sum 1, in the
-    order of a convolution's shifts (flipped for conv2d), and the log of the noise (N,) for `wiener`.
+    """(N, M, 3, W, W) in [0, 1], M windows of each of N photos -> kernels (N, KERNEL_PX, KERNEL_PX), each of sum 1, in
+    the order of a convolution's shifts (flipped for conv2d), and the log of the noise (N,) for `wiener`.
 
-    slope: as of `Residual`."""
+    slope: as of `Residual`.
+    """
 
     def __init__(self, width: int = 32, maps: int = 48, basis: int = 64, slope: float = 0.0) -> None:
         super().__init__()
@@ -98,8 +99,9 @@ class Estimator(nn.Module):
 
 
 class _Edges(nn.Module):
-    """(M, 1, W, W) -> the gradients that the sharp picture may have had, (M, 2, _TRIED, W, W): those of the blurred one and
-    what is added to them."""
+    """(M, 1, W, W) -> the gradients that the sharp picture may have had, (M, 2, _TRIED, W, W): those of the blurred one
+    and what is added to them.
+    """
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -130,10 +132,11 @@ class Deblur(nn.Module):
         return _where_uneven(self.repair(undone(x, blur)), x)
 
     def blur_of(self, parts: Tensor) -> Tensor:
-        """What the `Estimator` says of windows, in one row for each photo, (N, 1 + KERNEL_PX^2): the noise, then the kernel.
+        """What the `Estimator` says of windows, in one row for each photo, (N, 1 + KERNEL_PX^2): the noise, then the
+        kernel.
 
-        A photo turned by half a turn has the same statistics and is blurred by the kernel turned. The estimator is asked about both
-        and the mean is taken, because which end of a path is which it guesses anew each time.
+        A photo turned by half a turn has the same statistics and is blurred by the kernel turned. The estimator is
+        asked about both and the mean is taken, because which end of a path is which it guesses anew each time.
         """
         kernels, noise = self.estimator(torch.cat([parts, parts.flip(-2, -1)]))
         upright, turned = kernels.chunk(2)
@@ -143,8 +146,10 @@ class Deblur(nn.Module):
 
 
 def _where_uneven(sharp: Tensor, x: Tensor) -> Tensor:
-    """What was made of photos x, both (N, 3, H, W), but x itself where that is even all around: an edge that was blurred into a
-    pixel has left it uneven, so all that comes there is the ringing of edges further away, which is seen on white."""
+    """What was made of photos x, both (N, 3, H, W), but x itself where that is even all around: an edge that was
+    blurred into a pixel has left it uneven, so all that comes there is the ringing of edges further away, which is seen
+    on white.
+    """
     luma = x.float().mean(1, keepdim=True) - 0.5  # half formats have no such small variances
     moments = F.pad(torch.cat([luma, luma.square()], 1), (_AROUND_PX,) * 4, mode="reflect")
     mean, square = F.avg_pool2d(moments, 2 * _AROUND_PX + 1, 1).split(1, 1)
@@ -153,15 +158,19 @@ def _where_uneven(sharp: Tensor, x: Tensor) -> Tensor:
 
 
 def undone(x: Tensor, blur: Tensor) -> Tensor:
-    """(N, 9, H, W): photos (N, 3, H, W) of the blur (N, 1 + KERNEL_PX^2) under Wiener's filter, under a more cautious one, and as they are."""
+    """(N, 9, H, W): photos (N, 3, H, W) of the blur (N, 1 + KERNEL_PX^2) under Wiener's filter, under a more cautious
+    one, and as they are.
+    """
     noise, kernels = blur[:, 0], blur[:, 1:].unflatten(1, (KERNEL_PX, KERNEL_PX))
     both = wiener(x, kernels, torch.stack([noise, noise + _TIMID], 1))
     return torch.cat([both.flatten(1, 2).to(x.dtype), x], 1)
 
 
 def spread(blur: Tensor) -> tuple[float, float]:
-    """How far one photo's blur (1, 1 + KERNEL_PX^2) spreads a point, as standard deviations in pixels: along the direction in
-    which that is most, and across it. Motion by n pixels has n / sqrt(12) along it, a disk of radius r has r / 2."""
+    """How far one photo's blur (1, 1 + KERNEL_PX^2) spreads a point, as standard deviations in pixels: along the
+    direction in which that is most, and across it. Motion by n pixels has n / sqrt(12) along it, a disk of radius r has
+    r / 2.
+    """
     kernel = blur[0, 1:].view(KERNEL_PX, KERNEL_PX).double().cpu()
     place = torch.stack(torch.meshgrid(*[torch.arange(KERNEL_PX, dtype=torch.float64)] * 2, indexing="ij")).flatten(1)
     covariance = torch.cov(place, correction=0, aweights=kernel.flatten())
@@ -170,11 +179,12 @@ def spread(blur: Tensor) -> tuple[float, float]:
 
 
 def fitting(blur_of: Callable[[Tensor], Tensor], x: Tensor) -> tuple[Tensor, int]:
-    """The blur of a photo (1, 3, H, W) as `blur_of` tells it of `windows`, and how many times smaller the copy is on which it is
-    so short: 1, 2, 4 or 8.
+    """The blur of a photo (1, 3, H, W) as `blur_of` tells it of `windows`, and how many times smaller the copy is on
+    which it is so short: 1, 2, 4 or 8.
 
-    A blur that is longer than a kernel shows as some shorter one, while on a copy of half the size it is half as long. So where
-    there is more than a mild one, small copies are asked first, and larger ones as long as it will still fit and they agree.
+    A blur that is longer than a kernel shows as some shorter one, while on a copy of half the size it is half as long.
+    So where there is more than a mild one, small copies are asked first, and larger ones as long as it will still fit
+    and they agree.
     """
     blur = blur_of(windows(x))
     seen_px = spread(blur)[0]
@@ -196,7 +206,8 @@ def fitting(blur_of: Callable[[Tensor], Tensor], x: Tensor) -> tuple[Tensor, int
 
 
 def wiener(x: Tensor, kernels: Tensor, noise: Tensor) -> Tensor:
-    """Pictures (N, 3, H, W) without the blur of kernels (N, K, K) -> (N, L, 3, H, W), float32, for L levels of noise (N, L).
+    """Pictures (N, 3, H, W) without the blur of kernels (N, K, K) -> (N, L, 3, H, W), float32, for L levels of noise
+    (N, L).
 
     noise: the log of how much the square of the gradient counts beside the square of the error.
     """
@@ -213,8 +224,9 @@ def wiener(x: Tensor, kernels: Tensor, noise: Tensor) -> Tensor:
 
 
 def windows(x: Tensor) -> Tensor:
-    """(N, M, 3, WINDOW_PX, WINDOW_PX): parts of photos (N, 3, H, W) of any size that overlap, those with the most edges where
-    there are many."""
+    """(N, M, 3, WINDOW_PX, WINDOW_PX): parts of photos (N, 3, H, W) of any size that overlap, those with the most edges
+    where there are many.
+    """
     height, width = x.shape[2:]
     x = F.pad(x, (0, max(0, WINDOW_PX - width), 0, max(0, WINDOW_PX - height)), mode="replicate")
     top, left = ((length - WINDOW_PX) % _HOP_PX // 2 for length in x.shape[2:])
@@ -233,8 +245,9 @@ def windows(x: Tensor) -> Tensor:
 
 
 def _statistics(luma: Tensor) -> Tensor:
-    """(M, 1, W, W) -> (M, 4, 2 L + 1, 2 L + 1), L = _LAG_PX, of each lag: the autocorrelations of the differences across,
-    down and of both again (whiter still), and the cepstrum."""
+    """(M, 1, W, W) -> (M, 4, 2 L + 1, 2 L + 1), L = _LAG_PX, of each lag: the autocorrelations of the differences
+    across, down and of both again (whiter still), and the cepstrum.
+    """
     tapered = _tapered(luma.float()[:, 0])
     power = torch.fft.rfft2(tapered).abs().square()
     across, down = _steps(tapered.shape[-2:], luma.device)

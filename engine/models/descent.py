@@ -20,7 +20,8 @@ Look: TypeAlias = Callable[[Tensor], tuple[float, Tensor]]
 MEMORY_OF_MEAN = 0.95  # of the running mean of iterates: about the last twenty
 HISTORY = 20  # steps from which L-BFGS knows the curvature
 LOOKS_MOST = 10  # of a step of L-BFGS
-PRICE = 100.0  # of leaving [0, 1]: times the squared way out, mean over the picture; more makes a kink that is hard to descend
+# Of leaving [0, 1]: times the squared way out, mean over the picture; more makes a kink that is hard to descend.
+PRICE = 100.0
 
 
 class Descent(Protocol):
@@ -33,7 +34,8 @@ class Descent(Protocol):
 
 
 class Adam:
-    """Adam (Kingma & Ba 2015), kept in [0, 1]; the result is the mean of its last places (as in crowsonkb/style-transfer-pytorch).
+    """Adam (Kingma & Ba 2015), kept in [0, 1]; the result is the mean of its last places (as in crowsonkb/style-
+    transfer-pytorch).
 
     rate: what a step moves a pixel by, about. warm_up: steps over which it grows to that.
     """
@@ -67,9 +69,9 @@ class Adam:
 class Lbfgs:
     """L-BFGS with a line search by the strong Wolfe conditions (torch.optim); a step looks once or twice, seldom more.
 
-    It needs a smooth loss, so pixels may leave [0, 1] at a price and are brought back in `picture`. Where it goes astray it
-    forgets what it knows of the curvature and goes on from the last sound place. rate and warm_up are for Adam alone.
-    The first of a process waits five seconds for torch.optim to import torch's compiler.
+    It needs a smooth loss, so pixels may leave [0, 1] at a price and are brought back in `picture`. Where it goes
+    astray it forgets what it knows of the curvature and goes on from the last sound place. rate and warm_up are for
+    Adam alone. The first of a process waits five seconds for torch.optim to import torch's compiler.
     """
 
     def __init__(self, first: Tensor, look: Look, rate: float, warm_up: int = 0) -> None:
@@ -103,7 +105,10 @@ class Lbfgs:
         return loss
 
     def _evaluate(self) -> float:
-        """The loss at the present place, with its gradient where torch.optim looks for it; a place is looked at once."""
+        """The loss at the present place, with its gradient where torch.optim looks for it.
+
+        A place is looked at once.
+        """
         place = self._place.detach()
         if self._known is None or not torch.equal(self._known[0], place):
             loss, gradient = self._look(place)

@@ -4,8 +4,9 @@ Projected GAN (Sauer et al. 2021): it sees pictures through the fixed `features`
 its own that gives a map of logits. The category enters by projection (Miyato & Koyama 2018). In training the weights
 are divided by their largest singular value (Miyato et al. 2018).
 
-As it comes out of the training it is no judge of single pictures: it has learned that the generator's are too plain, and
-puts what is torn or glares before what is whole. So its last layer is fitted anew (engine/train/recipes/discriminator.py).
+As it comes out of the training it is no judge of single pictures: it has learned that the generator's are too plain,
+and puts what is torn or glares before what is whole. So its last layer is fitted anew
+(engine/train/recipes/discriminator.py).
 """
 
 from __future__ import annotations
@@ -27,7 +28,9 @@ WIDTHS, HIDDEN = (
 
 
 def body(layer: int, width: int, hidden: int, spectral: bool = False) -> nn.Sequential:
-    """What sits on a layer of `features`: activations (N, width, H, W) -> (N, hidden, h, w), half the size on the first three."""
+    """What sits on a layer of `features`: activations (N, width, H, W) -> (N, hidden, h, w), half the size on the first
+    three.
+    """
     stride = 2 if layer < 3 else 1
     layers = [
         nn.Conv2d(width, hidden, 4 if stride == 2 else 3, stride, 1),
@@ -96,7 +99,10 @@ class Discriminator(nn.Module):
 
 
 def from_state_dict(state: dict[str, Tensor], eyes: Features) -> Discriminator:
-    """The discriminator whose weights these are, over `features`; widths and names are read from the tensors. Strict."""
+    """The discriminator whose weights these are, over `features`.
+
+    Widths and names are read from the tensors. Strict.
+    """
     known = names.of_tensor(state["category_names"])
     layers = sum(key.startswith("bodies.") and key.endswith(".0.weight") for key in state)
     shapes = [state[f"bodies.{k}.0.weight"].shape for k in range(layers)]

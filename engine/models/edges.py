@@ -2,8 +2,8 @@
 
 Line maps are float (N, 1, S, S) in [0, 1], 1 on a line. Three filters find them: the gradient's ridge (Canny 1986, with
 Scharr's kernel, the strongest of the colour channels and scale-normalised, Lindeberg 1998), a difference of Gaussians
-soft-thresholded as in XDoG (Winnemoeller et al. 2012; only the dark side of an edge, since their black fill is no line),
-and the outline of what stands out from white. `sketched` mixes them by chance, with the faults of a hand.
+soft-thresholded as in XDoG (Winnemoeller et al. 2012; only the dark side of an edge, since their black fill is no
+line), and the outline of what stands out from white. `sketched` mixes them by chance, with the faults of a hand.
 """
 
 from __future__ import annotations
@@ -13,6 +13,9 @@ import math
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from engine.models.filters import gaussian_blur, maximum, opened, reach_of
+from engine.models.srgb import luma
 
 LINE_PX = 1.6  # width of a clean line, at the size of the network's picture
 MARGIN = 0.06  # of the product's longer side, white around it (the framing that the network learned)
@@ -43,7 +46,9 @@ def from_drawing(x: Tensor, size_px: int) -> Tensor:
 
 
 def framed(lines: Tensor, size_px: int) -> Tensor:
-    """One map (1, 1, H, W) with what is drawn in the middle of a square of `size_px`, with the margin of the packshots."""
+    """One map (1, 1, H, W) with what is drawn in the middle of a square of `size_px`,
+    with the margin of the packshots.
+    """
     drawn = (lines[0, 0] > _INK).nonzero()
     page = max(lines.shape[-2:])
     (top, left), (bottom, right) = (
@@ -82,14 +87,16 @@ def ridges(x: Tensor, sigma: float, threshold: float | Tensor) -> Tensor:
     candidates = (ridge & (strength > threshold / 2)).float()
     kept = (ridge & (strength > threshold)).float()
     for _ in range(4):
-        kept = candidates * F.max_pool2d(kept, 3, 1, 1)
+        kept = candidates * maximum(kept)
     return kept
 
 
 def differences(x: Tensor, sigma: float, threshold: float | Tensor, steepness: float = 20.0) -> Tensor:
-    """Lines (N, 1, H, W) on the dark side of edges: a difference of Gaussians, 0 below `threshold`, then a soft step."""
-    luma = _luma(x)
-    dark = blurred(luma, 1.6 * sigma) - blurred(luma, sigma)
+    """Lines (N, 1, H, W) on the dark side of edges:
+    a difference of Gaussians, 0 below `threshold`, then a soft step.
+    """
+    grey = luma(x)
+    dark = blurred(grey, 1.6 * sigma) - blurred(grey, sigma)
     return torch.tanh(steepness * (dark - threshold).clamp(min=0))
 
 
@@ -99,7 +106,9 @@ def outline(x: Tensor, sigma: float = 1.0) -> Tensor:
 
 
 def product(x: Tensor) -> Tensor:
-    """Soft mask (N, 1, H, W) of what is not white: 0 to 3 % below it, which is JPEG's noise, 1 from 15 % in any channel."""
+    """Soft mask (N, 1, H, W) of what is not white: 0 to 3 % below it, which is JPEG's noise, 1 from 15 % in any
+    channel.
+    """
     return ((0.97 - x.amin(1, keepdim=True)) / 0.12).clamp(0, 1)
 
 
@@ -135,17 +144,10 @@ def sketched(x: Tensor, rng: torch.Generator) -> Tensor:
 
 
 def blurred(x: Tensor, sigma: float) -> Tensor:
-    """Gaussian blur of standard deviation `sigma` px, each channel; the border goes on as it is."""
-    reach = max(1, math.ceil(2.5 * sigma))
-    kernel = torch.exp(-0.5 * (torch.arange(-reach, reach + 1, device=x.device, dtype=x.dtype) / sigma).square())
-    kernel = kernel / kernel.sum()
-    n, c, h, w = x.shape
-    x = F.pad(x.reshape(n * c, 1, h, w), (reach,) * 4, mode="replicate")
-    return F.conv2d(F.conv2d(x, kernel.view(1, 1, 1, -1)), kernel.view(1, 1, -1, 1)).reshape(n, c, h, w)
-
-
-def _luma(x: Tensor) -> Tensor:
-    return (x * x.new_tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)).sum(1, keepdim=True)
+    """Gaussian blur of standard deviation `sigma` px, each channel, over two and a half of it; the border goes on as it
+    is.
+    """
+    return gaussian_blur(x, sigma, reach_of(sigma, 2.5))
 
 
 def _gradient(x: Tensor, sigma: float) -> tuple[Tensor, Tensor]:
@@ -177,9 +179,9 @@ def _is_ridge(strength: Tensor, along_x: Tensor, along_y: Tensor) -> Tensor:
 
 def _thinned(ink: Tensor) -> Tensor:
     """Strokes as they are; areas wider than a stroke by their outline."""
-    areas = F.max_pool2d(-F.max_pool2d(-ink, 7, 1, 3), 7, 1, 3)  # opening: what a square of 7 px fits into
+    areas = opened(ink, 3)  # opening: what a square of 7 px fits into
     around = widened(ridges(areas, 1.0, 0.4), LINE_PX)
-    return torch.maximum((ink - F.max_pool2d(areas, 3, 1, 1)).clamp(min=0), around)
+    return torch.maximum((ink - maximum(areas)).clamp(min=0), around)
 
 
 def _uniform(n: int, low: float, high: float, rng: torch.Generator) -> Tensor:

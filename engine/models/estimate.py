@@ -1,7 +1,8 @@
 """What a photo suffers from, measured: noise, JPEG, blur, light, cast, background.
 
 Noise, JPEG and blur are of the size of a pixel, so they are measured on tiles at full size, spread over the photo and
-none of them scaled; light, cast and background are measured on a small copy. The cost hardly depends on the photo's size.
+none of them scaled; light, cast and background are measured on a small copy. The cost hardly depends on the photo's
+size.
 """
 
 from __future__ import annotations
@@ -14,12 +15,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from engine.models.change import srgb_to_lab
+from engine.models.filters import gaussian_blur
 from engine.models.segment import product_mask, shrunk
+from engine.models.srgb import REC601, to_lab
+from engine.models.srgb import luma as luma_of
 
 TILE_PX = 256
 TILES_MOST = 9
-_LUMA = (0.299, 0.587, 0.114)  # Rec. 601, as JPEG takes it
 
 
 def tiles(pixels: Tensor) -> Tensor:
@@ -50,7 +52,8 @@ def _starts(room: int, count: int) -> list[int]:
     return [round(room * i / (count - 1)) // 8 * 8 for i in range(count)]
 
 
-# Noise, in the diagonal band of the Haar wavelet (Donoho & Johnstone 1994). Where noise was cut off at black or white, as it is on a white
+# Noise, in the diagonal band of the Haar wavelet (Donoho & Johnstone 1994). Where noise was cut off at black or white,
+# as it is on a white
 # background, the share of the pixels there says how much of it is missing (Foi 2009).
 _PATCH_PX = 16
 _CUT_OFF_MOST = 0.75  # of a patch's pixels: beyond, what is left says too little of the rest
@@ -66,10 +69,10 @@ _MOST = 127.5  # the deviation of half black and half white, and no values from 
 def noise_sigma(tiles: Tensor) -> float:
     """Standard deviation of white Gaussian noise in a channel, in units of 1/255, of tiles (N, 3, h, w) in [0, 1].
 
-    0 where detail hides all noise, and where what looks like noise is none: a drawing in two levels, dots of black and white
-    that deviate by more than noise can. The lower of two: on the smoothest patches, and in the directions that a texture
-    leaves flat; what is too rough to be read still bounds the other. Noise that neighbouring pixels share, as demosaicing
-    and JPEG leave it, counts for less than it is.
+    0 where detail hides all noise, and where what looks like noise is none: a drawing in two levels, dots of black and
+    white that deviate by more than noise can. The lower of two: on the smoothest patches, and in the directions that a
+    texture leaves flat; what is too rough to be read still bounds the other. Noise that neighbouring pixels share, as
+    demosaicing and JPEG leave it, counts for less than it is.
     """
     if _has_two_levels(tiles):
         return 0.0
@@ -89,10 +92,11 @@ def _has_two_levels(tiles: Tensor) -> bool:
 
 
 def _sigma_of_smooth_patches(patches: Tensor, cut_off: Tensor) -> tuple[float, bool]:
-    """Of patches (P, 16, 16) in grey levels, `cut_off` (P,) their shares of it; and whether these are smooth enough to tell.
+    """Of patches (P, 16, 16) in grey levels, `cut_off` (P,) their shares of it; and whether these are smooth enough to
+    tell.
 
-    The diagonal difference of 2 x 2 pixels sees noise, and little else where the means of such cells are smooth. Under white
-    noise the two are independent, so choosing patches by the means does not bias the differences.
+    The diagonal difference of 2 x 2 pixels sees noise, and little else where the means of such cells are smooth. Under
+    white noise the two are independent, so choosing patches by the means does not bias the differences.
     """
     if not len(patches):
         return 0.0, False
@@ -110,7 +114,8 @@ def _sigma_of_smooth_patches(patches: Tensor, cut_off: Tensor) -> tuple[float, b
 
 
 def _sigma_of_flat_directions(patches: Tensor) -> float | None:
-    """Chen, Zhu & Heng 2015, algorithm 1, of patches (P, 16, 16): those of a texture fill few of 64 dimensions, and noise all.
+    """Chen, Zhu & Heng 2015, algorithm 1, of patches (P, 16, 16): those of a texture fill few of 64 dimensions, and
+    noise all.
 
     The smallest eigenvalues of the patches' covariance are noise alone as soon as their mean is their median.
     None where these are too few.
@@ -157,7 +162,8 @@ LUMA_TABLE = (
 )
 _BIN = 0.25  # width of a bin of the histograms of DCT coefficients
 _BINS = 4 * 400
-# Standard deviation of a coefficient after its pixels were rounded to whole levels, and after a finer JPEG was made of them.
+# Standard deviation of a coefficient after its pixels were rounded to whole levels, and after a finer JPEG was made of
+# them.
 _ROUNDINGS = (0.45, 1.1)
 _STRAY = 0.1  # share of the coefficients that lie anywhere: cut off colours, a drawn line
 _EVIDENCE_LEAST = 30.0  # nats
@@ -169,10 +175,10 @@ def jpeg_quality(tiles: Tensor) -> int | None:
     picture was resized.
 
     Each DCT coefficient of a decoded picture lies near a multiple of its table's entry (Fan & de Queiroz 2003). Of all
-    qualities the likeliest is taken, against coefficients that lie anywhere. A photo that was cropped and saved again at a
-    higher quality has the blocks of both, at two places.
+    qualities the likeliest is taken, against coefficients that lie anywhere. A photo that was cropped and saved again
+    at a higher quality has the blocks of both, at two places.
     """
-    luma = torch.einsum("c,nchw->nhw", torch.tensor(_LUMA), tiles * 255) - 128
+    luma = luma_of(tiles * 255)[:, 0] - 128
     dy, dx = _grid(luma)
     found = []
     for y, x in dict.fromkeys(((0, 0), (dy, dx))):
@@ -188,13 +194,17 @@ def luma_table(quality: int) -> Tensor:
 
 
 def quality_of_table(table: Sequence[int]) -> int:
-    """The quality whose luma table is nearest to one of 64 entries in rows, by the mean ratio; makers have tables of their own."""
+    """The quality whose luma table is nearest to one of 64 entries in rows, by the mean ratio; makers have tables of
+    their own.
+    """
     tables = torch.stack([luma_table(quality).flatten() for quality in range(1, 101)])
     return int((torch.tensor(table, dtype=torch.float32).clamp_min(1).log() - tables.log()).abs().mean(1).argmin()) + 1
 
 
 def _grid(luma: Tensor) -> tuple[int, int]:
-    """Where the corner of the first whole 8 x 8 block lies, (rows, columns), by the steps between blocks of (N, h, w)."""
+    """Where the corner of the first whole 8 x 8 block lies, (rows, columns), by the steps between blocks of (N, h,
+    w).
+    """
     corner = []
     for t in (luma.transpose(1, 2), luma):
         d = t.diff(dim=2).abs()
@@ -225,8 +235,8 @@ def _blocks(t: Tensor) -> Tensor:
 def _evidence(coefficients: Tensor) -> Tensor:
     """Log likelihood of each quality from 1 to 100 against no JPEG at all, for each of `_ROUNDINGS`, (R, 100).
 
-    Coefficients near 0 are left out, and one whose nearest multiple is 0 may speak against a quality but not for it: the fine
-    coefficients of a blurred photo are near a multiple of everything coarse.
+    Coefficients near 0 are left out, and one whose nearest multiple is 0 may speak against a quality but not for it:
+    the fine coefficients of a blurred photo are near a multiple of everything coarse.
     """
     bins = (coefficients.abs() / _BIN).round().long().flatten(1).clamp(max=_BINS)  # (B, 64)
     bins = bins + torch.arange(64) * (_BINS + 1)
@@ -257,29 +267,32 @@ _SHARPEST = 0.7  # quantile: some edges of a sharp photo lie out of focus, and s
 
 
 def blur_sigma(tiles: Tensor, noise: float = 0.0) -> float | None:
-    """How far the sharper edges of tiles (N, 3, h, w) in [0, 1] are spread: the standard deviation in pixels of the Gaussian
-    that would have blurred a perfect step so. 0.5 is pin sharp, 1 usual at full size. None where there are too few edges.
+    """How far the sharper edges of tiles (N, 3, h, w) in [0, 1] are spread: the standard deviation in pixels of the
+    Gaussian that would have blurred a perfect step so. 0.5 is pin sharp, 1 usual at full size. None where there are too
+    few edges.
 
     Blurring an edge again lowers its gradient the less, the more it was blurred before (Zhuo & Sim 2011).
     noise: `noise_sigma` of the tiles, in units of 1/255; where there is some, it is smoothed first, by a known width.
     """
     if min(tiles.shape[-2:]) < 2 * _WINDOW_PX:
         return None
-    luma = torch.einsum("c,nchw->nhw", torch.tensor(_LUMA), tiles * 255)[:, None]
+    luma = luma_of(tiles * 255)
     smoothed = min(3.0, 0.15 * noise) if noise > 2 else 0.0
     least = _CONTRAST_LEAST
     if smoothed:
-        luma = _gaussian(luma, smoothed)
+        luma = gaussian_blur(luma, smoothed)
         least = max(
             least, 8 * noise / (smoothed**2 * math.sqrt(8 * math.pi))
         )  # 8 deviations of what noise leaves of gradients
-    again = _gaussian(luma, _REBLUR_PX)
+    again = gaussian_blur(luma, _REBLUR_PX)
     ratios = torch.cat([_steepness(luma, again, least), _steepness(luma.mT, again.mT, least)])
     return _sigma_of(float(ratios.quantile(_SHARPEST)), smoothed) if len(ratios) >= _EDGES_LEAST else None
 
 
 def _steepness(luma: Tensor, again: Tensor, least: float) -> Tensor:
-    """How much steeper upright edges of (N, 1, h, w) are than after they were blurred again, each at its steepest pixel, (E,)."""
+    """How much steeper upright edges of (N, 1, h, w) are than after they were blurred again, each at its steepest
+    pixel, (E,).
+    """
     across, less = ((t[:, :, 1:-1, 2:] - t[:, :, 1:-1, :-2]) / 2 for t in (luma, again))
     down = (luma[:, :, 2:, 1:-1] - luma[:, :, :-2, 1:-1]) / 2
     steep = across.abs()
@@ -300,24 +313,17 @@ def _sigma_of(ratio: float, smoothed: float) -> float:
     return float(sigma[(steepness[0] / steepness[1] - ratio).abs().argmin()])
 
 
-def _gaussian(t: Tensor, sigma: float) -> Tensor:
-    """(N, 1, h, w), its edge continued."""
-    reach = math.ceil(3 * sigma)
-    kernel = torch.exp(-0.5 * (torch.arange(-reach, reach + 1) / sigma) ** 2)
-    kernel = kernel / kernel.sum()
-    padded = F.pad(t, (reach,) * 4, mode="replicate")
-    return F.conv2d(F.conv2d(padded, kernel.view(1, 1, 1, -1)), kernel.view(1, 1, -1, 1))
-
-
 # Light, cast and background.
 _LOOKED_AT_PX = 400  # longer side of the copies
 
 
 @dataclass(frozen=True)
 class Light:
-    """Levels of luma in [0, 1], as they are seen (sRGB); white, black: the share of pixels cut off there in all channels.
+    """Levels of luma in [0, 1], as they are seen (sRGB); white, black: the share of pixels cut off there in all
+    channels.
 
-    peak: the level of the largest channel that a hundredth of the photo is above. Lamps and glints are smaller, and noise is averaged away.
+    peak: the level of the largest channel that a hundredth of the photo is above. Lamps and glints are smaller, and
+    noise is averaged away.
     """
 
     mean: float
@@ -334,7 +340,7 @@ _PEAK_PX = 160
 def light(pixels: Tensor) -> Light:
     """Of a picture (1, 3, H, W) in [0, 1]: its peak by a small copy, the rest by pixels picked from it evenly."""
     rgb = picked(pixels)[0].flatten(1)
-    luma = torch.tensor(_LUMA) @ rgb
+    luma = torch.tensor(REC601) @ rgb
     low, high = luma.quantile(torch.tensor([0.05, 0.95])).tolist()
     white, black = (rgb.amin(0) > 254.5 / 255).float().mean(), (rgb.amax(0) < 0.5 / 255).float().mean()
     peak = shrunk(pixels, _PEAK_PX)[0].amax(0).quantile(0.99)
@@ -353,7 +359,9 @@ _WHITE_MOST = 4.0  # chroma of a white under neutral light
 
 @dataclass(frozen=True)
 class Cast:
-    """Where neutral lies in CIELAB: a above 0 is magenta, below green; b above 0 yellow, below blue. share: of the pixels, that say so."""
+    """Where neutral lies in CIELAB: a above 0 is magenta, below green; b above 0 yellow, below blue. share: of the
+    pixels, that say so.
+    """
 
     a: float
     b: float
@@ -366,9 +374,11 @@ class Cast:
 
 
 def cast(pixels: Tensor) -> Cast:
-    """Grey world over near-neutral pixels: the mean colour of what is neither dark, cut off, nor coloured, (1, 3, H, W) in [0, 1]."""
+    """Grey world over near-neutral pixels: the mean colour of what is neither dark, cut off, nor coloured, (1, 3, H, W)
+    in [0, 1].
+    """
     rgb = picked(pixels)
-    lab = srgb_to_lab(rgb)[0].flatten(1)
+    lab = to_lab(rgb)[0].flatten(1)
     seen = (rgb[0].flatten(1).amax(0) < 252 / 255) & (lab[0] > 20)
     a = b = 0.0
     for _ in range(4):
@@ -381,8 +391,10 @@ def cast(pixels: Tensor) -> Cast:
 
 @dataclass(frozen=True)
 class Background:
-    """certainty in [0, 1]: how plain it is (`segment.product_mask`). rgb: its median colour, sRGB in [0, 1]; lab: the same in CIELAB.
-    product: the share of the picture that is not background; white: that of what is not, is lighter, and is neutral without being cut off."""
+    """certainty in [0, 1]: how plain it is (`segment.product_mask`). rgb: its median colour, sRGB in [0, 1]; lab: the
+    same in CIELAB. product: the share of the picture that is not background; white: that of what is not, is lighter,
+    and is neutral without being cut off.
+    """
 
     certainty: float
     rgb: tuple[float, float, float]
@@ -410,8 +422,8 @@ def background(pixels: Tensor) -> Background:
     outside = (found.mask < 0.05)[0, 0]
     colours = small[0, :, outside] if outside.any() else small[0].flatten(1)
     rgb = colours.median(1).values
-    lab = srgb_to_lab(rgb.view(1, 3, 1, 1)).flatten()
-    inside, (lightness, a, b) = found.mask[0, 0] > 0.95, srgb_to_lab(small)[0]
+    lab = to_lab(rgb.view(1, 3, 1, 1)).flatten()
+    inside, (lightness, a, b) = found.mask[0, 0] > 0.95, to_lab(small)[0]
     white = inside & (lightness > lab[0] + 4) & (torch.hypot(a, b) < _WHITE_MOST) & (small[0].amax(0) < 252 / 255)
     return Background(
         found.certainty, tuple(rgb.tolist()), tuple(lab.tolist()), float(found.mask.mean()), float(white.float().mean())

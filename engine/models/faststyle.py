@@ -1,13 +1,13 @@
 """Any photo in any style, in one pass.
 
 The photo's colours are first moved to the style's by the linear map of `gaussian.recoloured`, in closed form; a small
-network then paints over that, told of the style by the moments that `features` sees in it (as in conditional
-instance normalisation, Dumoulin et al. 2017, and dual modulation, MicroAST, Wang et al. 2023). It learns the objective of
-`models/gatys.py` (perceptual losses, Johnson et al. 2016) with MicroAST as a first teacher: `train/faststyle.py`.
-Where we leave the papers: colour is not learned, so white stays one colour and nothing glows at an edge; nothing is
+network then paints over that, told of the style by the moments that `features` sees in it (as in conditional instance
+normalisation, Dumoulin et al. 2017, and dual modulation, MicroAST, Wang et al. 2023). It learns the objective of
+`models/gatys.py` (perceptual losses, Johnson et al. 2016) with MicroAST as a first teacher: `train/faststyle.py`. Where
+we leave the papers: colour is not learned, so white stays one colour and nothing glows at an edge; nothing is
 normalised by statistics of the content, so the network is local and a picture in tiles is the picture whole; and
-strokes on flat ground grow from noise, whose seed varies the picture.
-Most work happens at a quarter of the size: 17 kMAC per pixel.
+strokes on flat ground grow from noise, whose seed varies the picture. Most work happens at a quarter of the size: 17
+kMAC per pixel.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ def code(style: Style) -> Tensor:
 
 
 class Modulated(nn.Module):
-    """x + g2 conv(relu(g1 conv(x) + b1)) + b2 with gains and shifts (N, 4 width) from the style; (N, width, H, W) in and out.
+    """x + g2 conv(relu(g1 conv(x) + b1)) + b2 with gains and shifts (N, 4 width) from the style; (N, width, H, W) in
+    and out.
 
     Gains lie between 0 and 2: unbounded ones multiply up over the blocks for a style that is unlike all others.
     """
@@ -100,7 +101,10 @@ class FastStyle(nn.Module):
 
 
 def from_state_dict(state: dict[str, Tensor]) -> FastStyle:
-    """The network whose weights these are; sizes are read from the shapes. Strict. The middle block is the dilated one."""
+    """The network whose weights these are; sizes are read from the shapes. Strict.
+
+    The middle block is the dilated one.
+    """
     blocks = sum(k.startswith("blocks.") and k.endswith("first.weight") for k in state)
     dilations = tuple(2 if k == blocks // 2 else 1 for k in range(blocks))
     hidden, code_size = state["listen.weight"].shape

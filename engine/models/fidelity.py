@@ -19,8 +19,8 @@ _MOST_DB = 100.0  # said of two pictures that are the same
 def against(picture: Tensor, reference: Tensor) -> dict[str, float]:
     """Measures of two pictures (1, 3, H, W) in [0, 1] of one size; ValueError if they are not.
 
-    "PSNR": of RGB, in dB, at most 100. "SSIM": mean, of luma. "MS-SSIM": `ms_ssim`. "mean ΔE": CIEDE2000, 1 just visible.
-    PSNR is of every pixel; the others of the middle MOST_PX at full resolution where the picture is larger.
+    "PSNR": of RGB, in dB, at most 100. "SSIM": mean, of luma. "MS-SSIM": `ms_ssim`. "mean ΔE": CIEDE2000, 1 just
+    visible. PSNR is of every pixel; the others of the middle MOST_PX at full resolution where the picture is larger.
     """
     if picture.shape != reference.shape:
         raise ValueError(f"sizes differ: {tuple(picture.shape)}, {tuple(reference.shape)}")
@@ -39,8 +39,8 @@ def against(picture: Tensor, reference: Tensor) -> dict[str, float]:
 def ms_ssim(a: Tensor, b: Tensor) -> float:
     """Contrast and structure at up to five sizes, each half of the last, and light at the smallest, in [0, 1]; of luma.
 
-    Wang, Simoncelli & Bovik 2003, eq. 7 with its exponents. A picture too small for all five uses fewer, their exponents
-    scaled to the same sum.
+    Wang, Simoncelli & Bovik 2003, eq. 7 with its exponents. A picture too small for all five uses fewer, their
+    exponents scaled to the same sum.
     """
     means = []
     for k in range(len(_SCALES)):

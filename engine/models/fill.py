@@ -86,8 +86,9 @@ def fill(pixels: Tensor, mask: Tensor) -> Generator[tuple[int, int], None, Tenso
 
 
 def plain_around(pixels: Tensor, mask: Tensor) -> bool:
-    """Whether what is known near the holes of `pixels` (1, C, H, W), where `mask` (1, 1, H, W) is above 0.5, is plain: one
-    colour, or an even slope of it, with hardly any noise. `fill` continues that without a fault."""
+    """Whether what is known near the holes of `pixels` (1, C, H, W), where `mask` (1, 1, H, W) is above 0.5, is plain:
+    one colour, or an even slope of it, with hardly any noise. `fill` continues that without a fault.
+    """
     holes = (mask > 0.5).float()
     near = (F.max_pool2d(holes, 2 * _NEAR_PX + 1, 1, _NEAR_PX) > holes)[0, 0]
     rows, columns = near.nonzero().double().unbind(1)
@@ -138,7 +139,10 @@ def _cycle(levels: list[_Level], b: Tensor) -> Tensor:
 
 
 def _push_pull(values: Tensor, weight: Tensor) -> Tensor:
-    """A first guess: means of what is known, coarser where nothing near is (Gortler et al. 1996). `values` is 0 where unknown."""
+    """A first guess: means of what is known, coarser where nothing near is (Gortler et al. 1996).
+
+    `values` is 0 where unknown.
+    """
     if weight.all() or max(values.shape[-2:]) == 1:
         return values / weight.clamp_min(1e-6)
     height, width = values.shape[-2:]

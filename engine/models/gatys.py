@@ -63,7 +63,9 @@ BACKBONES = {
 
 @torch.no_grad()
 def measure(eyes: Eyes, backbone: Backbone, artwork: Tensor, *, histograms: bool = False) -> Style:
-    """The style of an artwork (1, 3, H, W) in [0, 1], sides at least twice `multiple_px`. histograms: with those, which takes sorting."""
+    """The style of an artwork (1, 3, H, W) in [0, 1], sides at least twice `multiple_px`. histograms: with those, which
+    takes sorting.
+    """
     seen = eyes(artwork, backbone.depth)[: len(backbone.style)]
     return Style(
         moments(artwork), tuple(moments(a) for a in seen), tuple(histogram(a) for a in seen) if histograms else ()
@@ -137,7 +139,9 @@ class Objective:
         return loss, gradient
 
     def _style_loss(self, seen: Sequence[_Sight]) -> tuple[float, list[list[Tensor]]]:
-        """The weighted style loss of all strips together, and for each strip its slope by all that was gathered there."""
+        """The weighted style loss of all strips together,
+        and for each strip its slope by all that was gathered there.
+        """
         loss = 0.0
         slopes: list[list[Tensor]] = [[] for _ in seen]
         for k, (weight, layer) in enumerate(self._style):
@@ -230,9 +234,9 @@ def paint(
     """Paint `photo` (1, 3, H, W) in [0, 1] in a style; yields after each of the steps, the last one the result.
 
     steps: at each of the scales. style_loss: one of LOSSES; optimizer: one of OPTIMIZERS. seed: of the noise on the
-    recoloured photo that it begins with. start: a painting of the photo to begin with instead, (1, 3, H, W), such as that of
-    `faststyle`: only the finest scale is left to do then. The style is the same at all scales, so strokes begin large and finer ones are laid over them.
-    Nothing runs between two steps, so closing the generator stops at once.
+    recoloured photo that it begins with. start: a painting of the photo to begin with instead, (1, 3, H, W), such as
+    that of `faststyle`: only the finest scale is left to do then. The style is the same at all scales, so strokes begin
+    large and finer ones are laid over them. Nothing runs between two steps, so closing the generator stops at once.
     """
     shrinks = scales(max(photo.shape[2:]))
     frame, (top, left) = framed(photo, backbone.multiple_px * shrinks[0])
@@ -270,7 +274,9 @@ def paint(
 
 
 def framed(photo: Tensor, multiple_px: int) -> tuple[Tensor, tuple[int, int]]:
-    """The photo (1, 3, H, W) in a mirrored margin of at least MARGIN_PX that makes both sides multiples, and where its top left corner lies."""
+    """The photo (1, 3, H, W) in a mirrored margin of at least MARGIN_PX that makes both sides multiples, and where its
+    top left corner lies.
+    """
     height, width = photo.shape[2:]
     down, across = (-(-(side + 2 * MARGIN_PX) // multiple_px) * multiple_px - side for side in (height, width))
     top, left = down // 2, across // 2

@@ -1,4 +1,6 @@
-"""Gaussians that stand for clouds of colours or activations: their moments, the map from one to another, their distance."""
+"""Gaussians that stand for clouds of colours or activations: their moments, the map from one to another, their
+distance.
+"""
 
 from __future__ import annotations
 
@@ -52,7 +54,8 @@ def transport(own: Moments, target: Moments, floor: float = 1e-3) -> Tensor:
 
 
 def recoloured(photo: Tensor, colour: Moments, floor: float = 1e-3, *, like: Tensor | None = None) -> Tensor:
-    """The photo (1, 3, H, W) moved to the colour moments of a style by the linear map that moves colours least; `floor` as in `transport`.
+    """The photo (1, 3, H, W) moved to the colour moments of a style by the linear map that moves colours least; `floor`
+    as in `transport`.
 
     like: what the photo's own moments are taken from, such as a smaller copy; the photo itself if not given.
     """

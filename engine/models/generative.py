@@ -58,7 +58,9 @@ class Colouring(Protocol):
 
 
 class Steerable(Protocol):
-    """Knows directions along which one property of a category's products changes; people's names stand in the table of weights."""
+    """Knows directions along which one property of a category's products changes; people's names stand in the table of
+    weights.
+    """
 
     def directions(self, category: str) -> Tensor:
         """(K, D), float32 on the CPU; one length along a direction is a clear but modest step."""
@@ -73,5 +75,7 @@ _ABILITIES: dict[str, Callable[[Any], bool]] = {
 
 
 def able(module: Any, ability: str) -> bool:
-    """Whether a network has one of the abilities "photo" (Encoding), "colour" (Colouring) and "directions" (Steerable)."""
+    """Whether a network has one of the abilities "photo" (Encoding),
+    "colour" (Colouring) and "directions" (Steerable).
+    """
     return _ABILITIES[ability](module)

@@ -23,12 +23,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from engine.models import names
+from engine.models.srgb import CHROMA
 
 COLOUR_DIM = 3  # the last numbers of a code
 DIRECTIONS = 4  # of each category that are told apart
 WIDTHS = (256, 224, 128, 64, 48)  # channels at 4, 8, 16, 32 and 64 px
 # Rows: luma and two colour differences (BT.601, unscaled) of an RGB triple; scaled to spread about as codes do.
-_COLOUR_CODE = 3 * torch.tensor([[0.299, 0.587, 0.114], [-0.5, 0.0, 0.5], [-0.5, 1.0, -0.5]])
+_COLOUR_CODE = 3 * torch.tensor(CHROMA)
 
 
 def colour_code(rgb: Tensor) -> Tensor:
@@ -37,7 +38,8 @@ def colour_code(rgb: Tensor) -> Tensor:
 
 
 def product_colour(x: Tensor) -> Tensor:
-    """The colour (N, 3) in [0, 1] of products on white (N, 3, H, W): the mean over what is not white, bright hues first.
+    """The colour (N, 3) in [0, 1] of products on white (N, 3, H, W): the mean over what is not white, bright hues
+    first.
 
     A red shoe with a white sole is red, not pink; a white shoe is the grey of its shades. A blank page is white.
     """
@@ -71,9 +73,9 @@ class Block(nn.Module):
 class Generator(nn.Module):
     """Code (N, D) and category index (N,) -> product pictures (N, 3, S, S) in [0, 1], S = 2 ** (blocks + 3).
 
-    The last three of the D numbers are the product's colour. The fitted distribution of codes lives in buffers, so a weight file holds all that sampling needs:
-    means (K, D) and spreads (C, D, D) lower triangular; component k belongs to category component_of[k] and is
-    drawn with weight component_share[k].
+    The last three of the D numbers are the product's colour. The fitted distribution of codes lives in buffers, so a
+    weight file holds all that sampling needs: means (K, D) and spreads (C, D, D) lower triangular; component k belongs
+    to category component_of[k] and is drawn with weight component_share[k].
     """
 
     colours = True
@@ -164,7 +166,8 @@ class Generator(nn.Module):
 
     @torch.no_grad()
     def directions(self, category: str) -> Tensor:
-        """The directions (K, D) in which a category's products differ most, each one standard deviation long, float32 on the CPU.
+        """The directions (K, D) in which a category's products differ most, each one standard deviation long, float32
+        on the CPU.
 
         The principal components of the fitted codes without their colours (GANSpace, Harkonen et al. 2020, in the code
         itself). A component's sign is that of its largest number, so that it is the same everywhere.
@@ -265,10 +268,11 @@ class Autoencoder(Generator):
 
 
 def without_lattice(x: Tensor) -> Tensor:
-    """Pictures (N, 3, H, W) without what alternates from pixel to pixel along an axis, which is what a pixel shuffle leaves.
+    """Pictures (N, 3, H, W) without what alternates from pixel to pixel along an axis, which is what a pixel shuffle
+    leaves.
 
-    Of a wave of the frequency u along either axis sin(u / 2)^6 is taken out: all of a period of two pixels, an eighth of
-    one of four, and next to nothing of what is longer.
+    Of a wave of the frequency u along either axis sin(u / 2)^6 is taken out: all of a period of two pixels, an eighth
+    of one of four, and next to nothing of what is longer.
     """
     taps = x.new_tensor([1.0, -6.0, 15.0, 44.0, 15.0, -6.0, 1.0]) / 64
     across = taps.expand(3, 1, 1, 7)
@@ -282,7 +286,10 @@ def kl_divergence(mean: Tensor, log_variance: Tensor) -> Tensor:
 
 
 def from_state_dict(state: dict[str, Tensor]) -> Generator:
-    """The generator whose weights these are, with its encoder if they hold one; widths are read from the shapes. Strict."""
+    """The generator whose weights these are, with its encoder if they hold one; widths are read from the shapes.
+
+    Strict.
+    """
     known = names.of_tensor(state["category_names"])
     blocks = sum(key.startswith("blocks.") and key.endswith(".skip.weight") for key in state)
     outputs = [state[f"blocks.{i}.skip.weight"].shape[0] for i in range(blocks)]

@@ -1,12 +1,13 @@
 """A mask brought to a picture's own edges: a guided filter in colour (He, Sun & Tang 2010, eq. 19).
 
-Around each pixel the mask is a linear function of colour, fitted to a window of a small copy; taken there and used at full
-size, that is the filter's fast form (He & Sun 2015). Colour and not luma, because a red product on a grey ground may have
-no edge in luma.
+Around each pixel the mask is a linear function of colour, fitted to a window of a small copy; taken there and used at
+full size, that is the filter's fast form (He & Sun 2015). Colour and not luma, because a red product on a grey ground
+may have no edge in luma.
 
-Where we leave the paper: the slope is believed as far as the colours of what is surely product nearby and of what is surely
-ground lie apart (Fisher's discriminant, 1936). A striped shirt whose pale stripes have the colour of the sheet below is told
-by its dark ones alone otherwise, and its edge becomes a comb. Where colour is not believed the mask stays as smooth as it came.
+Where we leave the paper: the slope is believed as far as the colours of what is surely product nearby and of what is
+surely ground lie apart (Fisher's discriminant, 1936). A striped shirt whose pale stripes have the colour of the sheet
+below is told by its dark ones alone otherwise, and its edge becomes a comb. Where colour is not believed the mask stays
+as smooth as it came.
 """
 
 from __future__ import annotations
@@ -31,7 +32,8 @@ _PAIRS = [(i, j) for i in range(3) for j in range(i, 3)]
 def coefficients(pixels: Tensor, small: Tensor, mask: Tensor) -> Tensor:
     """Around each pixel the best mask = a . colour + b, as (1, 4, h, w): a, then b.
 
-    small: the copy (1, 3, h, w) of `pixels` (1, 3, H, W) that the mask (1, 1, h, w) in [0, 1] is of; may be `pixels` itself.
+    small: the copy (1, 3, h, w) of `pixels` (1, 3, H, W) that the mask (1, 1, h, w) in [0, 1] is of; may be `pixels`
+    itself.
     """
     means = _box(torch.cat([small, mask, small * mask, _products(small, small)], 1), _RADIUS_PX)
     colour, share = means[:, :3], means[:, 3:4]
@@ -50,8 +52,9 @@ def filtered(small: Tensor, mask: Tensor) -> Tensor:
 
 @torch.no_grad()
 def by_brightness(small: Tensor, mask: Tensor) -> Tensor:
-    """As `filtered`, guided by the mean of the channels alone, which is believed everywhere: for a pale product on an even, pale ground,
-    whose colours hardly lie apart and whose brightness still has an edge."""
+    """As `filtered`, guided by the mean of the channels alone, which is believed everywhere: for a pale product on an
+    even, pale ground, whose colours hardly lie apart and whose brightness still has an edge.
+    """
     grey = small.mean(1, keepdim=True)
     means = _box(torch.cat([grey, mask, grey * mask, grey * grey], 1), _BRIGHTNESS_REACH_PX)
     mean_grey, mean, both, square = means.split(1, dim=1)
@@ -71,7 +74,8 @@ def believed(between: Tensor) -> Tensor:
 
 
 def separation(pixels: Tensor, small: Tensor, mask: Tensor) -> Tensor:
-    """Of the variance of colour along the line that tells both sides of a mask best, the share between them, (1, 1, h, w).
+    """Of the variance of colour along the line that tells both sides of a mask best, the share between them, (1, 1, h,
+    w).
 
     1 where one side has nothing sure nearby. Shapes as for `coefficients`.
     """
@@ -94,7 +98,9 @@ def separation(pixels: Tensor, small: Tensor, mask: Tensor) -> Tensor:
 
 
 def _products(pixels: Tensor, small: Tensor) -> Tensor:
-    """Means of the products of two channels each, (1, 6, h, w), of a copy that still shows what a small pixel averages: fine stripes."""
+    """Means of the products of two channels each, (1, 6, h, w), of a copy that still shows what a small pixel averages:
+    fine stripes.
+    """
     height, width = small.shape[2:]
     finer = pixels
     if max(pixels.shape[2:]) > _FINER * max(height, width):
@@ -119,8 +125,9 @@ def _covariances(means: Tensor, products: Tensor, floor: float) -> Tensor:
 
 
 def _solved(matrices: Tensor, right: Tensor) -> Tensor:
-    """x of S x = right, (1, 3, h, w), for symmetric 3x3 systems (1, 6, h, w), by Cramer's rule, in double because covariances
-    of plain areas are tiny."""
+    """x of S x = right, (1, 3, h, w), for symmetric 3x3 systems (1, 6, h, w), by Cramer's rule, in double because
+    covariances of plain areas are tiny.
+    """
     a, b, c, d, e, f = matrices.double().unbind(1)
     adjugate = (
         (d * f - e * e, c * e - b * f, b * e - c * d),

@@ -30,7 +30,8 @@ class Gated(nn.Module):
 class Inpaint(nn.Module):
     """Photo (N, 3, H, W) in [0, 1] and holes (N, 1, H, W), 1 = fill -> the photo with its holes filled, in [0, 1].
 
-    H and W are multiples of 8. Outside the holes the photo comes back as it was, and what stands in them is not looked at.
+    H and W are multiples of 8. Outside the holes the photo comes back as it was, and what stands in them is not looked
+    at.
     """
 
     def __init__(
@@ -79,7 +80,10 @@ def push_pull(x: Tensor, holes: Tensor) -> Tensor:
 
 
 def from_state_dict(state: dict[str, Tensor]) -> Inpaint:
-    """The network whose weights these are; widths are read from the shapes. The dilations are those of every file so far. Strict."""
+    """The network whose weights these are; widths are read from the shapes.
+
+    The dilations are those of every file so far. Strict.
+    """
     widths = tuple(state[f"{name}.conv.weight"].shape[0] // 2 for name in ("head", "down1", "down2"))
     network = Inpaint(widths)  # type: ignore[arg-type]
     network.load_state_dict(state)

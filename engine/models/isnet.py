@@ -1,8 +1,9 @@
-"""IS-Net (Qin et al., Highly Accurate Dichotomous Image Segmentation, ECCV 2022): what the product is, by U-Nets within a U-Net.
+"""IS-Net (Qin et al., Highly Accurate Dichotomous Image Segmentation, ECCV 2022): what the product is, by U-Nets within
+a U-Net.
 
-Every stage is a residual U-block (Qin et al., U2-Net, 2020). Reads the authors' weights; of their six answers, one at each
-size, only the finest is read. The authors stretch it until it reaches 0 and 1: here it stays as it is, so that a photo
-without a product shows none.
+Every stage is a residual U-block (Qin et al., U2-Net, 2020). Reads the authors' weights; of their six answers, one at
+each size, only the finest is read. The authors stretch it until it reaches 0 and 1: here it stays as it is, so that a
+photo without a product shows none.
 """
 
 from __future__ import annotations
@@ -28,8 +29,9 @@ class Unit(nn.Module):
 
 
 class Block(nn.Module):
-    """A residual U-block, (N, inputs, H, W) -> (N, outputs, H, W): `height` levels, each half the size of the one before, the
-    deepest as large as the one above it. flat: all as large, each with twice the dilation."""
+    """A residual U-block, (N, inputs, H, W) -> (N, outputs, H, W): `height` levels, each half the size of the one
+    before, the deepest as large as the one above it. flat: all as large, each with twice the dilation.
+    """
 
     def __init__(self, inputs: int, middle: int, outputs: int, height: int, flat: bool) -> None:
         super().__init__()
@@ -89,7 +91,9 @@ def matte_of(network: ISNet, small: Tensor) -> Tensor:
 
 
 def from_state_dict(state: dict[str, Tensor]) -> ISNet:
-    """The network whose weights these are, those of the finest answer alone; widths and heights are read from the keys and shapes. Strict."""
+    """The network whose weights these are, those of the finest answer alone; widths and heights are read from the keys
+    and shapes. Strict.
+    """
     depth = sum(key.endswith(".rebnconvin.conv_s1.weight") and "d." not in key for key in state)
     stages, back = (
         tuple(_sizes(state, f"stage{k}{end}") for k in range(1, depth + 1 - bool(end))) for end in ("", "d")

@@ -1,11 +1,11 @@
 """The product on any background, with soft edges: a matte.
 
-A U-Net (Ronneberger et al. 2015) on a small copy, whose deepest level also hears what the whole picture holds
-(squeeze and excitation, Hu et al. 2018): what the product is, is not a local question. Then the colours have a say, as in
-GrabCut (Rother et al. 2004): a plain sleeve that the network left out has the colour of the shirt that it found. Where we
-leave the paper: colours are counted in smooth histograms instead of fitted by mixtures, and neighbours agree by a
-guided filter (engine/models/guided.py) instead of a graph cut. The full-size matte follows from the small one by a guided
-filter as well (engine/models/segment.py), so the cost hardly depends on the photo's size.
+A U-Net (Ronneberger et al. 2015) on a small copy, whose deepest level also hears what the whole picture holds (squeeze
+and excitation, Hu et al. 2018): what the product is, is not a local question. Then the colours have a say, as in
+GrabCut (Rother et al. 2004): a plain sleeve that the network left out has the colour of the shirt that it found. Where
+we leave the paper: colours are counted in smooth histograms instead of fitted by mixtures, and neighbours agree by a
+guided filter (engine/models/guided.py) instead of a graph cut. The full-size matte follows from the small one by a
+guided filter as well (engine/models/segment.py), so the cost hardly depends on the photo's size.
 """
 
 from __future__ import annotations
@@ -19,14 +19,16 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from engine.models import guided
-from engine.models.segment import components, dilated, eroded, flooded, shrunk
+from engine.models.filters import dilated, eroded
+from engine.models.segment import components, flooded, shrunk
 from engine.models.unet import chain, leak_as
 
 WORK_PX = 192  # longer side of the small copy; about what the recipe shows it
 MULTIPLE_PX = 32
 MIDDLE_GREY = 0.46  # in sRGB: what reflects 18 % of the light, for which cameras expose
 _BRIGHTEST = 0.95  # of a ground that is exposed: brighter ones would be pulled down with all their noise
-# Logarithms of odds. That something stands out says little, as shadows and seams do, too; that it has just the colour of an even
+# Logarithms of odds. That something stands out says little, as shadows and seams do, too; that it has just the colour
+# of an even
 # ground says much, as only clear and unlucky things have.
 _STANDS_OUT, _MATCHES = 1.0, 4.0
 _CLEARLY = 0.9  # seen: every product is somewhere, what lies beside it is not
@@ -39,7 +41,10 @@ Smooth = Callable[[Tensor, Tensor], Tensor]  # of a copy (1, 3, h, w) and a mask
 
 
 class Matte(nn.Module):
-    """(N, 3, H, W) in [0, 1] -> logits of the matte (N, 1, H, W); H and W are multiples of 32. slope: as of `Residual`."""
+    """(N, 3, H, W) in [0, 1] -> logits of the matte (N, 1, H, W).
+
+    H and W are multiples of 32. slope: as of `Residual`.
+    """
 
     def __init__(
         self, widths: tuple[int, ...] = (32, 56, 88, 128), blocks: int = 1, deepest: int = 3, slope: float = 0.0
@@ -70,7 +75,9 @@ class Matte(nn.Module):
 
 @torch.no_grad()
 def small_matte(network: Matte, pixels: Tensor) -> tuple[Tensor, Tensor]:
-    """The small copy (1, 3, h, w) of a photo (1, 3, H, W) in [0, 1], of any shape, and its matte (1, 1, h, w) in [0, 1]."""
+    """The small copy (1, 3, h, w) of a photo (1, 3, H, W) in [0, 1], of any shape, and its matte (1, 1, h, w) in [0,
+    1].
+    """
     small = shrunk(pixels, WORK_PX)
     return small, agreed(small, matte_of(network, small))
 
@@ -86,7 +93,8 @@ def matte_of(network: Matte, small: Tensor) -> Tensor:
 
 @torch.no_grad()
 def agreed(small: Tensor, matte: Tensor, smooth: Smooth = guided.filtered) -> Tensor:
-    """A matte (1, 1, h, w) in [0, 1] of (1, 3, h, w) after the colours of both sides had a say; as it is where it knows one side only.
+    """A matte (1, 1, h, w) in [0, 1] of (1, 3, h, w) after the colours of both sides had a say; as it is where it knows
+    one side only.
 
     smooth: lets neighbours agree.
     """
@@ -97,10 +105,11 @@ def agreed(small: Tensor, matte: Tensor, smooth: Smooth = guided.filtered) -> Te
 
 @torch.no_grad()
 def exposed(small: Tensor, ground: Tensor) -> Tensor:
-    """The copy (1, 3, h, w) as a camera would have taken it that was metered, and balanced, on its ground, bool (1, 1, h, w).
+    """The copy (1, 3, h, w) as a camera would have taken it that was metered, and balanced, on its ground, bool (1, 1,
+    h, w).
 
-    A curve per channel brings the ground to a middle grey: what is nearly as bright as a pale ground then stands out from it,
-    and is brighter than it, as on the grounds that the network knows. A ground that is darker stays as it is.
+    A curve per channel brings the ground to a middle grey: what is nearly as bright as a pale ground then stands out
+    from it, and is brighter than it, as on the grounds that the network knows. A ground that is darker stays as it is.
     """
     levels = torch.stack([channel[ground[0, 0]].median() for channel in small[0]]).clamp(MIDDLE_GREY, _BRIGHTEST)
     return small.clamp(0, 1) ** (math.log(MIDDLE_GREY) / levels.log()).view(1, 3, 1, 1)
@@ -111,8 +120,8 @@ def reconciled(dark: Tensor, plain: Tensor, looks: tuple[Tensor, Tensor]) -> Ten
     """The matte (1, 1, h, w) in [0, 1] of a product on an even ground, from two witnesses that err apart.
 
     plain: what stands out from the ground's colour, (1, 1, h, w) in [0, 1]. It takes shadows, seams and dirt along, but
-    hardly ever loses a part. looks: what the network sees on the copy as it is and on `dark`, the `exposed` one. What stands
-    out need only be seen on one of them; what has the ground's colour has to be seen on both, and clearly.
+    hardly ever loses a part. looks: what the network sees on the copy as it is and on `dark`, the `exposed` one. What
+    stands out need only be seen on one of them; what has the ground's colour has to be seen on both, and clearly.
     """
     odds = [_mean_odds(look, 0.002) for look in looks]
     told = torch.lerp(torch.minimum(*odds) - _MATCHES, torch.maximum(*odds) + _STANDS_OUT, plain)
@@ -122,14 +131,17 @@ def reconciled(dark: Tensor, plain: Tensor, looks: tuple[Tensor, Tensor]) -> Ten
 
 
 def _enclosed(mask: Tensor, plain: Tensor) -> Tensor:
-    """What of `plain` is not in a mask, both bool (1, 1, h, w), but cannot be reached from the ground around it: a pale middle of the product."""
+    """What of `plain` is not in a mask, both bool (1, 1, h, w), but cannot be reached from the ground around it: a pale
+    middle of the product.
+    """
     outside = ~mask[0, 0]
     return (outside & ~flooded(~plain[0, 0], outside))[None, None]
 
 
 def _body(mask: Tensor, look: Tensor) -> Tensor:
-    """A mask, bool (h, w), and its rim, less what the network, by its look (h, w), would not have: seams, which are thin, and
-    parts of which it sees nothing clearly, as dirt."""
+    """A mask, bool (h, w), and its rim, less what the network, by its look (h, w), would not have: seams, which are
+    thin, and parts of which it sees nothing clearly, as dirt.
+    """
     mask = mask & (dilated(eroded(mask, 1), 1) | (look > 0.5))
     names = components(mask)
     holds = torch.zeros(int(names.max()) + 1, dtype=torch.bool)
@@ -144,7 +156,9 @@ def _mean_odds(matte: Tensor, least: float) -> Tensor:
 
 
 def _weighed(small: Tensor, told: Tensor, now: Tensor, smooth: Smooth) -> Tensor:
-    """The matte (1, 1, h, w) of (1, 3, h, w) that is now taken for true, after the colours were weighed against odds that were told."""
+    """The matte (1, 1, h, w) of (1, 3, h, w) that is now taken for true, after the colours were weighed against odds
+    that were told.
+    """
     cells, shares = _bins(small)
     for _ in range(_ROUNDS):
         odds = _colour_odds(cells, shares, now).clamp(-_ODDS_MOST, _ODDS_MOST)
@@ -153,7 +167,9 @@ def _weighed(small: Tensor, told: Tensor, now: Tensor, smooth: Smooth) -> Tensor
 
 
 def _bins(small: Tensor) -> tuple[Tensor, Tensor]:
-    """The eight cells of a histogram around each pixel's colour, and how much of the pixel each is given: (8, h w) both."""
+    """The eight cells of a histogram around each pixel's colour, and how much of the pixel each is given: (8, h w)
+    both.
+    """
     place = small[0].clamp(0, 1).flatten(1).T * (_BINS - 1)
     low = place.floor().long().clamp(max=_BINS - 2)
     part = place - low

@@ -6,8 +6,8 @@ Where this leaves the paper:
 - The network is an eighth as wide in its finest layer, where most of the time goes, and the steps are hundreds.
 - It adds to a picture that is near already (a blurred one, a bicubic enlargement), begins with adding nothing, and sees
   that picture beside its noise, as in Liang et al., Analysis of Deep Image Prior and Exploiting Self-Guidance for Image
-  Reconstruction (2024): it is there in a third of the steps. To fill holes it begins with one colour and sees noise alone: from
-  a smooth fill, which fits all that is known, there would be nothing to learn.
+  Reconstruction (2024): it is there in a third of the steps. To fill holes it begins with one colour and sees noise
+  alone: from a smooth fill, which fits all that is known, there would be nothing to learn.
 - The result is a running mean of the outputs; noise is taken off only until their running variance was least (ES-EMV,
   Wang et al., Early Stopping for Deep Image Prior, TMLR 2023).
 """
@@ -47,7 +47,9 @@ Observe = Callable[[Tensor], Tensor]
 
 @dataclass(frozen=True, eq=False)
 class Step:
-    """Heard after each step: `done` of at most `total`, the loss before it, and the picture so far, (1, 3, H, W) in [0, 1]."""
+    """Heard after each step: `done` of at most `total`, the loss before it, and the picture so far, (1, 3, H, W) in [0,
+    1].
+    """
 
     done: int
     total: int
@@ -56,10 +58,12 @@ class Step:
 
 
 def denoise(noisy: Tensor, *, steps: int = 0, seed: int = 0) -> Iterator[Step]:
-    """Take noise off a picture (1, 3, H, W) in [0, 1], sides of any size; yields after each step, the last one the result.
+    """Take noise off a picture (1, 3, H, W) in [0, 1], sides of any size; yields after each step, the last one the
+    result.
 
-    The fit ends before `steps` when it begins to take up noise. Nothing runs between two steps, so closing the generator
-    stops at once; this holds for `complete` and `enlarge` too. steps: 0 stands for as many as take a minute at most.
+    The fit ends before `steps` when it begins to take up noise. Nothing runs between two steps, so closing the
+    generator stops at once; this holds for `complete` and `enlarge` too. steps: 0 stands for as many as take a minute
+    at most.
     """
     steps = steps or _affordable(250, noisy.shape)
     fit = _Fit(noisy, _blurred(noisy), seed=seed, guided=True)
@@ -74,7 +78,8 @@ def denoise(noisy: Tensor, *, steps: int = 0, seed: int = 0) -> Iterator[Step]:
 
 
 def complete(pixels: Tensor, mask: Tensor, *, steps: int = 0, seed: int = 0) -> Iterator[Step]:
-    """Fill the holes of a picture (1, 3, H, W) in [0, 1] where `mask` (1, 1, H, W) is above 0.5; every other pixel keeps its bits.
+    """Fill the holes of a picture (1, 3, H, W) in [0, 1] where `mask` (1, 1, H, W) is above 0.5; every other pixel
+    keeps its bits.
 
     A picture without a known pixel becomes mid grey.
     """
@@ -92,7 +97,9 @@ def complete(pixels: Tensor, mask: Tensor, *, steps: int = 0, seed: int = 0) -> 
 
 
 def enlarge(pixels: Tensor, *, steps: int = 0, seed: int = 0) -> Iterator[Step]:
-    """Enlarge a picture (1, 3, H, W) in [0, 1] to twice its size: of all pictures that shrink to it, one that the network comes upon."""
+    """Enlarge a picture (1, 3, H, W) in [0, 1] to twice its size: of all pictures that shrink to it, one that the
+    network comes upon.
+    """
     steps = steps or _affordable(100, (2 * side for side in pixels.shape[2:]))
     start = F.interpolate(pixels, scale_factor=2, mode="bicubic", align_corners=False).clamp(0, 1)
     fit = _Fit(pixels, start, observe=_halved, seed=seed, guided=True)
@@ -104,10 +111,9 @@ def enlarge(pixels: Tensor, *, steps: int = 0, seed: int = 0) -> Iterator[Step]:
 class _Fit:
     """A network on its way to one picture.
 
-    target: what is known of it, (1, 3, h, w). start: what the network adds to, (1, 3, H, W). observe: takes a picture of
-    the size of `start` to the size of `target`. known: (1, 1, h, w), 0 where the target says nothing. guided: whether the
-    network sees `start`.
-    variance: how much the last outputs differ, as a running mean of squares.
+    target: what is known of it, (1, 3, h, w). start: what the network adds to, (1, 3, H, W). observe: takes a picture
+    of the size of `start` to the size of `target`. known: (1, 1, h, w), 0 where the target says nothing. guided:
+    whether the network sees `start`. variance: how much the last outputs differ, as a running mean of squares.
     """
 
     def __init__(
@@ -165,8 +171,9 @@ class _Fit:
 
 
 class _Watch:
-    """Keeps the picture at which the variance was least, once it has come down from where it was greatest: it rises first,
-    as the network begins with adding nothing."""
+    """Keeps the picture at which the variance was least, once it has come down from where it was greatest: it rises
+    first, as the network begins with adding nothing.
+    """
 
     def __init__(self) -> None:
         self.best: Tensor | None = None
@@ -209,7 +216,8 @@ class _Adam:
 
 
 class _Skip(nn.Module):
-    """Down to a sixteenth and up again, with a few channels going past each level; code (1, C, H, W) to what is added (1, 3, H, W).
+    """Down to a sixteenth and up again, with a few channels going past each level; code (1, C, H, W) to what is added
+    (1, 3, H, W).
 
     Sides are multiples of _MULTIPLE. Normalised by the picture's own statistics.
     """

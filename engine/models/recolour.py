@@ -16,7 +16,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from engine.models.colour import from_oklab, oklab, strips
+from engine.models.colour import strips
+from engine.models.srgb import from_oklab, oklab
 
 _THINNED_PX = 256  # the longer side of what is measured, at most
 _LIGHTNESS_WEIGHT = 0.4  # against chroma when colours are told apart: light and shadow are one colour
@@ -101,11 +102,12 @@ def _joined(points: Tensor, members: Tensor, count: int) -> Tensor:
 
 @torch.no_grad()
 def recolour(pixels: Tensor, mask: Tensor, source: Tensor, target: Tensor) -> Tensor:
-    """Pixels (1, 3, H, W) in [0, 1] whose colour `source` becomes `target`, both sRGB (3,), where `mask` (1, 1, H, W) in [0, 1] lets it.
+    """Pixels (1, 3, H, W) in [0, 1] whose colour `source` becomes `target`, both sRGB (3,), where `mask` (1, 1, H, W)
+    in [0, 1] lets it.
 
-    source: may be several, (K, 3), which all become the target, each with its own shading. What the mask gives 0 stays bit
-    for bit. What is lighter or darker than the source stays so by as much as suits the target; a shaded product never
-    becomes quite black or quite white, a flat one becomes the target itself.
+    source: may be several, (K, 3), which all become the target, each with its own shading. What the mask gives 0 stays
+    bit for bit. What is lighter or darker than the source stays so by as much as suits the target; a shaded product
+    never becomes quite black or quite white, a flat one becomes the target itself.
     """
     *olds, new = (oklab(colour.float().cpu().view(1, 3, 1, 1)).flatten() for colour in (*source.view(-1, 3), target))
     inside = _inside(pixels, mask)

@@ -1,11 +1,11 @@
 """Blind removal of noise and JPEG artefacts, in one pass.
 
-Noise and JPEG ask for opposite things: noise is to be averaged away, while nearly all that JPEG has left is to be kept. Nor
-is noise one thing: in the literature it goes on below black and above white, and its mean is the picture; in files it ends
-there, and the mean of a noisy white is grey. One small network that has to do everything does nothing well, so there are
-experts and a gating network that looks at the photo and chooses (Jacobs et al. 1991, "Adaptive Mixtures of Local Experts").
-Where we leave them: one expert is chosen for the whole photo, so that a pixel costs no more than with one network and no
-seam can be seen.
+Noise and JPEG ask for opposite things: noise is to be averaged away, while nearly all that JPEG has left is to be kept.
+Nor is noise one thing: in the literature it goes on below black and above white, and its mean is the picture; in files
+it ends there, and the mean of a noisy white is grey. One small network that has to do everything does nothing well, so
+there are experts and a gating network that looks at the photo and chooses (Jacobs et al. 1991, "Adaptive Mixtures of
+Local Experts"). Where we leave them: one expert is chosen for the whole photo, so that a pixel costs no more than with
+one network and no seam can be seen.
 """
 
 from __future__ import annotations
@@ -28,10 +28,12 @@ _CONTRAST = 10.0  # noise and blocks are a few hundredths of the range
 
 
 class Gate(nn.Module):
-    """Parts of a photo (N, 3, H, W) in [0, 1], with corners on multiples of 8 of it -> how well each of K experts suits it, (N, K).
+    """Parts of a photo (N, 3, H, W) in [0, 1], with corners on multiples of 8 of it -> how well each of K experts suits
+    it, (N, K).
 
-    It is given each block of 8x8 pixels whole, in which JPEG leaves multiples of few numbers, and of the photo that they are
-    parts of, whether it goes `beyond` black and white, (N,) or (1,): that of no file does, that of the literature's noise does.
+    It is given each block of 8x8 pixels whole, in which JPEG leaves multiples of few numbers, and of the photo that
+    they are parts of, whether it goes `beyond` black and white, (N,) or (1,): that of no file does, that of the
+    literature's noise does.
 
     unbounded: so many experts, the first, are for photos that go beyond, and for them alone; 0 makes no difference.
     """

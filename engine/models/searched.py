@@ -28,7 +28,8 @@ _GROUP = 16  # channels that see each other in a grouped convolution
 
 @dataclass(frozen=True)
 class Architecture:
-    """widths: channels at 4 px and at each doubling after; repeats: blocks at each doubling; tail: the last enlargement at once.
+    """widths: channels at 4 px and at each doubling after; repeats: blocks at each doubling; tail: the last enlargement
+    at once.
 
     64 px come out: a tail of 1 has four doublings, of 2 three, of 4 two. ValueError for a shape outside the space.
     """
@@ -50,7 +51,10 @@ class Architecture:
             raise ValueError(f"there is no architecture {self}")
 
     def __str__(self) -> str:
-        return f"{'-'.join(map(str, self.widths))} x{'-'.join(map(str, self.repeats))} {self.kind} {self.doubling} tail{self.tail}"
+        return (
+            f"{'-'.join(map(str, self.widths))} x{'-'.join(map(str, self.repeats))} {self.kind} {self.doubling}"
+            f" tail{self.tail}"
+        )
 
 
 def parse(text: str) -> Architecture:

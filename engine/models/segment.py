@@ -18,7 +18,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from engine.models import guided
-from engine.models.change import srgb_to_lab
+from engine.models.filters import dilated, eroded, gaussian_window
+from engine.models.srgb import to_lab
 
 WORK_PX = 320  # longer side of the small copy
 STRIP_PX = 1 << 20  # of the full picture that are refined at a time
@@ -50,9 +51,12 @@ class _Look(NamedTuple):
 
 @torch.no_grad()
 def product_mask(pixels: Tensor) -> Mask:
-    """The product of `pixels`, (1, 3, H, W) in [0, 1] of any size and any float type. Never raises for a strange picture."""
+    """The product of `pixels`, (1, 3, H, W) in [0, 1] of any size and any float type.
+
+    Never raises for a strange picture.
+    """
     small = shrunk(pixels)
-    look = _look_at(srgb_to_lab(small)[0])
+    look = _look_at(to_lab(small)[0])
     product, outside = _divided(look, scale=small.shape[-1] / pixels.shape[-1])
     return Mask(_refined(pixels, small, product), _certainty(look, product, outside))
 
@@ -89,20 +93,6 @@ def _running_mean(t: Tensor, reach: int, dim: int) -> Tensor:
     ).float()
 
 
-def dilated(mask: Tensor, steps: int) -> Tensor:
-    """A mask, bool (h, w), grown by a square of 2 steps + 1; outside the picture is False."""
-    for _ in range(steps):
-        t = F.pad(mask, (1, 1, 1, 1))
-        t = t[:, :-2] | t[:, 1:-1] | t[:, 2:]
-        mask = t[:-2] | t[1:-1] | t[2:]
-    return mask
-
-
-def eroded(mask: Tensor, steps: int) -> Tensor:
-    """A mask, bool (h, w), without what is within `steps` of its edge; outside the picture counts as True."""
-    return ~dilated(~mask, steps)
-
-
 def shrunk(pixels: Tensor, most_px: int = WORK_PX) -> Tensor:
     """Means of areas, (1, C, h, w) float32 with a longer side of at most `most_px`."""
     height, width = pixels.shape[-2:]
@@ -126,7 +116,8 @@ def _look_at(lab: Tensor) -> _Look:
     # A shadow scales light by one factor; CIELAB's cube roots make that one factor on L + 16, a and b.
     factor = (lab[0] + 16) / (surface[0].clamp_min(0) + 16)
     tint = _length(lab[1:] - factor * surface[1:])
-    # Half way up an outline of two pixels the gradient is as large as the distance, on a soft shadow's edge a tenth of it.
+    # Half way up an outline of two pixels the gradient is as large as the distance, on a soft shadow's edge a tenth of
+    # it.
     smooth = gradient < (0.6 + 2.5 * gradient_noise + 0.2 * distance).clamp(max=5)
     shadow = (factor > 0.5) & (factor < 1.01) & (tint < min(max(4, 3 * noise), 8))
     return _Look(lab, distance, noise, smooth, shadow, gradient, gradient_noise)
@@ -192,8 +183,8 @@ def _bent(lab: Tensor, surface: Tensor, region: Tensor, cell_px: int = 4) -> Ten
     height, width = region.shape
     rest = torch.cat([(lab - surface) * region, region[None].float()])[None]
     cells = F.avg_pool2d(F.pad(rest, (0, -width % cell_px, 0, -height % cell_px)), cell_px)
-    kernel = torch.exp(-0.5 * (torch.arange(-5, 6) / 2.0) ** 2)
-    kernel = (kernel[:, None] * kernel / kernel.sum() ** 2).expand(4, 1, -1, -1)
+    window = gaussian_window(2.0, 5)
+    kernel = (window[:, None] * window).expand(4, 1, -1, -1)
     cells = F.conv2d(cells, kernel, padding=5, groups=4)
     cells = cells[:, :3] / (cells[:, 3:] + 0.02)
     return surface + F.interpolate(cells, scale_factor=cell_px, mode="bilinear")[0, :, :height, :width]
@@ -213,7 +204,9 @@ def _divided(look: _Look, scale: float) -> tuple[Tensor, Tensor]:
 
 
 def _ripples(look: _Look, scale: float) -> Tensor:
-    """What JPEG makes of the ground beside strong outlines, as far as a block is wide; shrinking by two averages it out."""
+    """What JPEG makes of the ground beside strong outlines, as far as a block is wide; shrinking by two averages it
+    out.
+    """
     if scale < 0.5:
         return torch.zeros_like(look.shadow)
     return dilated(look.distance > 45, round(8 * scale)) & (look.distance < 3)
@@ -241,7 +234,9 @@ def _holes(look: _Look, outside: Tensor, either: Tensor, scale: float) -> Tensor
 
 
 def _without_dust(product: Tensor, look: _Look) -> Tensor:
-    """The product less what is tiny, and what stands out far less than the rest: a corner of the ground, a bit of shadow."""
+    """The product less what is tiny, and what stands out far less than the rest: a corner of the ground, a bit of
+    shadow.
+    """
     names = components(product)
     area = torch.bincount(names).float()
     farthest = torch.zeros(len(area)).scatter_reduce_(0, names, look.distance.flatten() * product.flatten(), "amax")
@@ -275,8 +270,10 @@ def _refined(pixels: Tensor, small: Tensor, product: Tensor) -> Tensor:
 
 @torch.no_grad()
 def to_full_size(pixels: Tensor, small: Tensor, matte: Tensor) -> Tensor:
-    """The matte (1, 1, h, w) of a small copy (1, 3, h, w) at the size of `pixels` (1, 3, H, W): near its outline a linear
-    function of colour, fitted around each pixel, so that it follows the picture's own edges where colour tells the sides apart."""
+    """The matte (1, 1, h, w) of a small copy (1, 3, h, w) at the size of `pixels` (1, 3, H, W): near its outline a
+    linear function of colour, fitted around each pixel, so that it follows the picture's own edges where colour tells
+    the sides apart.
+    """
     height, width = pixels.shape[-2:]
     mask = torch.zeros(1, 1, height, width)
     if not (matte > 0.5).any():
@@ -310,8 +307,9 @@ def to_full_size(pixels: Tensor, small: Tensor, matte: Tensor) -> Tensor:
 
 @torch.no_grad()
 def corrected(pixels: Tensor, mask: Tensor, small: Tensor, matte: Tensor) -> Tensor:
-    """A mask (1, 1, H, W) of `pixels` (1, 3, H, W), but the matte (1, 1, h, w) of their small copy, at full size, where that
-    differs and where it has nothing near: edges on which both agree stay as fine as the mask's."""
+    """A mask (1, 1, H, W) of `pixels` (1, 3, H, W), but the matte (1, 1, h, w) of their small copy, at full size, where
+    that differs and where it has nothing near: edges on which both agree stay as fine as the mask's.
+    """
     differs = (shrunk(mask, max(matte.shape[2:])) > 0.5) != (matte > 0.5)
     other = dilated(differs[0, 0], 1) | ~dilated(matte[0, 0] > 0.1, 2)
     share = F.interpolate(other[None, None].float(), size=mask.shape[2:], mode="bilinear")

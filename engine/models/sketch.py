@@ -1,8 +1,9 @@
 """A drawing becomes a product: image-to-image translation with a conditional GAN (pix2pix, Isola et al. 2017).
 
 A U-Net (Ronneberger et al. 2015) whose decoder is steered by a code. Where we leave the papers:
-- One drawing has many products. BicycleGAN (Zhu et al. 2017) learns the code that tells them apart; ours is given, since
-  what a drawing leaves open is colour: a code is a palette, the main colour, the accent and the main colour's share.
+- One drawing has many products. BicycleGAN (Zhu et al. 2017) learns the latent that tells them apart; ours is given,
+  since what a drawing leaves open is colour: a latent is a palette, the main colour, the accent and the main
+  colour's share.
   So a colour can be asked for, and a photo's own palette can be read off it.
 - The code and the category steer every block of the decoder by a gain and a shift per channel (StyleGAN, Karras et al.
   2019). The category may be "any".
@@ -20,11 +21,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from engine.models import edges, names
+from engine.models.filters import minimum
+from engine.models.srgb import REC601
 
 ANY = "any"  # the category of a drawing of which nothing is said
 PALETTE_DIM = 7  # main colour (3), accent (3), share of the main colour
 _CANDIDATES = 400  # palettes of a category that are considered to be kept
-_LUMA = (0.299, 0.587, 0.114)
 
 
 class Up(nn.Module):
@@ -111,7 +113,8 @@ class Sketch(nn.Module):
         return x if self.training else x.clamp(0, 1)
 
     def sample_latents(self, category: str, count: int, truncation: float, rng: torch.Generator) -> Tensor:
-        """Palettes (count, 7) of a category, float32 on the CPU: one of those kept, of which the share `truncation`, most typical first.
+        """Palettes (count, 7) of a category, float32 on the CPU: one of those kept, of which the share `truncation`,
+        most typical first.
 
         The i-th depends on the generator's state and on i, not on `count`. ValueError for an unknown category.
         """
@@ -128,7 +131,10 @@ class Sketch(nn.Module):
         return torch.lerp(a, b, t)
 
     def with_colour(self, latents: Tensor, rgb: Tensor) -> Tensor:
-        """The same palettes with `rgb` (3,) in [0, 1] as main colour; an accent that was like the old one moves along."""
+        """The same palettes with `rgb` (3,) in [0, 1] as main colour.
+
+        An accent that was like the old one moves along.
+        """
         wanted = rgb.to(latents).expand(len(latents), 3)
         main, accent, share = latents.split((3, 3, 1), 1)
         like = (1 - (accent - main).norm(dim=1, keepdim=True) / 0.5).clamp(0, 1)
@@ -139,8 +145,8 @@ class Sketch(nn.Module):
         """Keep palettes (N, 7) of pictures with category index (N,) to draw from; "any" draws from all.
 
         They are chosen one by one from a chance sample so that the mean distance from a picture to the nearest kept one
-        falls most (greedy facility location): the first is the most typical, and the first few already differ. Hue counts
-        for more than lightness, or most of those kept would be greys.
+        falls most (greedy facility location): the first is the most typical, and the first few already differ. Hue
+        counts for more than lightness, or most of those kept would be greys.
         """
         rng = torch.Generator().manual_seed(seed)
         last, keep = len(self.categories) - 1, self.palettes.shape[1]
@@ -161,9 +167,11 @@ class Sketch(nn.Module):
 
 
 def _as_seen(palettes: Tensor) -> Tensor:
-    """Palettes (N, 7) as numbers (N, 7) whose distances tell how different products look: luma, three times the chroma."""
+    """Palettes (N, 7) as numbers (N, 7) whose distances tell how different products look:
+    luma, three times the chroma.
+    """
     main, accent, share = palettes.split((3, 3, 1), 1)
-    apart = [c - (c @ c.new_tensor(_LUMA))[:, None] for c in (main, accent)]
+    apart = [c - (c @ c.new_tensor(REC601))[:, None] for c in (main, accent)]
     return torch.cat([main + 2 * apart[0], 0.5 * (accent + 2 * apart[1]), 0.3 * share], 1)
 
 
@@ -176,7 +184,7 @@ def palette(x: Tensor) -> Tensor:
     """
     weight = palette_weight(x)
     pixels, weight = x.flatten(2).transpose(1, 2), weight.flatten(1)[..., None]  # (N, P, 3), (N, P, 1)
-    luma = pixels @ x.new_tensor(_LUMA)[:, None]
+    luma = pixels @ x.new_tensor(REC601)[:, None]
     whole = _mean(luma, weight)
     is_second = (luma > whole).float()
     for _ in range(4):
@@ -199,7 +207,7 @@ def palette(x: Tensor) -> Tensor:
 def palette_weight(x: Tensor) -> Tensor:
     """How much each pixel of products (N, 3, H, W) counts in their palette: (N, 1, H, W)."""
     mask = edges.product(x)
-    return -F.max_pool2d(-mask, 3, 1, 1) + 0.02 * mask
+    return minimum(mask) + 0.02 * mask
 
 
 def from_state_dict(state: dict[str, Tensor]) -> Sketch:

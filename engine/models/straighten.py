@@ -24,7 +24,9 @@ _BASE, _BASE_ALONE, _SIDE = 0.55, 0.75, 0.5  # of the product's width or height:
 _DENSE = 0.6  # of a line: how much of it the outline must touch; ragged masks touch less
 _LEAST_BY_SYMMETRY = 0.8  # degrees: a ragged mask may be off by half of one
 _MIRRORED_PX = 160  # longer side of the copy that is compared with its mirror image
-_SYMMETRIC = 0.88  # intersection over union of the product and its mirror image: a bottle with a ragged mask has 0.9, a mug with its handle 0.8
+# Intersection over union of the product and its mirror image: a bottle with a ragged mask has 0.9, a mug with its
+# handle 0.8.
+_SYMMETRIC = 0.88
 _SEARCHED_DEGREES = MOST_DEGREES + 4.0
 _ASIDE, _DISTINCT = (
     4,
@@ -33,7 +35,9 @@ _ASIDE, _DISTINCT = (
 
 
 class _Line(NamedTuple):
-    """A straight stretch of an outline: degrees off its axis, its length and how much of it is touched, both as shares."""
+    """A straight stretch of an outline: degrees off its axis, its length and how much of it is touched,
+    both as shares.
+    """
 
     degrees: float
     length: float
@@ -58,7 +62,9 @@ def tilt(mask: Tensor) -> float:
 
 
 def turned(planes: Tensor, degrees: float) -> Tensor:
-    """Planes (1, C, H, W) turned counterclockwise about their middle, on a canvas that holds all of them; bicubic, 0 beyond."""
+    """Planes (1, C, H, W) turned counterclockwise about their middle, on a canvas that holds all of them; bicubic, 0
+    beyond.
+    """
     height, width = planes.shape[2:]
     cos, sin = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
     tall, wide = math.ceil(height * cos + width * abs(sin)) + 2, math.ceil(width * cos + height * abs(sin)) + 2
@@ -87,7 +93,9 @@ def _by_base(mask: Tensor) -> float | None:
 
 
 def _outline(mask: Tensor) -> tuple[Tensor, Tensor]:
-    """The lower outline of a mask (h, w): the columns that have any of it, and how far down it reaches in each, to fractions of a pixel."""
+    """The lower outline of a mask (h, w): the columns that have any of it, and how far down it reaches in each, to
+    fractions of a pixel.
+    """
     solid = mask > 0.5
     columns = solid.any(0).nonzero()[:, 0]
     last = mask.shape[0] - 1 - solid.flip(0).float().argmax(0)[columns]
@@ -115,8 +123,9 @@ def _longest_line(p: Tensor, d: Tensor, slack: float) -> _Line:
 
 
 def _by_symmetry(mask: Tensor) -> float | None:
-    """Degrees by the upright axis about which the product is its own mirror image, left and right; None where there is no such
-    axis, or where any would do, as of a round thing."""
+    """Degrees by the upright axis about which the product is its own mirror image, left and right; None where there is
+    no such axis, or where any would do, as of a round thing.
+    """
     shrink = min(1.0, _MIRRORED_PX / max(mask.shape))
     small = F.interpolate(mask[None, None], [max(1, round(side * shrink)) for side in mask.shape], mode="area")
     steps = torch.arange(-_SEARCHED_DEGREES, _SEARCHED_DEGREES + 0.1, 1.0).tolist()

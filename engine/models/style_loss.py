@@ -32,7 +32,8 @@ QUANTILES = 256  # that stand for a histogram
 class Style:
     """All that is kept of an artwork: the moments of its colours (C = 3) and of each layer of a backbone's `style`.
 
-    histograms: of each layer the quantiles of its channels, (C, QUANTILES) rising; empty where nobody is to look at them.
+    histograms: of each layer the quantiles of its channels, (C, QUANTILES) rising; empty where nobody is to look at
+    them.
     """
 
     colour: Moments
@@ -99,7 +100,10 @@ class LayerLoss(ABC):
 
     @abstractmethod
     def distance(self, mean: Tensor, second: Tensor) -> Tensor:
-        """By the mean (C,) and the mean of a a^T (C, C): scalar, 0 for the style itself; all float64, with gradients."""
+        """By the mean (C,) and the mean of a a^T (C, C): scalar, 0 for the style itself.
+
+        All float64, with gradients.
+        """
 
     def gather(self, a: Tensor) -> Gathered:
         """From the activations (N, C) of a strip: the sum of a, and of a a^T."""

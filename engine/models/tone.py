@@ -16,11 +16,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from engine.models.colour import NODES, Lut
+from engine.models.srgb import REC709, from_linear, luma, to_linear
 
 THUMBNAIL_PX = 64
 QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 BASIS_NODES = 9
-_LUMA = (0.2126, 0.7152, 0.0722)  # Rec. 709
 
 
 @dataclass(frozen=True)
@@ -40,18 +40,21 @@ MOST = (4.0, 1.0, 0.6, 1.0, 0.6, 0.6)  # how far the network may go with each
 
 
 def adjusted(rgb: Tensor, amounts: Tensor) -> Tensor:
-    """sRGB colours (N, 3, M) in [0, 1] after adjustments (N, 6), in the order of `Adjustments`; may leave [0, 1] above."""
+    """sRGB colours (N, 3, M) in [0, 1] after adjustments (N, 6), in the order of `Adjustments`.
+
+    May leave [0, 1] above.
+    """
     exposure, temperature, tint, shadows, contrast, saturation = (a[:, :, None] for a in amounts.split(1, 1))
-    linear = torch.where(rgb <= 0.04045, rgb / 12.92, ((rgb.clamp_min(0) + 0.055) / 1.055).pow(2.4))
+    linear = to_linear(rgb)
     stops = exposure + torch.cat([temperature / 2, tint, -temperature / 2], 1)
     light = linear * torch.exp2(stops)
-    level = torch.where(light <= 0.0031308, light * 12.92, 1.055 * light.clamp_min(1e-6).pow(1 / 2.4) - 0.055)
+    level = from_linear(light)
     # Above white nothing is bent: what the table cuts off there stays cut off.
     inside = level.clamp(1e-4, 1)
     bent = inside.pow(torch.exp2(-shadows))
     bent = bent + contrast * bent * (1 - bent) * (2 * bent - 1) * 2
     level = bent + (level - inside)
-    grey = (level * torch.tensor(_LUMA).to(level).view(1, 3, 1)).sum(1, keepdim=True)
+    grey = luma(level, REC709)
     return grey + (level - grey) * (1 + saturation)
 
 

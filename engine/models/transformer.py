@@ -26,7 +26,8 @@ class _Statistics:
     def of(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Two of (N, C, 1, 1) for activations (N, C, H, W)."""
         if self._given is None:
-            # In float32, because sums over a picture overflow half; in two passes, a fifth of what torch.var_mean takes on a CPU.
+            # In float32, because sums over a picture overflow half; in two passes, a fifth of what torch.var_mean takes
+            # on a CPU.
             mean = x.mean((2, 3), dtype=torch.float32)
             variance = (x - mean[..., None, None]).square_().mean((2, 3))
             used = torch.stack((mean, (variance + _EPSILON).sqrt()), 1)

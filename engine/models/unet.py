@@ -15,10 +15,11 @@ from torch import Tensor, nn
 
 
 class Residual(nn.Module):
-    """x + conv(leaky_relu(conv(x))), (N, width, H, W) in and out; slope: of the leaky ReLU, below zero. It is kept with the weights unless it is 0.
+    """x + conv(leaky_relu(conv(x))), (N, width, H, W) in and out; slope: of the leaky ReLU, below zero. It is kept with
+    the weights unless it is 0.
 
-    With a slope of 0 a hidden channel that is below zero for every picture learns nothing more, and few come back: of our
-    first restorers all channels of whole blocks had ended so.
+    With a slope of 0 a hidden channel that is below zero for every picture learns nothing more, and few come back: of
+    our first restorers all channels of whole blocks had ended so.
     """
 
     slope: Tensor

@@ -101,8 +101,8 @@ class Transformer(nn.Module):
     lvl_1L: Tensor
 
     def __init__(
-        self, tokens: int = 4096, channels: int = 32, depth: int = 16, width: int = 1024, heads: int = 16, inner: int = 4096,
-        classes: int = 1000, sides: tuple[int, ...] = SIDES,
+        self, tokens: int = 4096, channels: int = 32, depth: int = 16, width: int = 1024, heads: int = 16,
+        inner: int = 4096, classes: int = 1000, sides: tuple[int, ...] = SIDES,
     ) -> None:  # fmt: skip
         super().__init__()
         self.heads, self.classes, self.sides = heads, classes, sides
@@ -150,7 +150,9 @@ class Drawing:
         return network.head(network.head_nm(x, self.condition)).float()
 
     def _looked_at(self, canvas: Tensor, side: int) -> Tensor:
-        """What the transformer goes by, (N, side * side, C): each token of the next scale sees the mean of the area under it."""
+        """What the transformer goes by, (N, side * side, C): each token of the next scale sees the mean of the area
+        under it.
+        """
         if self._scale == 0:
             return self.condition[:, None] + self.network.pos_start
         seen = F.adaptive_avg_pool2d(canvas, side).flatten(2).mT
@@ -181,7 +183,8 @@ class VAR(nn.Module):
         return sum(side * side for side in self.transformer.sides)
 
     def sample_latents(self, category: str, count: int, truncation: float, rng: torch.Generator) -> Tensor:
-        """Codes (count, D), float32 on the CPU; truncation 0 takes the likeliest tokens, 1 draws from the published nucleus.
+        """Codes (count, D), float32 on the CPU; truncation 0 takes the likeliest tokens, 1 draws from the published
+        nucleus.
 
         The i-th code depends on the generator's state and on i, not on `count` or the category. ValueError for an
         unknown category.
@@ -196,7 +199,9 @@ class VAR(nn.Module):
         return torch.cat([a[:, :kept], b[:, kept:]], 1)
 
     def forward(self, latents: Tensor, labels: Tensor, guidance: float = GUIDANCE, top_k: int = TOP_K) -> Tensor:
-        """guidance: how much further from the picture of no class than the class itself leads; 0 leaves the class alone."""
+        """guidance: how much further from the picture of no class than the class itself leads; 0 leaves the class
+        alone.
+        """
         wanted = self.classes[labels]
         drawing = self.transformer.start(torch.cat([wanted, torch.full_like(wanted, self.transformer.classes)]))
         sides, start = self.transformer.sides, 0
@@ -237,7 +242,8 @@ def from_state_dict(state: dict[str, Tensor], vqvae: VQVAE) -> VAR:
     channels = state["word_embed.weight"].shape[1]
     if (tokens, channels) != (vqvae.tokens, vqvae.channels):
         raise ValueError(
-            f"The transformer foretells {tokens} tokens of {channels} channels, the VQVAE has {vqvae.tokens} of {vqvae.channels}."
+            f"The transformer foretells {tokens} tokens of {channels} channels, the VQVAE has {vqvae.tokens} of"
+            f" {vqvae.channels}."
         )
     with torch.device("meta"):
         transformer = Transformer(

@@ -1,7 +1,8 @@
 """VGG-19 (Simonyan & Zisserman 2015), the eyes of neural style transfer (Gatys et al. 2016).
 
 Only the convolutions: the classifier is never built. As Gatys et al. do, pooling takes the mean. What they do not do:
-borders are padded with the pixels at the edge instead of zeros, which would draw a dark frame around a white background.
+borders are padded with the pixels at the edge instead of zeros, which would draw a dark frame around a white
+background.
 """
 
 from __future__ import annotations

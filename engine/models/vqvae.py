@@ -105,7 +105,9 @@ class Level(nn.Module):
 
 
 class Decoder(nn.Module):
-    """(N, channels, S, S) -> pictures (N, 3, S * 2 ** (levels - 1), ...) around [-1, 1]; widths from the largest size down."""
+    """(N, channels, S, S) -> pictures (N, 3, S * 2 ** (levels - 1), ...) around [-1, 1]; widths from the largest size
+    down.
+    """
 
     def __init__(self, channels: int, widths: tuple[int, ...], blocks: int) -> None:
         super().__init__()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from engine import image, product
 from engine.contract.errors import RequestError
 from engine.contract.events import Event, Notes, Progress, Result
+from engine.contract.fields import hex_of, rgb_of
 from engine.contract.recolour import RecolourRequest
 from engine.image import Header, Picture
 from engine.runtime.device import Device
@@ -42,7 +43,8 @@ def _check_size(header: Header, request: RecolourRequest, settings: Settings) ->
     mpx = len(request.colours) * header.width * header.height * scale**2 / 1e6
     if mpx > settings.output_mpx:
         raise RequestError(
-            f"The pictures would have {mpx:.0f} megapixels together, and at most {settings.output_mpx:g} can be made; choose a smaller size."
+            f"The pictures would have {mpx:.0f} megapixels together, and at most {settings.output_mpx:g} can be made;"
+            " choose a smaller size."
         )
 
 
@@ -89,11 +91,7 @@ def to_colour(pixels: Tensor, mask: Tensor, colour: str) -> Tensor:
 def _rgb(colour: str) -> Tensor:
     import torch
 
-    return torch.tensor([int(colour[k : k + 2], 16) / 255 for k in (1, 3, 5)])
-
-
-def _hex(colour: Tensor) -> str:
-    return "#" + "".join(f"{round(float(level) * 255):02x}" for level in colour)
+    return torch.tensor(rgb_of(colour))
 
 
 def _main_colours(pixels: Tensor, mask: Tensor) -> list[tuple[Tensor, float]]:
@@ -107,8 +105,10 @@ def _main_colours(pixels: Tensor, mask: Tensor) -> list[tuple[Tensor, float]]:
 
 
 def _own_colour(colours: list[tuple[Tensor, float]]) -> Tensor:
-    """The colour to be replaced; a colourful one before white, grey and black, which are soles and labels more often."""
-    from engine.models.colour import oklab
+    """The colour to be replaced; a colourful one before white, grey and black,
+    which are soles and labels more often.
+    """
+    from engine.models.srgb import oklab
 
     colourful = [
         c
@@ -122,12 +122,12 @@ def _told(
     request: RecolourRequest, source: Tensor, own: list[tuple[Tensor, float]], made: list[Picture], photo: Picture
 ) -> str:
     """Which colour was replaced, and which others could be."""
-    replaced = [_hex(colour) for colour in source.view(-1, 3)]
-    others = [name for colour, _ in own if (name := _hex(colour)) not in replaced]
+    replaced = [hex_of(colour) for colour in source.view(-1, 3)]
+    others = [name for colour, _ in own if (name := hex_of(colour)) not in replaced]
     named = " and ".join(replaced)
     if request.strength and all(float((picture.pixels - photo.pixels).abs().max()) < UNSEEN for picture in made):
         return f"There is nothing of {named} to be replaced; the product's colours are {', '.join(others)}."
     return (
-        f"{'The colours' if len(replaced) > 1 else 'The colour'} {named} {'were' if len(replaced) > 1 else 'was'} replaced"
-        + (f"; the product also has {', '.join(others)}." if others else ".")
+        f"{'The colours' if len(replaced) > 1 else 'The colour'} {named} {'were' if len(replaced) > 1 else 'was'}"
+        " replaced" + (f"; the product also has {', '.join(others)}." if others else ".")
     )

@@ -20,7 +20,9 @@ class Preview:
     def __init__(
         self, pixels: Tensor, scale: int = 1, inside: tuple[slice, slice] = (slice(None), slice(None))
     ) -> None:
-        """pixels: the picture before, (1, 3, H, W); the one being made is `scale` times larger. inside: its rows and columns that are shown."""
+        """pixels: the picture before, (1, 3, H, W); the one being made is `scale` times larger. inside: its rows and
+        columns that are shown.
+        """
         import torch.nn.functional as F
 
         height, width = pixels.shape[-2:]
@@ -36,7 +38,9 @@ class Preview:
         self._shown = time.monotonic()
 
     def draw(self, picture: Tensor, box: tuple[int, int, int, int], size: tuple[int, int]) -> None:
-        """Scale a picture (1, 3, h, w) into its place (top, bottom, left, right) on a whole of `size` (height, width)."""
+        """Scale a picture (1, 3, h, w) into its place (top, bottom, left, right) on a whole of `size` (height,
+        width).
+        """
         import torch.nn.functional as F
 
         (top, bottom, left, right), (height, width) = box, size

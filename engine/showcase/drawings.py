@@ -12,7 +12,8 @@ from PIL import Image, ImageDraw
 
 from engine.settings import ROOT
 
-# Strokes of each drawing as points (x, y) in a square of 100; a stroke is a smooth curve through them, unless it is named
+# Strokes of each drawing as points (x, y) in a square of 100; a stroke is a smooth curve through them, unless it is
+# named
 # in _STRAIGHT, whose corners stay.
 DRAWINGS: dict[str, tuple[tuple[tuple[float, float], ...], ...]] = {
     "shoe": (
@@ -85,7 +86,9 @@ _STRAIGHT = {("handbag", 0), ("handbag", 4), ("watch", 2), ("watch", 3), ("watch
 
 
 def drawing(name: str, size_px: int = 512, pen_px: float = 6, wobble: float = 0.7, seed: int = 0) -> Image.Image:
-    """One of DRAWINGS as a grey picture, black on white; `wobble` is how unsteady the hand is, in hundredths of the side."""
+    """One of DRAWINGS as a grey picture, black on white; `wobble` is how unsteady the hand is, in hundredths of the
+    side.
+    """
     rng = np.random.default_rng((seed, *name.encode()))
     fine = 2  # drawn at twice the size, for soft edges
     page = Image.new("L", (size_px * fine, size_px * fine), 255)

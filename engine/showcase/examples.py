@@ -1,4 +1,5 @@
-"""The example pictures of the page: products that exist nowhere, rendered here, so that anybody may use them for anything.
+"""The example pictures of the page: products that exist nowhere, rendered here, so that anybody may use them for
+anything.
 
 `python -m engine.showcase` writes them; the same seed gives the same pictures.
 """
@@ -53,7 +54,9 @@ def sweep(colour_text: str, glow: float = 0.25) -> Callable[[Tensor], Tensor]:
 
 
 def specks(p: Tensor, per_unit: float, size: float) -> Tensor:
-    """Iron spots of fired clay, in [0, 1]: a grain in each cell of a wrapped plane, most of them too small to be seen."""
+    """Iron spots of fired clay, in [0, 1]: a grain in each cell of a wrapped plane,
+    most of them too small to be seen.
+    """
     angle = torch.atan2(p[2], p[0])
     u, v = angle * (0.4 * per_unit), (p[1] + 0.6 * length(p[0], p[2])) * per_unit
     grain, _ = cells(u, v, seed=2)
@@ -594,8 +597,9 @@ def handbag() -> Scene:
     height = 0.98
     strap = _spline(
         [
-            (0.77, 0.79, 0.0), (0.84, 0.76, 0.02), (0.93, 0.58, 0.08), (0.96, 0.28, 0.17), (1.00, 0.06, 0.28), (0.95, 0.028, 0.44), (0.74, 0.028, 0.58),
-            (0.46, 0.028, 0.60), (0.22, 0.028, 0.52), (-0.02, 0.028, 0.56), (-0.25, 0.028, 0.48), (-0.36, 0.028, 0.36),
+            (0.77, 0.79, 0.0), (0.84, 0.76, 0.02), (0.93, 0.58, 0.08), (0.96, 0.28, 0.17), (1.00, 0.06, 0.28),
+            (0.95, 0.028, 0.44), (0.74, 0.028, 0.58), (0.46, 0.028, 0.60), (0.22, 0.028, 0.52), (-0.02, 0.028, 0.56),
+            (-0.25, 0.028, 0.48), (-0.36, 0.028, 0.36),
         ]
     )  # fmt: skip
 

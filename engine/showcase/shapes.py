@@ -1,4 +1,6 @@
-"""Signed distances of simple bodies, ways to join them, and noise and drawings to cover them; points are (3, N) tensors."""
+"""Signed distances of simple bodies, ways to join them, and noise and drawings to cover them; points are (3, N)
+tensors.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +11,8 @@ import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
+
+from engine.models.srgb import to_linear
 
 
 def length(*parts: Tensor) -> Tensor:
@@ -86,7 +90,9 @@ def ellipsoid(p: Tensor, radii: Sequence[float]) -> Tensor:
 
 
 class Curve:
-    """A smooth curve through (x, y) points, x ascending, flat beyond the ends (monotone cubic, Fritsch and Carlson 1980)."""
+    """A smooth curve through (x, y) points, x ascending, flat beyond the ends (monotone cubic, Fritsch and Carlson
+    1980).
+    """
 
     def __init__(self, *points: tuple[float, float]) -> None:
         xs, ys = np.array(points, dtype=np.float64).T
@@ -181,7 +187,7 @@ class Drawing:
 
 def rgb_to_linear(rgb: Tensor) -> Tensor:
     """sRGB -> linear."""
-    return torch.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    return to_linear(rgb)
 
 
 def colour(text: str) -> tuple[float, float, float]:

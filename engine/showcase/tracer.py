@@ -1,9 +1,10 @@
 """A small path tracer for signed distance functions: light of a photo studio, a product on a seamless sweep.
 
-Points and directions are float32 (3, N), y up, the camera on the +z side; the floor is the plane y = 0. Light comes from an
-environment infinitely far away, so an empty floor is lit evenly. Methods: sphere tracing (Hart 1996), next event estimation
-with the balance heuristic (Veach 1997), GGX with sampling of visible normals (Walter et al. 2007, Heitz 2018), Schlick's Fresnel.
-Diffuse light through glass is straightened (a tinted shadow instead of caustics), which keeps a picture free of noise.
+Points and directions are float32 (3, N), y up, the camera on the +z side; the floor is the plane y = 0. Light comes
+from an environment infinitely far away, so an empty floor is lit evenly. Methods: sphere tracing (Hart 1996), next
+event estimation with the balance heuristic (Veach 1997), GGX with sampling of visible normals (Walter et al. 2007,
+Heitz 2018), Schlick's Fresnel. Diffuse light through glass is straightened (a tinted shadow instead of caustics), which
+keeps a picture free of noise.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 from torch import Tensor
+
+from engine.models.srgb import REC709, from_linear, luma
 
 Distance = Callable[[Tensor], Tensor]  # points (3, N) -> signed distances (N,)
 TOUCH = 6e-4  # a ray this near to a surface has hit it; products are about one unit large
@@ -38,7 +41,7 @@ def vector(*values: float) -> Tensor:
 
 def luminance(rgb: Tensor) -> Tensor:
     """(3, N) linear RGB -> (N,), Rec. 709."""
-    return 0.2126 * rgb[0] + 0.7152 * rgb[1] + 0.0722 * rgb[2]
+    return luma(rgb[None], REC709)[0, 0]
 
 
 def smoothstep(low: float, high: float, x: Tensor) -> Tensor:
@@ -172,7 +175,10 @@ class Solid:
         return normalize(gradient(lambda q: torch.stack(list(self.distances(q))).gather(0, thing[None])[0], p, 6e-4))
 
     def march(self, origin: Tensor, direction: Tensor, exact: bool = True) -> Tensor:
-        """Distance (N,) along each ray to the first surface, inf where there is none; by the grid alone if not `exact`."""
+        """Distance (N,) along each ray to the first surface, inf where there is none.
+
+        By the grid alone if not `exact`.
+        """
         inverse = 1 / torch.where(direction.abs() < 1e-9, torch.full_like(direction, 1e-9), direction)
         a, b = (self.low - origin) * inverse, (self.high - origin) * inverse
         near, far = torch.minimum(a, b).amax(0).clamp_min(0), torch.maximum(a, b).amin(0)
@@ -222,7 +228,10 @@ class Environment:
         return (self.radiance(self.directions) * (self.directions[1].clamp_min(0) * self.solid_angle)).sum(1)
 
     def sample(self, u: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
-        """Directions (3, N) drawn in proportion to the light, and their density (N,) per solid angle; u, v in [0, 1)."""
+        """Directions (3, N) drawn in proportion to the light, and their density (N,) per solid angle.
+
+        U, v in [0, 1).
+        """
         target = u.double() * self.total
         index = torch.searchsorted(self.cumulative, target, right=True).clamp_max(len(self.cumulative) - 1)
         before = torch.where(index > 0, self.cumulative[(index - 1).clamp_min(0)], torch.zeros_like(target))
@@ -240,7 +249,9 @@ class Environment:
 
 @dataclass(frozen=True)
 class Softbox:
-    """A rectangular lamp seen under `half_width` x `half_height` (tangents), dimmer towards its rim, facing the product."""
+    """A rectangular lamp seen under `half_width` x `half_height` (tangents), dimmer towards its rim, facing the
+    product.
+    """
 
     towards: tuple[float, float, float]
     half_width: float
@@ -273,7 +284,9 @@ class Camera:
     focus: float | None = None  # distance; None is the target's
 
     def rays(self, x: Tensor, y: Tensor, u: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
-        """Origins and directions (3, N); x to the right and y up, the longer side spans [-1, 1]; u, v choose a point of the lens."""
+        """Origins and directions (3, N); x to the right and y up, the longer side spans [-1, 1]; u, v choose a point of
+        the lens.
+        """
         position = vector(*self.position)
         ahead = normalize(vector(*self.target) - position)
         right = normalize(torch.linalg.cross(ahead, vector(0, 1, 0), dim=0))
@@ -310,7 +323,8 @@ class Studio:
         lights = Environment(lambda d: self._lamps(d) * (1 - self._backdrop_mask(d)))
         back = Environment(lambda d: self._back(d) * self._backdrop_mask(d))
         albedo = scene.floor.at(torch.zeros(3, 1)).albedo[:, 0]
-        # floor = albedo / pi * (lamps + k * floor), with k the light that a backdrop of radiance one throws on the floor
+        # floor = albedo / pi * (lamps + k * floor), with k the light that a backdrop of radiance one throws on the
+        # floor
         self.floor = albedo / math.pi * lights.irradiance() / (1 - albedo / math.pi * back.irradiance()).clamp_min(0.1)
         self.environment = Environment(self.radiance)
         self.exposure = scene.level / float(luminance(self.floor))
@@ -432,7 +446,8 @@ class Tracer:
     ) -> np.ndarray:
         """Linear RGB float32 (height, width, 3), exposed and cleaned of noise.
 
-        Every pixel gets eight paths; then only those go on, up to `passes`, whose error is above `tolerance` of full brightness.
+        Every pixel gets eight paths; then only those go on, up to `passes`, whose error is above `tolerance` of full
+        brightness.
         """
         count = height * width
         halves, squares, features = torch.zeros(2, 3, count), torch.zeros(3, count), torch.zeros(6, count)
@@ -476,7 +491,9 @@ class Tracer:
         shifts = torch.rand((5 + 5 * self.scene.bounces * (2 if self.clear else 1), len(ids)), generator=rng)
 
         def number(dimension: int, of: Tensor) -> Tensor:
-            """A Kronecker sequence with irrational steps, shifted per pixel: even in every pixel, different between them."""
+            """A Kronecker sequence with irrational steps, shifted per pixel: even in every pixel, different between
+            them.
+            """
             return (shifts[dimension, of] + (index * math.sqrt(PRIMES[dimension])) % 1.0) % 1.0
 
         every = torch.arange(len(ids))
@@ -598,7 +615,10 @@ class Tracer:
     def _surface(
         self, p: Tensor, direction: Tensor, on_floor: Tensor, relief: bool
     ) -> tuple[Tensor, Tensor, Surface, Tensor]:
-        """Normal, bent normal, surface and index of the part (-1 is the floor) at points (3, N); normals face the ray."""
+        """Normal, bent normal, surface and index of the part (-1 is the floor) at points (3, N).
+
+        Normals face the ray.
+        """
         n = p.shape[1]
         normal = vector(0, 1, 0).repeat(1, n)
         surface = Surface(torch.zeros(3, n), torch.zeros(3, n), torch.zeros(n), torch.zeros(n))
@@ -715,5 +735,5 @@ def develop(linear: np.ndarray, contrast: float = 0.0) -> np.ndarray:
     knee = 0.6
     x = np.where(linear > knee, knee + (1 - knee) * (1 - np.exp(-(linear - knee) / (1 - knee))), linear)
     x = np.clip(x, 0, 1)
-    srgb = np.where(x <= 0.0031308, 12.92 * x, 1.055 * np.power(np.maximum(x, 1e-8), 1 / 2.4) - 0.055)
+    srgb = from_linear(torch.from_numpy(x)).numpy()
     return (srgb + contrast * (srgb * srgb * (3 - 2 * srgb) - srgb)).astype(np.float32)

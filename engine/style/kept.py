@@ -1,4 +1,6 @@
-"""What of a photo stays when it is repainted: one side of the product's outline, what is protected, colours, and what strength leaves."""
+"""What of a photo stays when it is repainted: one side of the product's outline, what is protected, colours, and what
+strength leaves.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,9 @@ _PROTECTED_EDGE_PX = (
 
 @dataclass(frozen=True, eq=False)
 class _Cut:
-    """A product apart from its ground: its colours (1, 3, H, W) and alpha (1, 1, H, W), and the alpha softened by the feather, if any."""
+    """A product apart from its ground: its colours (1, 3, H, W) and alpha (1, 1, H, W), and the alpha softened by the
+    feather, if any.
+    """
 
     colours: Tensor
     alpha: Tensor
@@ -93,7 +97,9 @@ class Kept:
         return kept
 
     def put_back(self, painted: Tensor) -> Tensor:
-        """photo + strength x (effect - photo); exactly the photo where the strength is 0, on the side that is not repainted, and where it is protected."""
+        """photo + strength x (effect - photo); exactly the photo where the strength is 0, on the side that is not
+        repainted, and where it is protected.
+        """
         import torch
 
         from engine.models import colour, segment
@@ -109,8 +115,11 @@ class Kept:
         return torch.where(inside > 0, pixels, torch.lerp(result, pixels, soft))
 
     def _on_its_side(self, pixels: Tensor, painted: Tensor) -> Tensor:
-        """The effect on the product or on its background. On the background the product is laid over it in its own colours,
-        and with a feather the old ground goes on around it for a while."""
+        """The effect on the product or on its background.
+
+        On the background the product is laid over it in its own colours, and with a feather the old ground goes on
+        around it for a while.
+        """
         import torch
 
         cut = self._cut

@@ -92,7 +92,9 @@ def load(name: str, settings: Settings, network: nn.Module | None = None) -> Sty
 
 
 def pack(name: str, style: Style) -> dict[str, Tensor]:
-    """The tensors that are kept of a preset: fp16, "NAME/LAYER.mean" (C,) and "NAME/LAYER.covariance" (C (C + 1) / 2,)."""
+    """The tensors that are kept of a preset: fp16,
+    "NAME/LAYER.mean" (C,) and "NAME/LAYER.covariance" (C (C + 1) / 2,).
+    """
     import torch
 
     packed: dict[str, Tensor] = {}

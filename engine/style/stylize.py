@@ -148,7 +148,9 @@ def _find_johnson(request: StyleRequest, weights: Weights, found: _Networks) -> 
 
 
 def _eyes(request: StyleRequest, found: _Networks, *, on_gpu: bool) -> tuple[str, ...]:
-    """The networks to try for Gatys' method, the best first; `found` hears when the one that was wished for cannot serve."""
+    """The networks to try for Gatys' method, the best first; `found` hears when the one that was wished for cannot
+    serve.
+    """
     wish = request.network
     if wish not in ("auto", "embedded", "hub", FEATURES, VGG):
         raise RequestError(
@@ -230,7 +232,9 @@ class _Work:
         return self._from_brush((yield from self._one_pass(canvas, self._style(source))), canvas, source)
 
     def _one_pass(self, canvas: Tensor, style: Style) -> Painting:
-        """The canvas painted by `faststyle`, tile by tile, in a margin that is cut off: at an edge its strokes are drawn out."""
+        """The canvas painted by `faststyle`, tile by tile, in a margin that is cut off: at an edge its strokes are
+        drawn out.
+        """
         import torch
 
         from engine.models import faststyle, gatys, gaussian
@@ -406,7 +410,8 @@ class _Work:
         )
         if self.request.method in SIZES_PX and (changed > _MUCH_CHANGED or edges < _FEW_EDGES):
             self.remarks.append(
-                f"{'The photo' if self.kept.product is None else 'The product itself'} was changed a lot: {self._remedy()}."
+                f"{'The photo' if self.kept.product is None else 'The product itself'} was changed a lot:"
+                f" {self._remedy()}."
             )
         return measures
 

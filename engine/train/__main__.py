@@ -97,12 +97,13 @@ def _train(name: str, row: str, preset: Preset, options: Options) -> int:
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     import torch
 
-    from engine.train import loop
+    from engine.train import loop, placing
 
     # The momentum of weights that get no gradient fades into numbers so small that the processor is many times slower.
     torch.set_flush_denormal(True)
     if options.threads:
         torch.set_num_threads(options.threads)
+    placing.chosen(options.device, options.precision)  # before minutes of reading pictures
     recipe = preset.build(options)
     loop.place(recipe, options.device, options.precision)
     run = options.runs / recipe.name

@@ -1,4 +1,5 @@
-"""DiffAugment (Zhao et al. 2020): what a discriminator sees is varied, of real and drawn pictures alike, and stays differentiable.
+"""DiffAugment (Zhao et al. 2020): what a discriminator sees is varied, of real and drawn pictures alike, and stays
+differentiable.
 
 Since it never sees a picture plain, it cannot learn few photos by heart; since most pictures keep their size and stand
 upright, and every change is by chance about nothing, what is done to them does not leak into the samples (Karras et al.
@@ -18,7 +19,8 @@ TURNED = 0.5  # share of pictures that are turned and scaled, where that is aske
 
 
 def augment(x: Tensor, rng: np.random.Generator, *, turn_deg: float = 0.0, scale: float = 0.0) -> Tensor:
-    """Pictures (N, 3, S, S) with brightness, saturation, contrast and place varied; the same for the same state of `rng`.
+    """Pictures (N, 3, S, S) with brightness, saturation, contrast and place varied; the same for the same state of
+    `rng`.
 
     turn_deg, scale: half of them are also turned by up to so many degrees, and made larger or smaller by up to this
     share; with both at zero, chance is spent as if there were no such thing. Moved by up to an eighth of the side.
@@ -49,7 +51,9 @@ def augment(x: Tensor, rng: np.random.Generator, *, turn_deg: float = 0.0, scale
 
 
 def turned(x: Tensor, angles: Tensor, sizes: Tensor) -> Tensor:
-    """Square pictures (N, 3, S, S) turned counterclockwise by `angles` (N,) in radians about their middle and `sizes` (N,) times as large, on white."""
+    """Square pictures (N, 3, S, S) turned counterclockwise by `angles` (N,) in radians about their middle and `sizes`
+    (N,) times as large, on white.
+    """
     cos, sin, nought = angles.cos() / sizes, angles.sin() / sizes, torch.zeros_like(angles)
     back = torch.stack(
         [torch.stack([cos, -sin, nought], 1), torch.stack([sin, cos, nought], 1)], 1

@@ -48,7 +48,9 @@ def look(picture: Image.Image) -> dict[str, Any]:
 
 
 def difference_hash(pictures: Tensor, side: int = 8) -> Tensor:
-    """uint8 (N, 3, S, S) -> bool (N, 6 side^2): whether each cell is darker than its right and its lower neighbour, per channel."""
+    """uint8 (N, 3, S, S) -> bool (N, 6 side^2): whether each cell is darker than its right and its lower neighbour, per
+    channel.
+    """
     cells = F.adaptive_avg_pool2d(pictures.float(), side + 1)
     # A step of up to three grey levels is noise of the coding, not a difference.
     across = cells[..., :-1, 1:] - cells[..., :-1, :-1] > 3

@@ -33,7 +33,8 @@ def is_held_out(name: str) -> bool:
 
 
 def read_pictures(source: Path) -> Iterator[tuple[str, Image.Image]]:
-    """(name, RGB picture) of every picture in a folder (recursively) or a tar, in the order of their names; hidden files are none.
+    """(name, RGB picture) of every picture in a folder (recursively) or a tar, in the order of their names; hidden
+    files are none.
 
     RequestError with its name for a file that is no picture, or no tar.
     """
@@ -127,7 +128,8 @@ class Pictures(Sequence[Tensor]):
     def split(self, least_px: int = 1) -> tuple[list[int], list[int]]:
         """Indices to learn from and held out, of pictures with no side under `least_px`.
 
-        A set so small that chance holds none out shows its own pictures instead. RequestError when none is large enough.
+        A set so small that chance holds none out shows its own pictures instead. RequestError when none is large
+        enough.
         """
         large = [i for i, size in enumerate(self._sizes) if min(size) >= least_px]
         if not large:
@@ -136,7 +138,10 @@ class Pictures(Sequence[Tensor]):
         return [i for i in large if not is_held_out(self.names[i])] or large, held_out or large
 
     def by_size(self, side_px: int) -> list[int]:
-        """Indices to learn from, each as often as the picture holds squares of `side_px`; none for a smaller picture."""
+        """Indices to learn from, each as often as the picture holds squares of `side_px`.
+
+        None for a smaller picture.
+        """
         learn, _ = self.split(side_px)
         return [i for i in learn for _ in range((self._sizes[i][0] // side_px) * (self._sizes[i][1] // side_px))]
 
@@ -154,9 +159,9 @@ def pack(
 ) -> Pictures:
     """Write every picture of `sources`, after `prepare`, into one file in `cache`; reuse it when it is there. Atomic.
 
-    The file's name holds `label`, which the caller chooses for what `prepare` and `look` do, and a hash of the
-    sources' paths and times, of a folder also of those of its pictures. look: what to keep in mind of each picture as it was, as JSON in `Pictures.looks`.
-    RequestError when there is no picture in them.
+    The file's name holds `label`, which the caller chooses for what `prepare` and `look` do, and a hash of the sources'
+    paths and times, of a folder also of those of its pictures. look: what to keep in mind of each picture as it was, as
+    JSON in `Pictures.looks`. RequestError when there is no picture in them.
     """
     file = cache / f"{label}-{digest(sources)}.u8"
     if not file.with_suffix(".json").exists():
@@ -214,11 +219,6 @@ def shrink(factor: float, most_px: int = 10**6) -> Callable[[Image.Image], Image
         return picture.resize(size, Image.Resampling.LANCZOS)
 
     return prepare
-
-
-def luma(x: Tensor) -> Tensor:
-    """BT.601: (N, 3, H, W) -> (N, 1, H, W), in the same range."""
-    return torch.einsum("c,nchw->nhw", torch.tensor([0.299, 0.587, 0.114]), x)[:, None]
 
 
 def random_crops(

@@ -17,12 +17,17 @@ from torch import Tensor
 
 
 def gaussian_noise(x: Tensor, sigma: Tensor | float, rng: np.random.Generator) -> Tensor:
-    """Add white Gaussian noise; sigma in units of 1/255, a number or (N, 1, 1, 1). Not clamped, as in the literature."""
+    """Add white Gaussian noise; sigma in units of 1/255, a number or (N, 1, 1, 1).
+
+    Not clamped, as in the literature.
+    """
     return x + torch.from_numpy(rng.standard_normal(x.shape, dtype=np.float32)) * (sigma / 255)
 
 
 def sensor_noise(x: Tensor, rng: np.random.Generator) -> Tensor:
-    """Noise as a phone leaves it: variance grows with light (Poisson), and demosaicing has smeared it over neighbours."""
+    """Noise as a phone leaves it: variance grows with light (Poisson),
+    and demosaicing has smeared it over neighbours.
+    """
     n = len(x)
     shot = torch.from_numpy(rng.uniform(0, 0.03, (n, 1, 1, 1)).astype(np.float32)) ** 1.5 * 3
     read = torch.from_numpy(rng.uniform(0, 0.08, (n, 1, 1, 1)).astype(np.float32))
@@ -41,7 +46,9 @@ def jpeg(x: Tensor, quality: int, *, subsampling: int = 2) -> Tensor:
 
 
 def random_jpeg(x: Tensor, rng: np.random.Generator) -> Tensor:
-    """JPEG at a random quality for each picture, low ones more often; one in four was compressed before, on a shifted grid (FBCNN)."""
+    """JPEG at a random quality for each picture, low ones more often; one in four was compressed before, on a shifted
+    grid (FBCNN).
+    """
     out = []
     for picture in x:
         if rng.uniform() < 0.25:
@@ -58,7 +65,8 @@ def _random_quality(picture: Tensor, rng: np.random.Generator, low: int, high: i
 
 
 def random_disturbance(x: Tensor, rng: np.random.Generator) -> Tensor:
-    """Everything that `restore` is for: white noise up to sigma 55 30 %, sensor noise 10 %, JPEG 52 %, noise under good JPEG 8 %.
+    """Everything that `restore` is for: white noise up to sigma 55 30 %, sensor noise 10 %, JPEG 52 %, noise under good
+    JPEG 8 %.
 
     Noise under JPEG is what a phone hands out, at qualities of 60 and more. Below that it looks like texture under
     JPEG, and a network that learned to take it off takes texture with it.
@@ -97,12 +105,16 @@ def noise_under_coding(x: Tensor, rng: np.random.Generator) -> Tensor:
 
 
 def any_noise(x: Tensor, rng: np.random.Generator) -> Tensor:
-    """What the experts for noise start from: white noise up to sigma 60 70 %, sensor noise 15 %, noise under good JPEG 15 %."""
+    """What the experts for noise start from: white noise up to sigma 60 70 %, sensor noise 15 %, noise under good JPEG
+    15 %.
+    """
     return one_of((partial(white_noise, most=60.0), sensor_noise, _noise_under_jpeg), (0.70, 0.15, 0.15), x, rng)
 
 
 def noise_in_files(x: Tensor, rng: np.random.Generator) -> Tensor:
-    """What the expert for noise learns from: white noise up to sigma 35 that ends at black and white 50 %, sensor noise 25 %, noise under good JPEG 25 %."""
+    """What the expert for noise learns from: white noise up to sigma 35 that ends at black and white 50 %, sensor noise
+    25 %, noise under good JPEG 25 %.
+    """
     return one_of(
         (partial(_cut_white, least=0.0, most=35.0), sensor_noise, _noise_under_jpeg), (0.50, 0.25, 0.25), x, rng
     )
@@ -128,7 +140,9 @@ def light_coding(x: Tensor, rng: np.random.Generator) -> Tensor:
 
 
 def strong_coding(x: Tensor, rng: np.random.Generator) -> Tensor:
-    """What the expert for strong JPEG learns from: coded once, from the first pixel on, at quality 5 to 59, three in four 4:2:0."""
+    """What the expert for strong JPEG learns from: coded once, from the first pixel on, at quality 5 to 59, three in
+    four 4:2:0.
+    """
     return torch.stack(
         [jpeg(picture, int(rng.integers(5, 60)), subsampling=int(rng.choice([0, 2], p=[0.25, 0.75]))) for picture in x]
     )
@@ -163,7 +177,9 @@ def straight_kernel(length: float, angle: float) -> Tensor:
 
 
 def _along(heading: np.ndarray, length: float, pace: np.ndarray) -> Tensor:
-    """The kernel of a path of `length` pixels that goes where `heading` says, staying where `pace` is high; (BLUR_PX, BLUR_PX), sum 1."""
+    """The kernel of a path of `length` pixels that goes where `heading` says, staying where `pace` is high; (BLUR_PX,
+    BLUR_PX), sum 1.
+    """
     path = np.stack([np.cumsum(np.sin(heading)), np.cumsum(np.cos(heading))], 1) * length / len(heading)
     path -= path.mean(0)
     middle = BLUR_PX // 2
@@ -191,7 +207,9 @@ def random_kernel(rng: np.random.Generator) -> Tensor:
 
 
 def blurred(x: Tensor, kernels: Tensor) -> Tensor:
-    """Each picture of (N, 3, H, W) under its own kernel (N, BLUR_PX, BLUR_PX); only what is certain: (N, 3, H - 24, W - 24)."""
+    """Each picture of (N, 3, H, W) under its own kernel (N, BLUR_PX, BLUR_PX); only what is certain: (N, 3, H - 24, W -
+    24).
+    """
     size = x.shape[-2:]
     around = torch.zeros(len(x), 1, *size)
     around[:, 0, :BLUR_PX, :BLUR_PX] = kernels.flip(1, 2)

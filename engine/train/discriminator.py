@@ -1,10 +1,11 @@
-"""The discriminator of `studio` as a judge of single pictures: its last layer fitted to put the whole before the spoiled.
+"""The discriminator of `studio` as a judge of single pictures: its last layer fitted to put the whole before the
+spoiled.
 
-Discriminator rejection sampling (Azadi et al. 2019) ranks by the trained logit. Ours tells packshots from drawn pictures
-nearly always, but among drawn pictures it prefers holes and glare, because what gives drawn pictures away is how plain
-they are. What its layers see is enough to tell, though: a linear layer on them is fitted by logistic regression over
-pairs (RankNet, Burges et al. 2005), the pictures that `studio` draws before the same pictures spoiled as generators
-fail, and before those drawn far from what is typical.
+Discriminator rejection sampling (Azadi et al. 2019) ranks by the trained logit. Ours tells packshots from drawn
+pictures nearly always, but among drawn pictures it prefers holes and glare, because what gives drawn pictures away is
+how plain they are. What its layers see is enough to tell, though: a linear layer on them is fitted by logistic
+regression over pairs (RankNet, Burges et al. 2005), the pictures that `studio` draws before the same pictures spoiled
+as generators fail, and before those drawn far from what is typical.
 """
 
 from __future__ import annotations

@@ -29,7 +29,9 @@ class Embedding:
 
 @torch.no_grad()
 def embed(features: Features, pictures: Tensor) -> Tensor:
-    """Pictures (N, 3, H, W), float in [0, 1] or uint8 -> (N, D): mean and a 2 x 2 grid of maxima of conv3 to conv5 at 64 px."""
+    """Pictures (N, 3, H, W), float in [0, 1] or uint8 -> (N, D): mean and a 2 x 2 grid of maxima of conv3 to conv5 at
+    64 px.
+    """
     parts = []
     for batch in pictures.split(128):
         maps = features(at_size(batch, SEEN_PX))[2:]
@@ -55,7 +57,10 @@ def principal_axes(x: Tensor, count: int = 64) -> Tensor:
 
 
 def kernel_distance(x: Tensor, y: Tensor) -> float:
-    """Unbiased squared maximum mean discrepancy of rows x (N, D) and y (M, D) under (x.y / D + 1)^3 (Binkowski et al. 2018)."""
+    """Unbiased squared maximum mean discrepancy of rows x (N, D) and y (M, D) under (x.y / D + 1)^3 (Binkowski et al.
+
+    2018).
+    """
 
     def kernel(a: Tensor, b: Tensor) -> Tensor:
         return (a.double() @ b.double().T / a.shape[1] + 1) ** 3
@@ -67,7 +72,8 @@ def kernel_distance(x: Tensor, y: Tensor) -> float:
 
 
 def frechet_distance(x: Tensor, y: Tensor) -> float:
-    """Squared Wasserstein-2 distance of the Gaussians with the moments of rows x (N, D) and y (M, D) (Heusel et al. 2017).
+    """Squared Wasserstein-2 distance of the Gaussians with the moments of rows x (N, D) and y (M, D) (Heusel et al.
+    2017).
 
     |m - n|^2 + tr(A + B - 2 (A B)^(1/2)). It is above zero for two samples of one distribution, the more so the fewer.
     """

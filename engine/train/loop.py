@@ -120,7 +120,10 @@ def learning_rate(
 
 
 def descend(loss: Tensor, *optimizers: torch.optim.Optimizer, most_norm: float = 0.0) -> None:
-    """One step of all `optimizers` down `loss`; their gradients together are shortened to `most_norm` (Pascanu et al. 2013), unless that is 0."""
+    """One step of all `optimizers` down `loss`; their gradients together are shortened to `most_norm` (Pascanu et al.
+
+    2013), unless that is 0.
+    """
     for optimizer in optimizers:
         optimizer.zero_grad(set_to_none=True)
     loss.backward()
@@ -182,7 +185,9 @@ def save_weights(state: dict[str, Tensor], file: Path, **facts: str) -> None:
 
 
 def place(recipe: Recipe, device: str, precision: str) -> None:
-    """Move a recipe's modules to a device, and say in which format its steps multiply; RequestError where that is not there."""
+    """Move a recipe's modules to a device, and say in which format its steps multiply; RequestError where that is not
+    there.
+    """
     recipe.device, recipe.dtype = placing.chosen(device, precision)
     for module in recipe.modules.values():
         module.to(recipe.device)
@@ -353,7 +358,8 @@ def report(recipe: Recipe, rows: Iterator[dict[str, float]], stream: Any = sys.s
         losses = "  ".join(f"{k} {v:.4g}" for k, v in row.items() if k not in ("step", "seconds"))
         end = "\r" if stream.isatty() else "\n"
         print(
-            f"[{'#' * filled}{'.' * (24 - filled)}] {int(row['step'])}/{recipe.steps}  {left / 60:.0f} min left  {losses}",
+            f"[{'#' * filled}{'.' * (24 - filled)}] {int(row['step'])}/{recipe.steps}  {left / 60:.0f} min left "
+            f" {losses}",
             end=end,
             file=stream,
             flush=True,

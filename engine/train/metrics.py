@@ -19,7 +19,8 @@ MOST_RIGHT = 0.97  # share of pictures that a discriminator may call right befor
 
 
 class Metrics:
-    """Kernel distance and diversity of samples, with each direction of the embedding in units of the real pictures' spread.
+    """Kernel distance and diversity of samples, with each direction of the embedding in units of the real pictures'
+    spread.
 
     pictures: uint8 (N, 3, S, S), of which at most `most` are looked at.
     """
@@ -47,7 +48,8 @@ def worries(row: dict[str, float], *, saturates: bool) -> list[str]:
     found = []
     if (share := row.get("diversity", 1.0)) < LEAST_DIVERSITY:
         found.append(
-            f"the samples are only {100 * share:.0f} % as diverse as the real pictures, so the generator may be collapsing."
+            f"the samples are only {100 * share:.0f} % as diverse as the real pictures, so the generator may be"
+            " collapsing."
         )
     if saturates and (right := min(row.get("real_right", 0.0), row.get("fake_right", 0.0))) > MOST_RIGHT:
         found.append(

@@ -1,4 +1,5 @@
-"""The teacher of `faststyle`: MicroAST (Wang et al., AAAI 2023), rebuilt from its description to give pictures to learn from.
+"""The teacher of `faststyle`: MicroAST (Wang et al., AAAI 2023), rebuilt from its description to give pictures to learn
+from.
 
 Nothing here is shipped or loaded by the app; the recipe and the measuring are given the teacher's file with --teacher.
 Every convolution is preceded by reflection padding; activations are ReLU.

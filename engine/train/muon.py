@@ -42,7 +42,9 @@ def orthogonalised(matrix: Tensor, iterations: int = 5) -> Tensor:
 
 @contextmanager
 def _one_thread(parameters: Iterable[Tensor]) -> Iterator[None]:
-    """Products of matrices as small as these take longer to be shared out than to be done: 22 ms instead of 67 on two cores."""
+    """Products of matrices as small as these take longer to be shared out than to be done: 22 ms instead of 67 on two
+    cores.
+    """
     threads = torch.get_num_threads()
     small = all(p.numel() <= _SMALL for p in parameters)
     torch.set_num_threads(1 if small else threads)
@@ -55,9 +57,9 @@ def _one_thread(parameters: Iterable[Tensor]) -> Iterator[None]:
 class Muon(torch.optim.Optimizer):
     """Nesterov momentum, orthogonalised. For weights of two or more dimensions, each seen as (first, all the others).
 
-    A step has a root mean square of 0.2 lr, about that of Adam, so that Adam's learning rates fit. It is as long where the
-    gradient is mere noise: weights that matter little walk at random and grow, unless `decay` (as of AdamW) holds them:
-    each step takes off lr times `decay` of a weight.
+    A step has a root mean square of 0.2 lr, about that of Adam, so that Adam's learning rates fit. It is as long where
+    the gradient is mere noise: weights that matter little walk at random and grow, unless `decay` (as of AdamW) holds
+    them: each step takes off lr times `decay` of a weight.
     """
 
     def __init__(self, parameters: Iterable[Tensor], lr: float, momentum: float = 0.95, decay: float = 0.0) -> None:

@@ -14,7 +14,10 @@ from torch import Tensor, nn
 
 
 def discriminator_bce(real: Tensor, fake: Tensor, smoothing: float = 0.0) -> Tensor:
-    """Binary cross entropy of real pictures against 1 - `smoothing` (one-sided, Salimans et al. 2016) and of fakes against 0, averaged."""
+    """Binary cross entropy of real pictures against 1 - `smoothing` (one-sided, Salimans et al.
+
+    2016) and of fakes against 0, averaged.
+    """
     wanted = torch.full_like(real, 1 - smoothing)
     return 0.5 * (
         F.binary_cross_entropy_with_logits(real, wanted)
@@ -28,12 +31,17 @@ def generator_bce(fake: Tensor) -> Tensor:
 
 
 def wasserstein(real: Tensor, fake: Tensor) -> Tensor:
-    """Mean score of real pictures less that of fakes: for a 1-Lipschitz critic a lower bound of the distance (Arjovsky et al. 2017, eq. 2)."""
+    """Mean score of real pictures less that of fakes: for a 1-Lipschitz critic a lower bound of the distance (Arjovsky
+    et al. 2017, eq. 2).
+    """
     return real.mean() - fake.mean()
 
 
 def gradient_penalty(critic: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor, share: Tensor) -> Tensor:
-    """Mean of (|slope| - 1)^2 between real and fake, at `share` (N,) of the way to the real one (Gulrajani et al. 2017, eq. 3)."""
+    """Mean of (|slope| - 1)^2 between real and fake, at `share` (N,) of the way to the real one (Gulrajani et al.
+
+    2017, eq. 3).
+    """
     between = torch.lerp(fake.detach(), real, share.view(-1, *[1] * (real.dim() - 1))).requires_grad_(True)
     (slope,) = torch.autograd.grad(critic(between).sum(), between, create_graph=True)
     return (slope.flatten(1).norm(dim=1) - 1).square().mean()
@@ -59,7 +67,9 @@ def relativistic(ahead: Tensor, behind: Tensor) -> Tensor:
 
 def hinge(real: Sequence[Tensor], fake: Sequence[Tensor], weights: Sequence[Tensor | None] = ()) -> Tensor:
     """Hinge loss of a discriminator that gives maps of logits (Lim & Ye 2017, eq. 4): mean of max(0, 1 - real) and of
-    max(0, 1 + fake), summed over the maps. weights: for each map how much its places count; all alike if there are none."""
+    max(0, 1 + fake), summed over the maps. weights: for each map how much its places count; all alike if there are
+    none.
+    """
     places = weights or [None] * len(real)
     parts = [_mean(F.relu(1 - r), w) + _mean(F.relu(1 + f), w) for r, f, w in zip(real, fake, places, strict=True)]
     return torch.stack(parts).sum()
@@ -72,7 +82,9 @@ def hinge_fooled(fake: Sequence[Tensor], weights: Sequence[Tensor | None] = ()) 
 
 
 def accuracy(real: Sequence[Tensor], fake: Sequence[Tensor]) -> dict[str, float]:
-    """The share of places whose logit has the right sign, averaged over the maps; a discriminator that is always right teaches nothing."""
+    """The share of places whose logit has the right sign, averaged over the maps; a discriminator that is always right
+    teaches nothing.
+    """
     return {
         "real_right": sum(float((m.detach() > 0).float().mean()) for m in real) / len(real),
         "fake_right": sum(float((m.detach() < 0).float().mean()) for m in fake) / len(fake),

@@ -30,7 +30,9 @@ Precision = Literal["auto", "fp32", "bf16"]
 
 
 def option(default: Any, about: str, *, source: bool = False, may_change: bool = False) -> Any:
-    """A field of options. source: it names files, and is no number of the recipe's. may_change: between two goes of a run."""
+    """A field of options. source: it names files, and is no number of the recipe's. may_change: between two goes of a
+    run.
+    """
     return field(default=default, metadata={"about": about, "source": source, "may_change": may_change})
 
 
@@ -192,7 +194,10 @@ def _commit() -> str:
 
 
 def write(run: Path, new: Mapping[str, Any], options: Options) -> None:
-    """Write options.json into a run folder. RequestError, and nothing written, where a run of other options stands there."""
+    """Write options.json into a run folder.
+
+    RequestError, and nothing written, where a run of other options stands there.
+    """
     file = run / FILE
     if file.exists() and (run / "checkpoint.pt").exists():
         old = json.loads(file.read_text(encoding="utf-8"))

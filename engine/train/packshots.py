@@ -19,6 +19,7 @@ from torch import Tensor
 from engine.contract.errors import RequestError
 from engine.image import squared
 from engine.models.features import Features
+from engine.models.srgb import luma
 from engine.train import cleaning, data
 
 SQUASHED = (
@@ -43,7 +44,9 @@ def frame(size_px: int, margin: float = 0.06, threshold: int = 244, stretch: flo
 
 @dataclass(frozen=True)
 class Products:
-    """Framed pictures uint8 (N, 3, S, S); of each its name, its category ("" where none is known) and what `cleaning.look` saw."""
+    """Framed pictures uint8 (N, 3, S, S); of each its name, its category ("" where none is known) and what
+    `cleaning.look` saw.
+    """
 
     pictures: Tensor
     names: tuple[str, ...]
@@ -65,7 +68,8 @@ class Products:
         return self.only([i for i, name in enumerate(self.categories) if name in categories])
 
     def cleaned(self, features: Features, report: Path) -> tuple[Products, str]:
-        """What there is to learn from, without what is too small, not on white, or nearly the same as another; and a sentence about that.
+        """What there is to learn from, without what is too small, not on white, or nearly the same as another; and a
+        sentence about that.
 
         report: the csv to write with what was left out. RequestError when fewer than `LEAST_PICTURES` are left.
         """
@@ -85,7 +89,8 @@ def read_products(
     stretch: float = 1.0,
     held_out: bool = False,
 ) -> Products:
-    """The pictures of folders and tars, framed; to learn from, or held out (of a set so small that none is, the same ones).
+    """The pictures of folders and tars, framed; to learn from, or held out (of a set so small that none is, the same
+    ones).
 
     table: a csv of categories, or None. stretch: how many times taller pictures are made first.
     """
@@ -129,13 +134,12 @@ def recolour(x: Tensor, rng: np.random.Generator, chance: float = 0.3) -> Tensor
     """Turn the hue of some pictures: products come in colours that few packshots show. White and grey stay."""
     n = len(x)
     angle = torch.from_numpy(rng.uniform(-np.pi, np.pi, n) * (rng.uniform(size=n) < chance)).float()
-    luma = torch.tensor([0.299, 0.587, 0.114])
-    grey = (x * luma.view(1, 3, 1, 1)).sum(1, keepdim=True)
+    grey = luma(x)
     axis = torch.full((3,), 3**-0.5)
     cross = torch.tensor([[0.0, -axis[2], axis[1]], [axis[2], 0.0, -axis[0]], [-axis[1], axis[0], 0.0]])
     turn = (
         torch.eye(3) + angle.sin().view(-1, 1, 1) * cross + (1 - angle.cos()).view(-1, 1, 1) * (cross @ cross)
     )  # Rodrigues
     turned = torch.einsum("nij,njhw->nihw", turn, x - grey)
-    turned = turned - (turned * luma.view(1, 3, 1, 1)).sum(1, keepdim=True)
+    turned = turned - luma(turned)
     return torch.where((angle == 0).view(-1, 1, 1, 1), x, (grey + turned).clamp(0, 1))

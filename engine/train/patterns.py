@@ -1,6 +1,7 @@
 """Regular patterns printed over photos: stripes, checks and dots, as on fabrics, baskets and grilles.
 
-Photographs have few of them, and an estimator of blur that never saw one takes its repetition for that of a shaken camera.
+Photographs have few of them, and an estimator of blur that never saw one takes its repetition for that of a shaken
+camera.
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ def patterned(x: Tensor, rng: np.random.Generator, share: float = 0.15) -> Tenso
 
 
 def printed(picture: Tensor, rng: np.random.Generator) -> Tensor:
-    """One picture (3, H, W) under an ink of a random colour, in a pattern that repeats every 4 to 32 px, straight or a little wavy."""
+    """One picture (3, H, W) under an ink of a random colour, in a pattern that repeats every 4 to 32 px, straight or a
+    little wavy.
+    """
     height, width = picture.shape[1:]
     down, across = torch.meshgrid(
         torch.arange(height, dtype=torch.float32), torch.arange(width, dtype=torch.float32), indexing="ij"
@@ -37,7 +40,9 @@ def printed(picture: Tensor, rng: np.random.Generator) -> Tensor:
 
 
 def _pattern(u: Tensor, v: Tensor, period_px: float, rng: np.random.Generator) -> Tensor:
-    """Ink in [0, 1], repeating with each whole number of u and v: stripes, checks (both ways one over the other) or dots."""
+    """Ink in [0, 1], repeating with each whole number of u and v: stripes, checks (both ways one over the other) or
+    dots.
+    """
     share = rng.uniform(0.25, 0.75)
     sharp = period_px / rng.uniform(1, 3)  # an edge is 1 to 3 px wide
     from_middle = [(t - t.floor() - 0.5).abs() for t in (u, v)]

@@ -66,7 +66,8 @@ def make(
 ) -> None:
     """Write out/presets.safetensors and out/presets/NAME.jpg for each of `artworks`, found by name in `data`.
 
-    photo: what the thumbnails show. size_px: how large they are painted, by a request's own method. RequestError when an artwork is not there.
+    photo: what the thumbnails show. size_px: how large they are painted, by a request's own method. RequestError when
+    an artwork is not there.
     """
     settings = Settings(weights=out)
     weights = Weights(Device(), settings)

@@ -31,7 +31,8 @@ _BEFORE = {  # the convolution whose answer each chain of blocks goes on from
 
 @torch.no_grad()
 def silent(network: nn.Module, pictures: Tensor) -> dict[str, Tensor]:
-    """Which hidden channels of each residual block of `network` say nothing almost anywhere in `pictures`: (width,), by the block's name.
+    """Which hidden channels of each residual block of `network` say nothing almost anywhere in `pictures`: (width,), by
+    the block's name.
 
     Those of a leaky block say something everywhere.
     """
@@ -57,7 +58,10 @@ def silent(network: nn.Module, pictures: Tensor) -> dict[str, Tensor]:
 
 @torch.no_grad()
 def revive(network: nn.Module, pictures: Tensor) -> None:
-    """Begins the silent channels of any `network` anew, in place; it says the same of `pictures`. A block in which all were silent leaks from now on."""
+    """Begins the silent channels of any `network` anew, in place; it says the same of `pictures`.
+
+    A block in which all were silent leaks from now on.
+    """
     for name, gone in silent(network, pictures).items():
         block = network.get_submodule(name)
         assert isinstance(block, Residual)
@@ -68,10 +72,12 @@ def revive(network: nn.Module, pictures: Tensor) -> None:
 
 @torch.no_grad()
 def revived(old: UNet, new: UNet, pictures: Tensor) -> UNet:
-    """What `old` has learned, in as many blocks as `new` has; it says the same of `pictures` (N, 3, H, W), unless `new` has too few.
+    """What `old` has learned, in as many blocks as `new` has; it says the same of `pictures` (N, 3, H, W), unless `new`
+    has too few.
 
-    Silent channels begin anew. A block of `old` in which all are silent adds a constant: the layer before it is given that,
-    and the block is left out. Where `new` has more blocks than then are left, they are as it has them, but add nothing yet.
+    Silent channels begin anew. A block of `old` in which all are silent adds a constant: the layer before it is given
+    that, and the block is left out. Where `new` has more blocks than then are left, they are as it has them, but add
+    nothing yet.
     """
     lost = silent(old, pictures)
     state = new.state_dict() | {

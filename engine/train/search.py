@@ -153,7 +153,10 @@ class Trial:
 
 
 class Log:
-    """A file of JSON lines, each of a kind; what is in it is not done again. A line that was being written when it stopped is."""
+    """A file of JSON lines, each of a kind; what is in it is not done again.
+
+    A line that was being written when it stopped is.
+    """
 
     def __init__(self, file: Path) -> None:
         self.file = file
@@ -278,7 +281,9 @@ def best(trials: list[Trial], count: int, score: Callable[[Trial], float]) -> li
 
 
 def kendall(pairs: list[tuple[float, float]]) -> float:
-    """Kendall's rank correlation (tau-a): 1 where both are in the same order, -1 in the reverse; NaN of fewer than two pairs."""
+    """Kendall's rank correlation (tau-a): 1 where both are in the same order, -1 in the reverse; NaN of fewer than two
+    pairs.
+    """
     signs = [np.sign(a - c) * np.sign(b - d) for (a, b), (c, d) in itertools.combinations(pairs, 2)]
     return float(np.mean(signs)) if signs else math.nan
 
@@ -297,7 +302,9 @@ def unit_steps(features: Features, packshots: Packshots, budget_min: float) -> i
 def run(
     features: Features, packshots: Packshots, held_out: Packshots, folder: Path, *, budget_min: float, seed: int
 ) -> str:
-    """Search, compare, plot (`search.png`) and write `report.md` into `folder`; returns the architecture that halving found."""
+    """Search, compare, plot (`search.png`) and write `report.md` into `folder`; returns the architecture that halving
+    found.
+    """
     log = Log(folder / "log.jsonl")
     plan = log.once(
         {"kind": "plan", "budget_min": budget_min, "seed": seed},
@@ -313,7 +320,8 @@ def run(
         ):
             results[name] += method(s)
             print(
-                f"search seed {s}, {name}: {results[name][-1].what}, held-out kernel distance {results[name][-1].held_out:.4g}",
+                f"search seed {s}, {name}: {results[name][-1].what}, held-out kernel distance"
+                f" {results[name][-1].held_out:.4g}",
                 file=sys.stderr,
                 flush=True,
             )
@@ -337,9 +345,13 @@ def report(search: Search, results: dict[str, list[Trial]], budget_min: float) -
         if what != HAND_MADE
     )
     lines = [
-        f"{len(space()):,} architectures; {len(facts) - 1} drawn, {refused} refused by the constraints (at most {MOST_PARAMETERS / 1e6:g} M parameters and "
-        f"{search.most_ms:.2f} ms of one core for a picture); {len(trials)} trainings, {sum(t['seconds'] for t in trials) / 60:.1f} minutes of one core "
-        f"(budget {budget_min:g}). Trainings of {', '.join(str(k * search.unit_steps) for _, k in RUNGS)} steps of 16 pictures.",
+        (
+            f"{len(space()):,} architectures; {len(facts) - 1} drawn, {refused} refused by the constraints (at most"
+            f" {MOST_PARAMETERS / 1e6:g} M parameters and {search.most_ms:.2f} ms of one core for a picture);"
+            f" {len(trials)} trainings, {sum(t['seconds'] for t in trials) / 60:.1f} minutes of one core (budget"
+            f" {budget_min:g}). Trainings of {', '.join(str(k * search.unit_steps) for _, k in RUNGS)} steps of 16"
+            " pictures."
+        ),
         "",
         "| method | found | parameters M | ms | kernel distance to held-out packshots, mean ± sd of trainings |",
         "| --- | --- | --- | --- | --- |",
@@ -352,14 +364,17 @@ def report(search: Search, results: dict[str, list[Trial]], budget_min: float) -
         )
         mean, sd = _mean_sd([t.held_out for t in found])
         lines.append(
-            f"| {name} | {'; '.join(f'`{what}`' for what in whats)} | {sizes} | {paces} | {mean:.0f} ± {sd:.0f} ({len(found)}) |"
+            f"| {name} | {'; '.join(f'`{what}`' for what in whats)} | {sizes} | {paces} | {mean:.0f} ± {sd:.0f}"
+            f" ({len(found)}) |"
         )
     lines += ["", f"Does a short training tell? Kendall's tau between {_correlations(search)}.", verdict(results)]
     return "\n".join(lines) + "\n"
 
 
 def verdict(results: dict[str, list[Trial]]) -> str:
-    """Whether what was found is better than what was made by hand by more than two standard deviations of their trainings."""
+    """Whether what was found is better than what was made by hand by more than two standard deviations of their
+    trainings.
+    """
     (ours, sd), (theirs, their_sd) = (_mean_sd([t.held_out for t in results[name]]) for name in ("halving", HAND_MADE))
     most = 2 * ((sd**2 + their_sd**2) / 2) ** 0.5
     order = "better" if ours < theirs else "worse"
@@ -394,7 +409,9 @@ def _correlations(search: Search) -> str:
 
 
 def plot(search: Search, results: dict[str, list[Trial]], size: tuple[int, int] = (960, 420)) -> Image.Image:
-    """Left: every training's reconstruction over its steps, a line for each architecture; right: what is compared, mean and sd."""
+    """Left: every training's reconstruction over its steps, a line for each architecture; right: what is compared, mean
+    and sd.
+    """
     page = Image.new("RGB", size, "white")
     pen = ImageDraw.Draw(page)
     bottom = size[1] - 40

@@ -57,7 +57,9 @@ def average(run: Path) -> dict[str, Any] | None:
 
 
 def trained(options: Options, run: str, otherwise: str) -> dict[str, Any]:
-    """The averaged weights of a run's network; RequestError with the sentence `otherwise` where there is no such run."""
+    """The averaged weights of a run's network; RequestError with the sentence `otherwise` where there is no such
+    run.
+    """
     if (state := average(options.runs / run)) is None:
         raise RequestError(otherwise)
     return state

@@ -8,11 +8,12 @@ leaving first. What cannot be had is one sentence, so that the embedded network 
     row.py         Weight: all there is to know about one file
     table.py       TABLE: the rows themselves
     index.py       weights/index.json: size, hash and measurements of the files
+    choice.py      which network of the table answers a request
     hub.py         the Hub and its cache: downloads, their failures, pinning
     network.py     Network: from a file of tensors to a network that can be called
+    onnx.py        the tensors of an ONNX file; int8.py those that are stored in a byte each
     load.py        Weights: each network found, checked, loaded once and kept
-    markdown.py    the tables for people, in weights/README.md and docs/measured.md; enhance_table.py has the largest of them
-    __main__.py    the commands that keep the table honest
+    __main__.py    the commands that keep the table honest; the tables for people are written by engine/evaluate
 
 Importing this imports neither torch nor huggingface_hub.
 """

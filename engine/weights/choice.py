@@ -20,9 +20,9 @@ def choose(
 
     wish: "auto" asks the Hub's networks first on a GPU, and on a CPU only where nothing is embedded; "embedded" and
     "hub" say what they mean, and the embedded network stands behind the Hub's; names from the table, separated by
-    commas, each come first for the task they serve, with the embedded one behind them where `behind`. RequestError for a
-    name that serves none of the tasks. A GPU makes no difference to "generate": the Hub's generator draws other pictures,
-    not the same ones better.
+    commas, each come first for the task they serve, with the embedded one behind them where `behind`. RequestError for
+    a name that serves none of the tasks. A GPU makes no difference to "generate": the Hub's generator draws other
+    pictures, not the same ones better.
     """
     serving = {row.name: row.task for row in table if row.task in tasks}
     ours = {row.name for row in table if row.embedded}
@@ -30,7 +30,8 @@ def choose(
     for name in names:
         if name not in serving:
             raise RequestError(
-                f"No network {name!r} serves {' or '.join(tasks)}; choose auto, embedded, hub, or from {', '.join(serving)}."
+                f"No network {name!r} serves {' or '.join(tasks)}; choose auto, embedded, hub, or from"
+                f" {', '.join(serving)}."
             )
 
     def candidates(task: str) -> tuple[str, ...]:
@@ -48,7 +49,9 @@ def choose(
 
 
 def knowing(category: str, wish: str, table: Sequence[Weight]) -> tuple[Weight, ...]:
-    """The table without the generators that have not learned `category`; RequestError where `wish` names one, or leaves none."""
+    """The table without the generators that have not learned `category`; RequestError where `wish` names one, or leaves
+    none.
+    """
     left = tuple(row for row in table if row.task != "generate" or category in categories_of(row.name))
     lost = {row.name for row in table} - {row.name for row in left}
     for name in (name.strip() for name in wish.split(",")):

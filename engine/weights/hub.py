@@ -1,4 +1,6 @@
-"""The Hub and its cache: whether a file is there, how it comes, and why it does not; the only place that knows huggingface_hub."""
+"""The Hub and its cache: whether a file is there, how it comes, and why it does not; the only place that knows
+huggingface_hub.
+"""
 
 from __future__ import annotations
 
@@ -131,7 +133,9 @@ class Download:
         download = self
 
         class Bar:
-            """As much of a tqdm as huggingface_hub uses. A server that ignores ranges begins again: `done` stays the most that was reached."""
+            """As much of a tqdm as huggingface_hub uses. A server that ignores ranges begins again: `done` stays the
+            most that was reached.
+            """
 
             def __init__(self, *, total: int | None = None, initial: int = 0, **_: Any) -> None:
                 download.total = total or download.total

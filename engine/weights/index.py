@@ -1,4 +1,6 @@
-"""`weights/index.json`: size, hash and measurements of the files in a folder of weights, read by the table and by people."""
+"""`weights/index.json`: size, hash and measurements of the files in a folder of weights, read by the table and by
+people.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,10 @@ METHODS = ("prior", "auto")  # in the index too, though there is no file of weig
 
 
 def read_index(folder: Path = FOLDER) -> dict[str, dict[str, Any]]:
-    """name -> {size, sha256, measured} of the files in `folder`; empty where there is no index. RequestError when it is damaged."""
+    """name -> {size, sha256, measured} of the files in `folder`; empty where there is no index.
+
+    RequestError when it is damaged.
+    """
     file = folder / INDEX
     try:
         index = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
@@ -32,14 +37,19 @@ def read_index(folder: Path = FOLDER) -> dict[str, dict[str, Any]]:
 
 
 def with_index(row: Weight, index: Mapping[str, Mapping[str, Any]]) -> Weight:
-    """The row with what an index says of its file: size and hash where the file is embedded, and what it was measured at."""
+    """The row with what an index says of its file: size and hash where the file is embedded, and what it was measured
+    at.
+    """
     facts = index.get(row.name, {})
     known = ("size", "sha256", "measured") if row.embedded else ("measured",)
     return replace(row, **{key: facts[key] for key in known if key in facts})
 
 
 def write_index(folder: Path, table: Sequence[Weight]) -> dict[str, dict[str, Any]]:
-    """Write size and SHA-256 of the embedded files in `folder`; what was measured is kept while its file is the same."""
+    """Write size and SHA-256 of the embedded files in `folder`.
+
+    What was measured is kept while its file is the same.
+    """
     old, new = read_index(folder), {}
     for row in table:
         file, entry = folder / row.local_file, old.get(row.name, {})

@@ -18,8 +18,9 @@ FEW_MOST = 40_000  # numbers of a matrix or convolution: the larger ones lose no
 
 
 def pack(state: dict[str, Tensor], few: int = 0, keep: Collection[str] = ()) -> dict[str, Tensor]:
-    """The same weights (C, ...) of two dimensions and more in int8 with their scales (C,); tensors of at most `few` numbers,
-    those named in `keep` and all others as they are."""
+    """The same weights (C, ...) of two dimensions and more in int8 with their scales (C,); tensors of at most `few`
+    numbers, those named in `keep` and all others as they are.
+    """
     import torch
 
     packed: dict[str, Tensor] = {}

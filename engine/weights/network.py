@@ -93,7 +93,9 @@ def format_on(row: Weight, device: torch.device) -> torch.dtype:
 
 
 def build(row: Weight, file: Path, *companions: nn.Module) -> Network:
-    """Tensors from the file into the network the table names; every tensor must find its place and every place its tensor."""
+    """Tensors from the file into the network the table names; every tensor must find its place and every place its
+    tensor.
+    """
     try:
         state = read_tensors(file, row.ignored)
         kind, _, what = row.builder.partition(":")
@@ -137,6 +139,7 @@ def _through_spandrel(row: Weight, state: dict[str, Tensor], architecture: str) 
     descriptor = spandrel.ModelLoader().load_from_state_dict(state)
     if descriptor.architecture.id != architecture or descriptor.scale != row.tiling.scale:
         raise ValueError(
-            f"{row.name} should be {architecture} x{row.tiling.scale}, and is {descriptor.architecture.id} x{descriptor.scale}"
+            f"{row.name} should be {architecture} x{row.tiling.scale}, and is {descriptor.architecture.id}"
+            f" x{descriptor.scale}"
         )
     return Network(row, descriptor.model, descriptor)

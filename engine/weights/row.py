@@ -29,12 +29,12 @@ class WeightsUnavailable(RequestError):
 class Weight:
     """A row of the table: one file of weights and all there is to know about it.
 
-    builder: "module:function" that takes the state dict and returns the network, or "spandrel:ARCHITECTURE".
-    ignored: tensors whose names begin so are not read (a classifier that no one asks). companion: the row of another
-    file that the network also needs; the builder is given the network in it as well. encoder: the row of a network whose
-    codes mean the same to this one, and that can encode photos. directions: what changes along the directions of each
-    category, as seen (engine/models/generative.py). half, bfloat16: the formats that
-    the arithmetic stands on a GPU; float32 otherwise. sha256 is "" and size None where no one has told them.
+    builder: "module:function" that takes the state dict and returns the network, or "spandrel:ARCHITECTURE". ignored:
+    tensors whose names begin so are not read (a classifier that no one asks). companion: the row of another file that
+    the network also needs; the builder is given the network in it as well. encoder: the row of a network whose codes
+    mean the same to this one, and that can encode photos. directions: what changes along the directions of each
+    category, as seen (engine/models/generative.py). half, bfloat16: the formats that the arithmetic stands on a GPU;
+    float32 otherwise. sha256 is "" and size None where no one has told them.
     """
 
     name: str
@@ -79,7 +79,8 @@ def source(row: Weight) -> str:
 
 def _literal(value: Any) -> str:
     if isinstance(value, Tiling):
-        return f"Tiling({', '.join(f'{f.name}={getattr(value, f.name)!r}' for f in fields(value) if not _is_default(value, f))})"
+        named = (f"{f.name}={getattr(value, f.name)!r}" for f in fields(value) if not _is_default(value, f))
+        return f"Tiling({', '.join(named)})"
     if isinstance(value, tuple):
         return f"({', '.join(map(_literal, value))}{',' if len(value) == 1 else ''})"
     return json.dumps(value) if isinstance(value, str) else repr(value)

@@ -12,7 +12,8 @@ _OURS = "Vitrine, trained by engine/train"
 _ESRGAN = "Xintao Wang et al., Real-ESRGAN (2021)"
 _JOHNSON = "Justin Johnson et al. (2016); weights by the ONNX model zoo, after pytorch/examples"
 _VAR = "Keyu Tian et al., VAR (2024)"
-# Context for tiles that are given the picture's statistics; multiples of 8, because below 8 px there is nothing to reflect.
+# Context for tiles that are given the picture's statistics; multiples of 8, because below 8 px there is nothing to
+# reflect.
 _JOHNSON_TILING = Tiling(overlap_px=60, multiple_px=8, bytes_per_px=1000, most_px=1024)
 
 # What changes along the principal directions of the codes that `vae` and `studio` share; named after looking at them.

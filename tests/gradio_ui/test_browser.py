@@ -340,7 +340,8 @@ def test_the_stage_stays_in_view_beside_long_controls_and_can_be_read_to_its_end
     expect(page.locator("#enhance-link")).to_be_in_viewport(ratio=0.99)
     assert page.evaluate("scrollY") > 500
     assert page.evaluate(
-        "(e => e.scrollWidth <= e.clientWidth)(document.querySelector('#enhance-line').closest('.v-tab').lastElementChild)"
+        "(e => e.scrollWidth <="
+        " e.clientWidth)(document.querySelector('#enhance-line').closest('.v-tab').lastElementChild)"
     )
 
 
@@ -482,7 +483,10 @@ def test_a_phone_s_width_is_enough(
         for name in ("Style", "Colours", "Generate", "Enhance"):
             tab(page, name)
             assert page.evaluate("document.documentElement.scrollWidth") <= 375
-            sticking_out = "[...document.querySelectorAll('button, input, img')].filter(e => e.offsetParent && e.getBoundingClientRect().right > innerWidth + 1)"
+            sticking_out = (
+                "[...document.querySelectorAll('button, input, img')].filter(e => e.offsetParent &&"
+                " e.getBoundingClientRect().right > innerWidth + 1)"
+            )
             assert (
                 page.evaluate(f"{sticking_out}.filter(e => !e.closest('.v-examples, .v-table')).map(e => e.outerHTML)")
                 == []

@@ -1,4 +1,6 @@
-"""The tab Enhance, pressed by a hand without a browser: its steps and their order, sliders, cut-out, masks, and the way back."""
+"""The tab Enhance, pressed by a hand without a browser: its steps and their order, sliders, cut-out, masks, and the way
+back.
+"""
 
 from __future__ import annotations
 
@@ -199,8 +201,8 @@ def test_a_photo_that_needs_nothing_is_left_alone_and_the_page_says_so(
         hand.press(button)
         line = hand.values[hand.find("enhance-line")]
         assert (
-            "No step is chosen, so the photo stays as it is. To change it, choose under “What to do” or “Steps and their order”."
-            in line
+            "No step is chosen, so the photo stays as it is. To change it, choose under “What to do” or “Steps and"
+            " their order”." in line
         )
         assert "v-error" not in line
     assert studio.requests == []

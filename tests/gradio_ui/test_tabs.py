@@ -1,4 +1,6 @@
-"""The tabs, pressed by a hand without a browser: what a button asks of the studio, and what the page shows of its answer."""
+"""The tabs, pressed by a hand without a browser: what a button asks of the studio, and what the page shows of its
+answer.
+"""
 
 from __future__ import annotations
 

@@ -116,7 +116,9 @@ def _row(name: str, network: Any) -> Weight:
 
 
 def drawers(*, sorter: bool = True, critic: bool = True, **networks: Any) -> Shelf:
-    """A shelf with generators by their names, `sketch` by its task, the classifier, the discriminator and the enlargers."""
+    """A shelf with generators by their names, `sketch` by its task, the classifier, the discriminator and the
+    enlargers.
+    """
     rows = [(_row(name, network), network) for name, network in networks.items()]
     rows += [
         (row(f"upscale-x{k}", f"upscale-x{k}", tiling=Tiling(scale=k, overlap_px=4, most_px=64)), Plain(enlarge(k)))

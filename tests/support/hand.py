@@ -1,4 +1,6 @@
-"""A visitor's hand without a browser: it presses the page's buttons by calling what they call, with what the page holds."""
+"""A visitor's hand without a browser: it presses the page's buttons by calling what they call, with what the page
+holds.
+"""
 
 from __future__ import annotations
 

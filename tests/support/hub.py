@@ -185,7 +185,9 @@ def checkpoint(name: str) -> bytes:
 
 
 def onnx_model(*tensors: bytes) -> bytes:
-    """A ModelProto whose graph has these initialisers, among the kinds of field that an exporter writes; the graph ends the file."""
+    """A ModelProto whose graph has these initialisers, among the kinds of field that an exporter writes; the graph ends
+    the file.
+    """
     node = onnx_field(1, b"input1") + onnx_field(2, b"output1") + onnx_field(4, b"Relu")
     graph = (
         onnx_field(1, node) + onnx_field(2, b"torch-jit-export") + b"".join(onnx_field(5, tensor) for tensor in tensors)

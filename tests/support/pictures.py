@@ -208,7 +208,9 @@ def grey_profile(power: float = 1.0) -> bytes:
 
 
 def cmyk_profile(cyan_lab: tuple[int, int, int]) -> bytes:
-    """Paper is Lab (100, 0, 0), cyan alone as given, everything with black Lab (0, 0, 0), other inks mid grey; linear between."""
+    """Paper is Lab (100, 0, 0), cyan alone as given, everything with black Lab (0, 0, 0), other inks mid grey; linear
+    between.
+    """
     table = []
     for c in (0, 1):
         for my in range(4):

@@ -1,6 +1,7 @@
 """Each shipped file gives the picture it gave when it was committed, within one grey level.
 
-`python tests/weights/test_goldens.py` writes the pictures anew after a network was trained anew; look at them before committing.
+`python tests/weights/test_goldens.py` writes the pictures anew after a network was trained anew; look at them before
+committing.
 """
 
 from __future__ import annotations

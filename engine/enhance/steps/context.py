@@ -49,11 +49,12 @@ class Part:
 
 @dataclass
 class StepContext:
-    """What a step is given beside the picture and its network. mask: what is to be filled, (1, 1, H, W) at the photo's size.
+    """What a step is given beside the picture and its network. mask: what is to be filled, (1, 1, H, W) at the photo's
+    size.
 
     remarks: sentences for the result's note, which steps add to. part: where the picture lies, when it is not the whole
-    photo. crisp: the network of the crisp temper, for a step that enlarges, where it is asked for. finder: loads the network
-    that finds a product on any background; None where none comes with Vitrine.
+    photo. crisp: the network of the crisp temper, for a step that enlarges, where it is asked for. finder: loads the
+    network that finds a product on any background; None where none comes with Vitrine.
     """
 
     request: EnhanceRequest
@@ -74,11 +75,15 @@ class StepContext:
         return self.part.whole if self.part else picture
 
     def seen(self, picture: Picture) -> Picture:
-        """What light and colour have to be judged by: the whole as the chain has made it so far, perhaps a small copy."""
+        """What light and colour have to be judged by:
+        the whole as the chain has made it so far, perhaps a small copy.
+        """
         return (self.part.seen or self.part.whole) if self.part else picture
 
     def part_of(self, picture: Picture) -> Part | None:
-        """Where the picture lies on its whole photo, if the chain has not enlarged it: the two are of one scale then."""
+        """Where the picture lies on its whole photo, if the chain has not enlarged it:
+        the two are of one scale then.
+        """
         return self.part if self.part and picture.width == self.part.width else None
 
     def of_part(self, values: Tensor, picture: Picture) -> Tensor:

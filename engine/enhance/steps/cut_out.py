@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from engine import image, product
 from engine.contract.enhance import GROUND_PICTURE
 from engine.contract.errors import RequestError
+from engine.contract.fields import rgb_of
 from engine.contract.steps import Step
 from engine.enhance.steps.context import StepContext, StepGenerator
 from engine.image import Picture
@@ -94,7 +95,7 @@ def _ground(photo: Picture, context: StepContext) -> Tensor | None:
             image.load(context.request.ground, context.settings).filling(whole.width, whole.height).on_white(), photo
         )
     colour = "#ffffff" if background == "white" else background
-    return torch.tensor([int(colour[k : k + 2], 16) / 255 for k in (1, 3, 5)]).view(1, 3, 1, 1)
+    return torch.tensor(rgb_of(colour)).view(1, 3, 1, 1)
 
 
 STEP = Step(

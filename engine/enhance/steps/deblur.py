@@ -53,8 +53,9 @@ def _sharpened_small(
     through: Callable[[Picture], Generator[tuple[int, int], None, Tensor]],
     part: Part | None,
 ) -> StepGenerator:
-    """The photo, and what `through` adds to a copy that is `factor` times smaller, where a blur is shorter: it has no finer
-    detail to be brought back, and what is sharp along a motion stays."""
+    """The photo, and what `through` adds to a copy that is `factor` times smaller, where a blur is shorter: it has no
+    finer detail to be brought back, and what is sharp along a motion stays.
+    """
     import torch.nn.functional as F
 
     left, top = (

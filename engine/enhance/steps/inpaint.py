@@ -1,4 +1,6 @@
-"""Filling holes: the part around them, by a network, smoothly from the edges, or by any other method; all else keeps its bits."""
+"""Filling holes: the part around them, by a network, smoothly from the edges, or by any other method; all else keeps
+its bits.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,10 @@ _SMOOTHLY = "Holes on plain ground were filled smoothly from their edges."
 
 
 def filled(photo: Picture, network: Network | None, context: StepContext) -> StepGenerator:
-    """Fill where the mask is 1; every other pixel keeps its bits. On plain ground smoothly, unless a network was asked for by its name."""
+    """Fill where the mask is 1; every other pixel keeps its bits.
+
+    On plain ground smoothly, unless a network was asked for by its name.
+    """
     from engine.models.fill import plain_around
 
     memory = context.settings.tile_memory
@@ -55,8 +60,8 @@ def filled(photo: Picture, network: Network | None, context: StepContext) -> Ste
 def fill_in(
     pixels: Tensor, mask: Tensor, fill: Fill, surroundings: Box, most_px: int
 ) -> Generator[tuple[int, int], None, None]:
-    """Fill pixels (1, 3, H, W) in place where the mask (1, 1, H, W) is 1, inside a box, by any method, which is given that
-    part of them, (1, 3, h, w), and its holes, (1, 1, h, w).
+    """Fill pixels (1, 3, H, W) in place where the mask (1, 1, H, W) is 1, inside a box, by any method, which is given
+    that part of them, (1, 3, h, w), and its holes, (1, 1, h, w).
 
     A part with a side of more than `most_px` is made smaller first, and what was filled is enlarged again.
     """
@@ -103,7 +108,8 @@ def _fill(
 
 
 def apart(mask: Tensor, near_px: int) -> list[Box]:
-    """The boxes of groups of holes of a mask (1, 1, H, W): holes that are within `near_px` of each other are in one group.
+    """The boxes of groups of holes of a mask (1, 1, H, W): holes that are within `near_px` of each other are in one
+    group.
 
     A photo with a scratch here and a tag there is then filled in two small parts at its own size.
     """

@@ -1,6 +1,8 @@
-"""Listing pictures: the product upright in the middle of pure white, as large and in as many pixels as a marketplace asks.
+"""Listing pictures: the product upright in the middle of pure white, as large and in as many pixels as a marketplace
+asks.
 
-The marketplaces stand in `marketplaces.json`, each with its rule in words and the day it was written down: rules change.
+The marketplaces stand in `marketplaces.json`, each with its rule in words and the day it was written down: rules
+change.
 """
 
 from __future__ import annotations
@@ -56,10 +58,11 @@ def _no_network() -> None:
 
 
 def listed(photo: Picture, market: Marketplace, finder: Callable[[], Network | None] = _no_network) -> Listed:
-    """The product of a photo as the marketplace asks. It is what is opaque, or else what stands out from a plain background
-    and what the network of `finder` sees, which is asked for only then.
+    """The product of a photo as the marketplace asks. It is what is opaque, or else what stands out from a plain
+    background and what the network of `finder` sees, which is asked for only then.
 
-    The picture has no alpha, and no file of it becomes larger than the marketplace allows. RequestError when no product is found.
+    The picture has no alpha, and no file of it becomes larger than the marketplace allows. RequestError when no product
+    is found.
     """
     cut = _cut_out(photo, market, finder)
     remarks = ["The product is cut off by the photo's edge."] if cut.touches_edge else []
@@ -67,7 +70,8 @@ def listed(photo: Picture, market: Marketplace, finder: Callable[[], Network | N
     if degrees := _tilt(picture):
         picture = _upright(picture, degrees)
         remarks.append(
-            f"The product was turned by {abs(degrees):.1f} degrees, as it leaned to the {'right' if degrees > 0 else 'left'}."
+            f"The product was turned by {abs(degrees):.1f} degrees, as it leaned to the"
+            f" {'right' if degrees > 0 else 'left'}."
         )
     framed, scale = _framed(picture, market)
     if (enlarged := scale / cut.shrink) > _BLURRED:
@@ -102,7 +106,8 @@ def _cut_out(photo: Picture, market: Marketplace, finder: Callable[[], Network |
     box = None if alpha is None else _box(alpha)
     if alpha is None or box is None:
         raise RequestError(
-            "No product stands out from the background of this photo: cut it out first, or photograph it on a plain ground."
+            "No product stands out from the background of this photo: cut it out first, or photograph it on a plain"
+            " ground."
         )
     top, bottom, left, right = box
     touches = photo.alpha is None and (top == 0 or left == 0 or bottom == photo.height or right == photo.width)

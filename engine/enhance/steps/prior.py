@@ -1,7 +1,8 @@
-"""The step that fits an untrained network to the photo (deep image prior): it takes noise off, fills the mask, or enlarges x2.
+"""The step that fits an untrained network to the photo (deep image prior): it takes noise off, fills the mask, or
+enlarges x2.
 
-It takes a minute for 512 x 512 pixels, so it does not work on more: of a larger photo the noise is taken off a smaller copy,
-a larger hole is filled at that size, and enlarging is left to the networks that can.
+It takes a minute for 512 x 512 pixels, so it does not work on more: of a larger photo the noise is taken off a smaller
+copy, a larger hole is filled at that size, and enlarging is left to the networks that can.
 """
 
 from __future__ import annotations
@@ -37,7 +38,8 @@ def sized(width: int, height: int, request: EnhanceRequest) -> tuple[int, int]:
     if request.prior_task == "enlarge":
         if 4 * width * height > MOST_PX:
             raise RequestError(
-                f"The deep image prior enlarges photos of up to 256 x 256 pixels, and this one has {width} x {height}; use upscale-x2."
+                f"The deep image prior enlarges photos of up to 256 x 256 pixels, and this one has {width} x {height};"
+                " use upscale-x2."
             )
         return 2 * width, 2 * height
     return width, height
@@ -55,7 +57,8 @@ def fitted(photo: Picture, network: Network | None, context: StepContext) -> Ste
     width, height = sized(photo.width, photo.height, request)
     if (width, height) != (photo.width, photo.height):
         context.remarks.append(
-            f"The deep image prior works on at most 512 x 512 pixels, so the photo was made smaller first, {width} x {height}."
+            f"The deep image prior works on at most 512 x 512 pixels, so the photo was made smaller first, {width} x"
+            f" {height}."
         )
         photo = photo.resized(width, height)
     return photo.with_pixels((yield from _watched(prior.denoise(photo.pixels.float(), seed=0), context)))
@@ -87,7 +90,9 @@ def _watched(
     box: tuple[int, int, int, int] | None = None,
     photo: Picture | None = None,
 ) -> Generator[tuple[int, int], None, Tensor]:
-    """Go through the steps and show each; returns the last picture. box: where it lies on the photo, which it is all of otherwise."""
+    """Go through the steps and show each; returns the last picture. box: where it lies on the photo, which it is all of
+    otherwise.
+    """
     with closing(cast("Generator[Step, None, None]", steps)) as running:
         for step in running:
             place = (0, 1, 0, 1) if box is None else box

@@ -17,9 +17,11 @@ if TYPE_CHECKING:
 
 
 def run(photo: Picture, network: Network | None, context: StepContext) -> StepGenerator:
-    """photo + strength * (effect - photo); exactly the photo at 0. The effect is at most noise of the level that is given.
+    """photo + strength * (effect - photo); exactly the photo at 0. The effect is at most noise of the level that is
+    given.
 
-    The network of Vitrine is told which of its experts suits the whole photo, as it would otherwise choose one for each tile.
+    The network of Vitrine is told which of its experts suits the whole photo, as it would otherwise choose one for each
+    tile.
     """
     import torch
 

@@ -62,7 +62,10 @@ def proposal(photo: Picture, network: Network) -> tuple[Amounts, Tensor]:
 
 
 def proposed_for(file: str | Path, weights: Weights, settings: Settings) -> Amounts | None:
-    """What the network that comes with Vitrine proposes for the photo in a file; None where there is no such network."""
+    """What the network that comes with Vitrine proposes for the photo in a file.
+
+    None where there is no such network.
+    """
     from engine.weights import WeightsUnavailable
 
     photo = image.load(file, settings)

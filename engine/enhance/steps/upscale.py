@@ -1,8 +1,8 @@
 """The steps that enlarge.
 
 Enlarging has two tempers, faithful and crisp, which are blended as pictures: the way from one to the other is then a
-straight line in every pixel, its ends are exactly the two networks, and these need not have been trained from one another,
-as they must where weights are blended. Between the ends it costs both passes.
+straight line in every pixel, its ends are exactly the two networks, and these need not have been trained from one
+another, as they must where weights are blended. Between the ends it costs both passes.
 """
 
 from __future__ import annotations
@@ -30,7 +30,8 @@ _RESIZE_PX = 4  # of context that an antialiased resize of a tile needs beside t
 def enlarged(scale: int) -> Callable[[Picture, Network | None, StepContext], StepGenerator]:
     """The step that makes a photo `scale` times as large, faithful and crisp to the shares that are asked for.
 
-    A network that makes it larger than that is resized tile by tile, so that the larger picture is never held as a whole.
+    A network that makes it larger than that is resized tile by tile, so that the larger picture is never held as a
+    whole.
     """
 
     def step(photo: Picture, network: Network | None, context: StepContext) -> StepGenerator:
@@ -68,7 +69,9 @@ def _to_scale(large: Tensor, x: Tensor, scale: int) -> Tensor:
 
 
 def _together(tilings: Sequence[Tiling], scale: int) -> Tiling:
-    """Tiles that suit all these networks, which run one after the other and whose pictures are kept till both are there."""
+    """Tiles that suit all these networks, which run one after the other and whose pictures are kept till both are
+    there.
+    """
     most = max(tilings, key=lambda t: t.overlap_px)
     resize_px = _RESIZE_PX if any(t.scale != scale for t in tilings) else 0
     return replace(

@@ -153,18 +153,20 @@ def _network() -> Network | None:
 
 
 def _tint(photos: Sequence[Tensor]) -> Iterator[Row]:
-    """The cast of near-neutral pixels, against what the tint made of those that are near neutral in the photo as it was."""
+    """The cast of near-neutral pixels, against what the tint made of those that are near neutral in the photo as it
+    was.
+    """
     import torch
 
     from engine.models import estimate
-    from engine.models.change import srgb_to_lab
+    from engine.models.srgb import to_lab
     from engine.models.tone import adjusted
 
     for temperature in (-0.4, 0.4):
         errors = []
         for x in photos:
             tinted = adjusted(x.flatten(2), torch.tensor([[0, temperature, 0, 0, 0, 0]])).view_as(x).clamp(0, 1)
-            before, after = srgb_to_lab(x)[0].flatten(1), srgb_to_lab(tinted)[0].flatten(1)
+            before, after = to_lab(x)[0].flatten(1), to_lab(tinted)[0].flatten(1)
             grey = (
                 (torch.hypot(before[1], before[2]) < 6) & (before[0] > 20) & (tinted[0].flatten(1).amax(0) < 252 / 255)
             )
@@ -199,8 +201,10 @@ def _left_alone(photos: Sequence[Tensor]) -> Iterator[Row]:
 
 
 def _after_auto(x: Tensor) -> float:
-    """PSNR of a photo after Auto against itself, in dB; infinite where nothing was done. These small copies are rightly offered
-    to be enlarged: that step is left out."""
+    """PSNR of a photo after Auto against itself, in dB; infinite where nothing was done.
+
+    These small copies are rightly offered to be enlarged: that step is left out.
+    """
     from engine import Studio
     from engine.contract.enhance import EnhanceRequest
     from engine.contract.events import Result
@@ -219,10 +223,9 @@ def _after_auto(x: Tensor) -> float:
 
 def _exposed(x: Tensor, stops: float) -> Tensor:
     """As by a shorter exposure: light is halved by each stop, in linear light, and saved in 8 bits."""
-    import torch
+    from engine.models.srgb import from_linear, to_linear
 
-    linear = torch.where(x <= 0.04045, x / 12.92, ((x + 0.055) / 1.055) ** 2.4) * 2**stops
-    return _saved(torch.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055))
+    return _saved(from_linear(to_linear(x) * 2**stops))
 
 
 def _saved(x: Tensor) -> Tensor:

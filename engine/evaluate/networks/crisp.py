@@ -1,4 +1,6 @@
-"""`upscale-x4-crisp` beside the faithful network: its patches are more like those of sharp photos, its pixels further from the truth."""
+"""`upscale-x4-crisp` beside the faithful network: its patches are more like those of sharp photos, its pixels further
+from the truth.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,9 @@ OWN = "24 held-out photos"
 
 
 def measure(network: Network, sources: Sources) -> Iterator[Row]:
-    """How far patches, `features` and luma are from the truth, of pictures shrunk by bicubic averaging, clean and as a JPEG of quality 75."""
+    """How far patches, `features` and luma are from the truth, of pictures shrunk by bicubic averaging, clean and as a
+    JPEG of quality 75.
+    """
     import torch.nn.functional as F
 
     from engine.evaluate.compare import patch_distance

@@ -114,7 +114,10 @@ def _printed(photos: list[Tensor]) -> list[Tensor]:
 def _blurred(
     photos: list[Tensor], draw: Callable[[np.random.Generator], Tensor]
 ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-    """(blurred, sharp, kernel) of each photo, with noise and JPEG as in training; the kernel as a convolution has it."""
+    """(blurred, sharp, kernel) of each photo, with noise and JPEG as in training.
+
+    The kernel as a convolution has it.
+    """
     import numpy as np
 
     from engine.train import degrade

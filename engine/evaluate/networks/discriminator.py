@@ -20,7 +20,9 @@ SEED = 77  # not that of the fit
 
 
 def measure(network: Network, sources: Sources) -> Iterator[Row]:
-    """Pairs of pictures of one category that are in the right order (%), chance is 50; beside it stands the classifier alone."""
+    """Pairs of pictures of one category that are in the right order (%), chance is 50; beside it stands the classifier
+    alone.
+    """
     import numpy as np
     import torch
 
@@ -70,7 +72,9 @@ def _in_order(network: Network, judge: Judge, better: list[Tensor], worse: list[
 
 
 def in_order(order: list[int], better: int) -> float:
-    """Of an order of the better (indices below `better`) and the worse: the share of pairs that are right (area under the ROC curve)."""
+    """Of an order of the better (indices below `better`) and the worse: the share of pairs that are right (area under
+    the ROC curve).
+    """
     behind = right = 0
     for index in reversed(order):
         if index >= better:

@@ -17,7 +17,9 @@ STARTED = 3  # of them, for the optimisation from `faststyle`'s painting
 
 
 def measure(network: Network, sources: Sources) -> Iterator[Row]:
-    """Style and structure on held-out pairs, and time, beside the teacher, Gatys' method, colour transfer and the photo itself."""
+    """Style and structure on held-out pairs, and time, beside the teacher, Gatys' method, colour transfer and the photo
+    itself.
+    """
     from engine.evaluate import compare, memory
     from engine.train.microast import from_file
 
@@ -80,8 +82,9 @@ def measure(network: Network, sources: Sources) -> Iterator[Row]:
 
 
 def by_method(rows: Sequence[Row]) -> dict[str, dict[str, float]]:
-    """`faststyle` and what stands beside it, each with its figures on the held-out pairs, the largest of the first figure
-    first; empty for rows of other networks."""
+    """`faststyle` and what stands beside it, each with its figures on the held-out pairs, the largest of the first
+    figure first; empty for rows of other networks.
+    """
     methods: dict[str, dict[str, float]] = {}
     for row in (row for row in rows if row.data.endswith(PAIRS)):
         methods.setdefault(row.against, {})[row.measure] = float(f"{row.baseline:.4g}")

@@ -1,4 +1,6 @@
-"""`matte`: held-out products on held-out grounds, cut out again; and held-out photos whose ground is plain enough to tell the truth."""
+"""`matte`: held-out products on held-out grounds, cut out again; and held-out photos whose ground is plain enough to
+tell the truth.
+"""
 
 from __future__ import annotations
 
@@ -21,8 +23,9 @@ COMPOSITES = 480  # of 96 the mean would be known to 0.02 only
 
 
 def measure(network: Network, sources: Sources) -> Iterator[Row]:
-    """Intersection over union of the masks, and mean absolute error of the mattes, at the size that the network looks at
-    and at the one it was trained at. Writes a contact sheet of held-out photos as they are cut out, to be looked at."""
+    """Intersection over union of the masks, and mean absolute error of the mattes, at the size that the network looks
+    at and at the one it was trained at. Writes a contact sheet of held-out photos as they are cut out, to be looked at.
+    """
     import numpy as np
     import torch
 

@@ -18,7 +18,9 @@ OWN, OWN_PX = 24, 256  # held-out photos, and their side
 
 
 def measure(network: Network, sources: Sources) -> Iterator[Row]:
-    """White noise in colour against the best filter; JPEG on luma, of coded colour and coded alone, against the JPEG itself."""
+    """White noise in colour against the best filter; JPEG on luma, of coded colour and coded alone, against the JPEG
+    itself.
+    """
     import torch
 
     from engine.models.restore import Restore
@@ -107,7 +109,9 @@ def _jpeg_of_luma(data: str, pictures: list[Tensor], quality: int, run: Callable
 
 
 def _by_the_gate(network: Network, pictures: list[Tensor]) -> tuple[float, float]:
-    """PSNR lost (dB) by the gate's choices, and how many are right (%): of pictures under white noise, sensor noise, JPEG, and noise under JPEG."""
+    """PSNR lost (dB) by the gate's choices, and how many are right (%): of pictures under white noise, sensor noise,
+    JPEG, and noise under JPEG.
+    """
     import numpy as np
     import torch
 

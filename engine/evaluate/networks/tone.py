@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 
 
 def measure(network: Network, sources: Sources, count: int = 200) -> Iterator[Row]:
-    """PSNR of held-out photos that were badly exposed and tinted, beside what is done without a network; whites; 12 Mpx in seconds."""
+    """PSNR of held-out photos that were badly exposed and tinted, beside what is done without a network; whites; 12 Mpx
+    in seconds.
+    """
     import numpy as np
     import torch
 

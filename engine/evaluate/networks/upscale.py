@@ -27,8 +27,9 @@ OWN = "24 held-out photos"
 
 
 def measure(network: Network, sources: Sources) -> Iterator[Row]:
-    """Luma PSNR and SSIM after antialiased bicubic shrinking, border of `scale` cut, against bicubic enlarging; for small pictures as they
-    are found, with noise or as JPEG, cleaned by `restore` first, also against no cleaning."""
+    """Luma PSNR and SSIM after antialiased bicubic shrinking, border of `scale` cut, against bicubic enlarging; for
+    small pictures as they are found, with noise or as JPEG, cleaned by `restore` first, also against no cleaning.
+    """
     import torch
     import torch.nn.functional as F
     from torchmetrics.functional.image import structural_similarity_index_measure as ssim

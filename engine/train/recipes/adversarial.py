@@ -30,12 +30,15 @@ from engine.train.options import option
 from engine.train.sources import ProductOptions
 from engine.weights.int8 import FEW_MOST, pack
 
-FEW = 1000  # pictures; more of one shop all look the same way, and mirrored or turned shoes only make that harder to learn
+# Pictures; more of one shop all look the same way, and mirrored or turned shoes only make that harder to learn.
+FEW = 1000
 VARIED = {"turn_deg": 8.0, "scale": 0.1}  # how few pictures are seen, besides mirrored
 
 
 class Critic(nn.Module):
-    """Pictures (N, 3, 64, 64) in [0, 1] -> logits or scores (N,): strided 4x4 convolutions, leaky ReLU 0.2, no pooling."""
+    """Pictures (N, 3, 64, 64) in [0, 1] -> logits or scores (N,):
+    strided 4x4 convolutions, leaky ReLU 0.2, no pooling.
+    """
 
     def __init__(self, width: int = 32, norm: str = "batch") -> None:
         super().__init__()

@@ -1,10 +1,10 @@
 """Recipe of `deblur`: of crops from which Wiener's filter has taken the blur that was estimated, the noise and ringing
 that it left are to be taken off.
 
-Photos out of focus or shaken, with a little noise and sometimes a phone's JPEG over it (the synthetic part of
-Real-ESRGAN's degradations, Wang et al. 2021, and of Kupyn et al. 2018 for motion). Kernels come from the estimator as it is
-in use, with its errors; one in ten comes from another picture, as where a photo is not blurred alike all over.
-The network is that of `restore`, which knows noise already, and is given the crop under two filters and as it is.
+Photos out of focus or shaken, with a little noise and sometimes a phone's JPEG over it (the synthetic part of Real-
+ESRGAN's degradations, Wang et al. 2021, and of Kupyn et al. 2018 for motion). Kernels come from the estimator as it is
+in use, with its errors; one in ten comes from another picture, as where a photo is not blurred alike all over. The
+network is that of `restore`, which knows noise already, and is given the crop under two filters and as it is.
 """
 
 from __future__ import annotations
@@ -32,7 +32,8 @@ PICTURES = 3  # that the network is given
 
 
 class DeblurRecipe(RestoreRecipe):
-    """pictures: sharp photos; estimator: of their blur, as `KernelRecipe` has trained it; seen_px: side of what it is shown.
+    """pictures: sharp photos; estimator: of their blur, as `KernelRecipe` has trained it; seen_px: side of what it is
+    shown.
 
     network: to go on from, which is changed; what it has lost begins anew.
     """

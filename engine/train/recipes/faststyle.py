@@ -255,7 +255,8 @@ def style_distances(seen: Sequence[tuple[Tensor, Tensor]], styles: Sequence[Styl
 def patch_distances(
     made: Tensor, artworks: Tensor, rng: np.random.Generator, *, size: int = 7, projections: int = 48, count: int = 2048
 ) -> Tensor:
-    """Sliced Wasserstein distance of size x size patches of N pictures (N, 3, H, W) to those of their artworks, at three scales: (N,).
+    """Sliced Wasserstein distance of size x size patches of N pictures (N, 3, H, W) to those of their artworks, at
+    three scales: (N,).
 
     Random directions are filters, so that patches are never gathered.
     """
@@ -286,7 +287,9 @@ def channel_moments(activation: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def contrast(codes: Tensor, styles: Tensor) -> Tensor:
-    """Mean over N pictures of the distance to one's own style over the sum of those to all N styles: 0 at best, 1 / N by chance."""
+    """Mean over N pictures of the distance to one's own style over the sum of those to all N styles: 0 at best, 1 / N
+    by chance.
+    """
     apart = torch.cdist(codes, styles).square()
     return (apart.diagonal() / apart.sum(1).clamp(min=1e-12)).mean()
 

@@ -37,7 +37,9 @@ from engine.weights.int8 import FEW_MOST, pack
 
 
 class GanRecipe(MeasuredRecipe):
-    """packshots: what to learn; autoencoder: with its mixture fitted. turn_deg, scale: of `augment`; most_norm: of `descend`."""
+    """packshots: what to learn; autoencoder: with its mixture fitted. turn_deg, scale: of `augment`; most_norm: of
+    `descend`.
+    """
 
     name = "studio"
     saturates = True
@@ -124,7 +126,10 @@ class GanRecipe(MeasuredRecipe):
         return self.heads(self.features(augment(x, np.random.default_rng(int(seed)), **self.varied)), labels)
 
     def sample(self) -> Tensor:
-        """A row of packshots, their reconstructions, the same in red; then each category's samples at truncation 0.8."""
+        """A row of packshots, their reconstructions, the same in red.
+
+        Then each category's samples at truncation 0.8.
+        """
         x, labels = self.packshots.batch(np.random.default_rng(7), 10)
         preview = self.average.module
         with torch.no_grad():
@@ -188,7 +193,8 @@ PRESETS = {
     "dcgan": Preset(
         AdversarialOptions(objective="dcgan", steps=3000, smoothing=0.1), adversarial.build, "kernel distance 424"
     ),
-    # The papers' five critic steps and small rates are for runs a hundred times as long as an hour of a processor allows.
+    # The papers' five critic steps and small rates are for runs a hundred times as long as an hour of a processor
+    # allows.
     "wgan-gp": Preset(
         AdversarialOptions(objective="wgan-gp", steps=1500, critic_steps=2, critic_width=24, peak=2e-4),
         adversarial.build,

@@ -1,7 +1,7 @@
 """Recipe of the first half of `deblur`: of a blurred crop, the kernel that blurred it, and how much noise there is.
 
-Judged twice: by how far the kernel is from the true one, and by what Wiener's filter makes of the crop with it, which is
-what it is for (and the only way to learn the noise that the filter wants).
+Judged twice: by how far the kernel is from the true one, and by what Wiener's filter makes of the crop with it, which
+is what it is for (and the only way to learn the noise that the filter wants).
 """
 
 from __future__ import annotations
@@ -70,7 +70,10 @@ class KernelRecipe(Recipe):
         return {name: float(value.detach()) for name, value in told.items()}
 
     def sample(self) -> Tensor:
-        """Held-out crops blurred, under Wiener's filter, and as they were; the kernels found and true in their corners."""
+        """Held-out crops blurred, under Wiener's filter, and as they were.
+
+        The kernels found and true in their corners.
+        """
         blurred, sharp, kernels = pairs(self.pictures, self.held_out, 8, self.crop_px, np.random.default_rng(0))
         with torch.no_grad():
             found, noise = self.average.module(windows(blurred))
@@ -86,8 +89,9 @@ class KernelRecipe(Recipe):
 def pairs(
     pictures: data.Pictures, indices: Sequence[int], count: int, crop_px: int, rng: np.random.Generator
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """`count` crops (N, 3, crop_px, crop_px) blurred and sharp, and the kernels (N, BLUR_PX, BLUR_PX) as a convolution has them;
-    patterns are printed over some, or their repetition would be taken for a shake."""
+    """`count` crops (N, 3, crop_px, crop_px) blurred and sharp, and the kernels (N, BLUR_PX, BLUR_PX) as a convolution
+    has them; patterns are printed over some, or their repetition would be taken for a shake.
+    """
     whole = patterned(data.random_crops(pictures, indices, count, crop_px + 2 * EDGE_PX, rng), rng)
     kernels = torch.stack([degrade.random_kernel(rng) for _ in range(count)])
     blurred = degrade.as_saved(degrade.blurred(whole, kernels), rng)

@@ -2,11 +2,11 @@
 
 Composites as in Deep Image Matting (Xu et al. 2017): a product with its soft mask over a crop of a photo, a gradient or
 a flat colour, with a cast shadow, another light than the ground's, noise and JPEG. The masks are those that
-engine/models/segment.py finds on the packshots' plain ground; where it is not certain, the packshot is left out.
-It is certain of many photos as well, of clothes on a floor and things on a table: those lend products to the composites,
-and every third picture is such a photo itself with the mask that was found (a pseudo-label, Lee 2013), so that the
-network learns the easy real ones and carries that over to those on which the rule gives up.
-Losses: binary cross entropy, L1 of the matte and of its gradients, and soft IoU (Rahman & Wang 2016).
+engine/models/segment.py finds on the packshots' plain ground; where it is not certain, the packshot is left out. It is
+certain of many photos as well, of clothes on a floor and things on a table: those lend products to the composites, and
+every third picture is such a photo itself with the mask that was found (a pseudo-label, Lee 2013), so that the network
+learns the easy real ones and carries that over to those on which the rule gives up. Losses: binary cross entropy, L1 of
+the matte and of its gradients, and soft IoU (Rahman & Wang 2016).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from PIL import Image
 from torch import Tensor
 
 from engine.contract.errors import RequestError
-from engine.models import segment
+from engine.models import filters, segment
 from engine.models.matte import Matte, from_state_dict
 from engine.train import data, degrade, sources
 from engine.train.loop import Average, Recipe, descend, learning_rate
@@ -52,14 +52,16 @@ def cut_out(picture: Image.Image) -> Image.Image:
     pixels = _tensor(square)
     found = segment.product_mask(pixels)
     known = found.certainty > _CERTAIN and 0.03 < float(found.mask.mean()) < 0.8
-    # A rim of the old white would give every product away: the mask is drawn in by a pixel, and white is taken out of what is left.
+    # A rim of the old white would give every product away: the mask is drawn in by a pixel, and white is taken out of
+    # what is left.
     matte = _drawn_in(found.mask) * known
     colour = (1 - (1 - pixels) / found.mask.clamp(min=0.3)).clamp(0, 1)
     return _rgba(torch.where(matte > 0, colour, pixels), matte)
 
 
 def seen_photo(picture: Image.Image) -> Image.Image:
-    """A photo as RGBA, stretched to a square, opaque where its product is: one large piece on a ground of one colour, found for certain.
+    """A photo as RGBA, stretched to a square, opaque where its product is: one large piece on a ground of one colour,
+    found for certain.
 
     Else transparent throughout. Colours are the photo's own on both sides.
     """
@@ -69,7 +71,7 @@ def seen_photo(picture: Image.Image) -> Image.Image:
     edge = torch.cat([piece[0], piece[-1], piece[:, 0], piece[:, -1]]).float().mean()
     whole = float(piece.sum()) > _LEAST_WHOLE * float((found.mask > 0.5).sum())
     known = found.certainty > _CERTAIN and whole and 0.08 < float(piece.float().mean()) < 0.8 and edge < _MOST_ON_EDGE
-    return _rgba(pixels, _drawn_in(found.mask * segment.dilated(piece, 2)) * known)
+    return _rgba(pixels, _drawn_in(found.mask * filters.dilated(piece, 2)) * known)
 
 
 def largest_piece(mask: Tensor) -> Tensor:
@@ -90,7 +92,7 @@ def _rgba(pixels: Tensor, matte: Tensor) -> Image.Image:
 
 def _drawn_in(mask: Tensor) -> Tensor:
     """Without its outermost pixel."""
-    return -F.max_pool2d(-mask, 3, 1, 1)
+    return filters.minimum(mask)
 
 
 class CutOuts(NamedTuple):
@@ -127,7 +129,8 @@ def read_cut_outs(
 
 
 class MatteRecipe(Recipe):
-    """cut_outs: of packshots by `cut_out`; seen: of photos by `seen_photo`, may be none; photos: what products are laid on.
+    """cut_outs: of packshots by `cut_out`; seen: of photos by `seen_photo`, may be none; photos: what products are laid
+    on.
 
     start: a network to go on from, which is changed; what it has lost begins anew.
     """
@@ -275,7 +278,9 @@ def _ground(photos: Sequence[Tensor], grounds: Sequence[int], size_px: int, rng:
 
 
 def _corner(photo: Tensor, size_px: int, rng: np.random.Generator) -> Tensor:
-    """The floor, bed or wall that most photos show in their corners, with its seams and folds, mirrored on all sides: (1, 3, S, S)."""
+    """The floor, bed or wall that most photos show in their corners, with its seams and folds, mirrored on all sides:
+    (1, 3, S, S).
+    """
     _, height, width = photo.shape
     side = max(2, round(float(rng.uniform(0.15, 0.3)) * min(height, width)))
     part = photo[:, -side:] if rng.uniform() < 0.5 else photo[:, :side]
@@ -297,7 +302,9 @@ def _placed(
 
 
 def _photographed(seen: Tensor, size_px: int, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
-    """A photo (4, S, S) whose product is known, turned and cropped a little, in another light: (1, 3, S, S) and its matte (1, 1, S, S)."""
+    """A photo (4, S, S) whose product is known, turned and cropped a little, in another light: (1, 3, S, S) and its
+    matte (1, 1, S, S).
+    """
     moved = _moved(seen, size_px, rng, turn=0.15, sizes=(0.85, 1.35), shift=0.15, padding="reflection")
     return _as_taken(_lit(moved[:, :3], rng), rng), moved[:, 3:]
 
@@ -312,7 +319,9 @@ def _moved(
     shift: float,
     padding: str,
 ) -> Tensor:
-    """uint8 (4, S, S) as (1, 4, size, size) in [0, 1], flipped by chance, turned by about `turn` radians, scaled and moved."""
+    """uint8 (4, S, S) as (1, 4, size, size) in [0, 1], flipped by chance, turned by about `turn` radians, scaled and
+    moved.
+    """
     angle, size = rng.normal(0, turn), rng.uniform(*sizes)
     flip = -1.0 if rng.uniform() < 0.5 else 1.0
     cos, sin = np.cos(angle) / size, np.sin(angle) / size

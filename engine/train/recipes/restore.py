@@ -21,6 +21,7 @@ from torch import Tensor
 
 from engine.models import unet
 from engine.models.restore import NEVER, Gate, Restore, beyond
+from engine.models.srgb import luma
 from engine.models.unet import UNet
 from engine.train import data, degrade, sources
 from engine.train.loop import Average, Recipe, descend, learning_rate
@@ -79,7 +80,8 @@ class RestoreRecipe(Recipe):
             learning_rate(optimizer, self.peak, step, self.steps, hold=_HOLD)
         given, clean = self._drawn(step)
         difference = self.network(given.to(memory_format=torch.channels_last)) - clean
-        # Heavy noise would drown JPEG's faint traces; weighing by all of the disturbance would overdo it for clean pictures.
+        # Heavy noise would drown JPEG's faint traces; weighing by all of the disturbance would overdo it for clean
+        # pictures.
         size = 0.01 + (given[:, -3:] - clean).abs().mean((1, 2, 3))
         if step < _HOLD * self.steps:
             error, weight = (difference.square() + 1e-6).sqrt().mean((1, 2, 3)), size.pow(-0.5)
@@ -138,10 +140,11 @@ _FLOOR = 0.05  # of the power of the disturbance: where less than this is left, 
 class ExpertRecipe(RestoreRecipe):
     """One of the networks of `restore`, each of which is for one kind of disturbance; kind: of KINDS.
 
-    The logarithm of the mean squared error, which is what PSNR counts (NAFNet's loss, Chen et al. 2022), but less of
-    it where little is left to gain; in luma as well for JPEG, which spoils chroma beyond repair and is judged by luma.
-    start: weights of a network that knows more kinds, such as that of all from `RestoreRecipe`; what it has lost is `revived`.
-    further: pictures of other things than products, one crop in four; the larger one of them is, the more often.
+    The logarithm of the mean squared error, which is what PSNR counts (NAFNet's loss, Chen et al. 2022), but less of it
+    where little is left to gain; in luma as well for JPEG, which spoils chroma beyond repair and is judged by luma.
+    start: weights of a network that knows more kinds, such as that of all from `RestoreRecipe`; what it has lost is
+    `revived`. further: pictures of other things than products, one crop in four; the larger one of them is, the more
+    often.
     """
 
     def __init__(
@@ -186,7 +189,7 @@ class ExpertRecipe(RestoreRecipe):
         power = difference.square().mean((1, 2, 3))
         if not self.kind.endswith("jpeg"):
             return power
-        return 0.25 * power + data.luma(difference).square().mean((1, 2, 3))
+        return 0.25 * power + luma(difference).square().mean((1, 2, 3))
 
     def _pair(self, indices: Sequence[int], count: int, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
         clean = _crops(
@@ -226,7 +229,7 @@ def _by_size(pictures: data.Pictures | None, crop_px: int) -> tuple[data.Picture
 
 def _some_grey(x: Tensor, rng: np.random.Generator, share: float = _GREY) -> Tensor:
     """Pictures (N, 3, H, W), a `share` of them by chance without colour."""
-    return torch.where(torch.from_numpy(rng.uniform(size=(len(x), 1, 1, 1)) < share), data.luma(x), x)
+    return torch.where(torch.from_numpy(rng.uniform(size=(len(x), 1, 1, 1)) < share), luma(x), x)
 
 
 def expert(kind: str) -> UNet:
@@ -241,10 +244,10 @@ _DECIDED = 8.0  # an expert that leaves 1 dB less is to be 6 times as likely
 class GateRecipe(Recipe):
     """The gate of `restore`: which expert leaves less of a disturbance, of crops that are disturbed in every way.
 
-    experts: their averaged weights, as `ExpertRecipe` has trained them; what they leave of `seen` crops is found once. The gate is to choose each with a
-    probability that falls with the mean squared error that it leaves. (To lower the error that is to be expected of its choice would be to the point, but
-    it settles on one expert for all.)
-    unbounded: as of `Gate`; further: as in `ExpertRecipe`.
+    experts: their averaged weights, as `ExpertRecipe` has trained them; what they leave of `seen` crops is found once.
+    The gate is to choose each with a probability that falls with the mean squared error that it leaves. (To lower the
+    error that is to be expected of its choice would be to the point, but it settles on one expert for all.) unbounded:
+    as of `Gate`; further: as in `ExpertRecipe`.
     """
 
     name = "restore"
@@ -291,7 +294,9 @@ class GateRecipe(Recipe):
 
     @torch.no_grad()
     def _left_by_each(self) -> tuple[Tensor, Tensor]:
-        """`seen` disturbed crops in fp16, and the logarithms of the mean squared errors that each expert leaves of them, (seen, K)."""
+        """`seen` disturbed crops in fp16, and the logarithms of the mean squared errors that each expert leaves of
+        them, (seen, K).
+        """
         crops, errors = [], []
         rng = np.random.default_rng((self.seed, self.seen))
         for start in range(0, self.seen, 16):
@@ -304,7 +309,9 @@ class GateRecipe(Recipe):
         return torch.cat(crops), torch.cat(errors)
 
     def _pair(self, indices: Sequence[int], count: int, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
-        """Each expert's kind of disturbance as often as none; JPEG, which is told least easily, three times, once at good quality alone."""
+        """Each expert's kind of disturbance as often as none; JPEG, which is told least easily, three times, once at
+        good quality alone.
+        """
         clean = _some_grey(
             _crops(self.pictures, indices, count, self.crop_px, rng, self.further if indices is self.indices else None),
             rng,

@@ -22,6 +22,7 @@ from engine.contract.generate import CATEGORIES
 from engine.models import edges
 from engine.models.features import Features
 from engine.models.sketch import ANY, PALETTE_DIM, Sketch, palette, palette_weight
+from engine.models.srgb import CHROMA
 from engine.train import muon, sources
 from engine.train.loop import Average, descend, learning_rate
 from engine.train.metrics import MeasuredRecipe
@@ -32,7 +33,7 @@ from engine.train.perceptual import Perceptual
 from engine.train.sources import ProductOptions
 
 # Luma and two chroma differences (BT.601 without scaling), and how much each counts.
-_YCC = torch.tensor([[0.299, 0.587, 0.114], [-0.5, 0.0, 0.5], [-0.5, 1.0, -0.5]])
+_YCC = torch.tensor(CHROMA)
 _YCC_WEIGHT = torch.tensor([1.0, 1.5, 1.5]).view(1, 3, 1, 1)
 _LAYERS = 4  # of features that the losses look at; the adversary also sees the fifth
 
@@ -44,7 +45,8 @@ def labelled(products: Products, categories: tuple[str, ...]) -> Tensor:
 
 
 class Heads(nn.Module):
-    """The trained half of the discriminator: on four layers of `features`, beside the lines, a PatchGAN's map of logits.
+    """The trained half of the discriminator: on four layers of `features`, beside the lines, a PatchGAN's map of
+    logits.
 
     Palette and category take part by projection (Miyato & Koyama 2018).
     """
@@ -74,7 +76,9 @@ class Heads(nn.Module):
 
 
 class SketchRecipe(MeasuredRecipe):
-    """pictures: uint8 (N, 3, S, S); labels: (N,) category indices, the last category is "any"; shown: uint8, held out, for samples."""
+    """pictures: uint8 (N, 3, S, S); labels: (N,) category indices, the last category is "any"; shown: uint8, held out,
+    for samples.
+    """
 
     name = "sketch"
     saturates = True
@@ -171,7 +175,9 @@ class SketchRecipe(MeasuredRecipe):
         return float(judged.detach()), accuracy(real, fake)
 
     def _size_px(self, rng: np.random.Generator, step: int) -> int:
-        """Half, three quarters or the whole of the pictures' side: mostly half at first, only the whole in the last steps."""
+        """Half, three quarters or the whole of the pictures' side: mostly half at first, only the whole in the last
+        steps.
+        """
         whole, done = self.pictures.shape[-1], step / max(1, self.steps - self.large_steps)
         return (
             whole
@@ -188,7 +194,8 @@ class SketchRecipe(MeasuredRecipe):
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Pictures, their lines, their palettes, their labels.
 
-        A fifth of the labels say "any", and a tenth are wrong: where drawing and category disagree, the drawing is right.
+        A fifth of the labels say "any", and a tenth are wrong: where drawing and category disagree, the drawing is
+        right.
         """
         chosen = torch.from_numpy(rng.choice(len(self.pictures), count, p=self.chances))
         chance = torch.Generator().manual_seed(int(rng.integers(2**31)))
@@ -232,7 +239,8 @@ def palettes_of(pictures: Tensor) -> Tensor:
 
 
 def tinted(x: Tensor, rng: torch.Generator, chance: float = 0.3) -> Tensor:
-    """Some products lighter or darker by a power, then dyed by a chance colour; white stays white by the product's mask.
+    """Some products lighter or darker by a power, then dyed by a chance colour; white stays white by the product's
+    mask.
 
     Turning the hue leaves black, grey and white as they are, and those are most products.
     """

@@ -111,7 +111,9 @@ def looked_up(tables: Tensor, x: Tensor) -> Tensor:
 
 
 def roughness(tables: Tensor) -> tuple[Tensor, Tensor]:
-    """How uneven tables' slopes are (mean square of second differences), and how far a channel falls where it should rise."""
+    """How uneven tables' slopes are (mean square of second differences), and how far a channel falls where it should
+    rise.
+    """
     nodes = tables.shape[-1]
     uneven = torch.stack([tables.diff(n=2, dim=axis).mul(nodes - 1).square().mean() for axis in (2, 3, 4)]).sum()
     falling = torch.stack(

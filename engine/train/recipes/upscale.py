@@ -1,8 +1,8 @@
 """Recipe of `upscale-x2` and `upscale-x4`: photos made small by bicubic averaging are to be given back.
 
 L1 (EDSR, Lim et al. 2017), then L2 for the last tenth, which is what PSNR counts. A rich network (see
-`engine.models.upscale`) learns with Adam. Folded, it goes on with Muon, which is ahead of Adam on the branches from there.
-The x2 network starts from the rich x4 network's body when it is given, since both see the same photographs.
+`engine.models.upscale`) learns with Adam. Folded, it goes on with Muon, which is ahead of Adam on the branches from
+there. The x2 network starts from the rich x4 network's body when it is given, since both see the same photographs.
 """
 
 from __future__ import annotations
@@ -25,7 +25,9 @@ from engine.train.recipes.crisp import CrispOptions
 
 
 class UpscaleRecipe(Recipe):
-    """pictures: sharp photos; rich: train the branches, not what they fold into; start: the state of such a network, or a part of it."""
+    """pictures: sharp photos; rich: train the branches, not what they fold into; start: the state of such a network, or
+    a part of it.
+    """
 
     def __init__(
         self,

@@ -29,6 +29,7 @@ from engine.models.generator import (
     kl_divergence,
     product_colour,
 )
+from engine.models.srgb import CHROMA
 from engine.train import muon, sources
 from engine.train.drawing import draw
 from engine.train.loop import Average, descend, learning_rate
@@ -40,7 +41,7 @@ from engine.train.sources import ProductOptions
 from engine.weights.int8 import FEW_MOST, pack
 
 # Luma and two chroma differences (BT.601 without scaling); chroma counts more, since colours lag in a VAE.
-_YCC = torch.tensor([[0.299, 0.587, 0.114], [-0.5, 0.0, 0.5], [-0.5, 1.0, -0.5]])
+_YCC = torch.tensor(CHROMA)
 _YCC_WEIGHT = torch.tensor([1.0, 1.5, 1.5]).view(1, 3, 1, 1)
 
 
@@ -61,7 +62,8 @@ class Distance:
 
 
 class FittedRecipe(MeasuredRecipe):
-    """What recipes of an autoencoder share: what ships draws from the mixture that is fitted to the codes of every packshot.
+    """What recipes of an autoencoder share: what ships draws from the mixture that is fitted to the codes of every
+    packshot.
 
     Subclasses set the average of the generator and that of its encoder, and call `autoencode` in their step.
     """
@@ -156,7 +158,10 @@ class VaeRecipe(FittedRecipe):
         return self.average.module, self.average.module.encoder
 
     def sample(self) -> Tensor:
-        """A row of packshots, their reconstructions, the same in red; then each category's samples at truncation 0.8."""
+        """A row of packshots, their reconstructions, the same in red.
+
+        Then each category's samples at truncation 0.8.
+        """
         x, labels = self.packshots.batch(np.random.default_rng(7), 10)
         preview = self.fitted()
         assert isinstance(preview, Autoencoder)
@@ -167,12 +172,17 @@ class VaeRecipe(FittedRecipe):
 
 
 def warmed_up(kl_weight: float, step: int, steps: int) -> float:
-    """The weight of the divergence in a step: rising from nothing over the first three tenths (Sonderby et al. 2016)."""
+    """The weight of the divergence in a step: rising from nothing over the first three tenths (Sonderby et al.
+
+    2016).
+    """
     return kl_weight * min(1.0, step / (0.3 * steps + 1))
 
 
 def another_view(x: Tensor, rng: np.random.Generator) -> Tensor:
-    """The same products in other hues and lighter or darker, on the same white: what an encoder sees of (N, 3, S, S)."""
+    """The same products in other hues and lighter or darker, on the same white:
+    what an encoder sees of (N, 3, S, S).
+    """
     tone = torch.from_numpy(
         np.where(rng.uniform(size=len(x)) < 0.5, rng.uniform(0.5, 1.3, len(x)), 1.0).astype(np.float32)
     ).view(-1, 1, 1, 1)
@@ -195,7 +205,9 @@ def plain_codes(encoder: Encoder, x: Tensor) -> Tensor:
 
 
 def codes_of(encoder: Encoder, x: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
-    """Codes (N, D) drawn from what an encoder says of pictures that it sees otherwise, with the pictures' own colours; mean and log variance."""
+    """Codes (N, D) drawn from what an encoder says of pictures that it sees otherwise, with the pictures' own colours;
+    mean and log variance.
+    """
     mean, log_variance = encoder(another_view(x, rng))
     noise = torch.from_numpy(rng.standard_normal(tuple(mean.shape), dtype=np.float32))
     return torch.cat([mean + (log_variance / 2).exp() * noise, colour_code(product_colour(x))], 1), mean, log_variance
@@ -203,7 +215,9 @@ def codes_of(encoder: Encoder, x: Tensor, rng: np.random.Generator) -> tuple[Ten
 
 @torch.no_grad()
 def fit(network: Generator, encoder: Encoder, packshots: Packshots, most: int = 10**6) -> None:
-    """Fit the mixture of codes to every packshot, or to `most` of them; the encoder is in eval mode, and its colours are sure."""
+    """Fit the mixture of codes to every packshot, or to `most` of them; the encoder is in eval mode, and its colours
+    are sure.
+    """
     every = slice(None, None, -(-len(packshots.pictures) // most))
     codes, variances = [], []
     for part in packshots.pictures[every].split(128):

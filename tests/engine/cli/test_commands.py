@@ -389,7 +389,10 @@ def test_the_settings_reach_the_studio(monkeypatch: pytest.MonkeyPatch, photo: s
 
 
 def test_a_reader_that_has_seen_enough_is_no_error() -> None:
-    code = "import subprocess, sys; p = subprocess.Popen([sys.executable, '-m', 'engine', 'models'], stdout=subprocess.PIPE, stderr=subprocess.PIPE)"
+    code = (
+        "import subprocess, sys; p = subprocess.Popen([sys.executable, '-m', 'engine', 'models'],"
+        " stdout=subprocess.PIPE, stderr=subprocess.PIPE)"
+    )
     code += "; p.stdout.close(); _, said = p.communicate(); print(said.decode()); sys.exit(p.returncode)"
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False

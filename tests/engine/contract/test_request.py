@@ -323,6 +323,8 @@ def test_a_result_reports_itself_as_json() -> None:
 
 def test_what_was_changed_is_said_for_each_side_of_the_mask() -> None:
     measures = {"mean ΔE": 12.04, "mean ΔE product": 3.0, "mean ΔE background": 20.0, "SSIM": 0.5, "edges kept": 0.0085}
-    assert Notes(("faststyle",), "CPU", measures=measures).sentence(1) == (
-        "faststyle on CPU, 1.0 s · Changed, where 1 is just visible: mean ΔE 12.0 (product 3.0, background 20.0) · Kept, where 1 is all: SSIM 0.50, edges 0.01."
+    assert (
+        Notes(("faststyle",), "CPU", measures=measures).sentence(1)
+        == "faststyle on CPU, 1.0 s · Changed, where 1 is just visible: mean ΔE 12.0 (product 3.0, background 20.0) ·"
+        " Kept, where 1 is all: SSIM 0.50, edges 0.01."
     )

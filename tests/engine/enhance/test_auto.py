@@ -26,7 +26,7 @@ from engine.contract.events import Progress, Result
 from engine.enhance import auto
 from engine.enhance.enhance import enhance
 from engine.image import Picture
-from engine.models.change import srgb_to_lab
+from engine.models.srgb import to_lab
 from engine.models.tone import adjusted
 from engine.runtime.device import Device
 from engine.runtime.work import finished
@@ -133,7 +133,7 @@ def test_a_tinted_background_becomes_neutral(amounts: dict[str, float]) -> None:
     found = proposed(cast)
     assert names(found) == ("tone",)
     mended = toned(cast, **dict(zip(auto.ADJUSTMENTS, found.adjust, strict=True)))
-    before, after = (srgb_to_lab(x[:, :, :40, :40]).mean((0, 2, 3)) for x in (cast, mended))
+    before, after = (to_lab(x[:, :, :40, :40]).mean((0, 2, 3)) for x in (cast, mended))
     assert float(after[1:].norm()) < 2 < 6 < float(before[1:].norm())
     assert float(after[0]) > float(before[0]) - 1
 

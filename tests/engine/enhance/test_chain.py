@@ -1,4 +1,6 @@
-"""The steps tone, cut-out and upscale-x3, what a chain measures and hands out between its steps, and hostile input to all."""
+"""The steps tone, cut-out and upscale-x3, what a chain measures and hands out between its steps, and hostile input to
+all.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""A chain on a part of a photo shows what the same chain makes of the whole one there: its light, its product, its ground."""
+"""A chain on a part of a photo shows what the same chain makes of the whole one there: its light, its product, its
+ground.
+"""
 
 from __future__ import annotations
 
@@ -180,7 +182,10 @@ def test_a_part_is_measured_against_the_same_part_of_the_reference(tmp_path: Pat
     other = _measured(product, tmp_path / "other.png", (100, 120))
     assert other.notes.fidelity == {}
     assert other.notes.remarks == (
-        "The reference has 100 x 120 pixels, which is another shape than the photo's, so nothing was measured against it.",
+        (
+            "The reference has 100 x 120 pixels, which is another shape than the photo's, so nothing was measured"
+            " against it."
+        ),
     )
 
 

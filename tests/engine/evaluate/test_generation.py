@@ -1,4 +1,7 @@
-"""Distances between sets of pictures, in closed form; and the one table that every family of generators is measured by."""
+"""Distances between sets of pictures, in closed form.
+
+And the one table that every family of generators is measured by.
+"""
 
 from __future__ import annotations
 
@@ -53,7 +56,8 @@ def test_two_gaussians_have_the_known_frechet_distance() -> None:
 def test_kernel_distance_has_no_bias_and_sees_a_shift() -> None:
     same = [distances.kernel_distance(normal(50, 4, seed=2 * k), normal(50, 4, seed=2 * k + 1)) for k in range(40)]
     assert abs(np.mean(same)) < 3 * np.std(same) / 40**0.5
-    # The means' difference of x.y / D alone adds |shift|^2 / D times three, the kernel's slope at zero; the cube adds more.
+    # The means' difference of x.y / D alone adds |shift|^2 / D times three, the kernel's slope at zero; the cube adds
+    # more.
     assert distances.kernel_distance(normal(400, 4), normal(400, 4, seed=1) + 1) > 3
 
 

@@ -1,4 +1,6 @@
-"""What a request takes above its model, in a process of its own and at a quarter of the size of the 8K that the command measures."""
+"""What a request takes above its model, in a process of its own and at a quarter of the size of the 8K that the command
+measures.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Generate, beyond new pictures: variations, walks, photos, sketches, colours, backgrounds, directions, the best first."""
+"""Generate, beyond new pictures: variations, walks, photos, sketches, colours, backgrounds, directions,
+the best first.
+"""
 
 from __future__ import annotations
 
@@ -148,7 +150,10 @@ def test_the_best_come_first_and_keep_the_number_that_they_were_drawn_with() -> 
     order = (reds + blues).argsort(stable=True)
     assert [int(p.name[-2:]) - 1 for p in best.pictures] == order.tolist()
     assert torch.equal(pixels(best), pixels(drawn)[order])
-    said = "Best first, by how surely categories calls it shoe and by how whole the discriminator of studio finds it, which count alike."
+    said = (
+        "Best first, by how surely categories calls it shoe and by how whole the discriminator of studio finds it,"
+        " which count alike."
+    )
     assert best.notes.remarks == (said,)
     assert best.recipe["order"] == "best"
 

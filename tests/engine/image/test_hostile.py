@@ -1,4 +1,6 @@
-"""Odd files and odd wishes through Enhance, by the command line and with the networks that ship: one sentence, or the right picture."""
+"""Odd files and odd wishes through Enhance, by the command line and with the networks that ship: one sentence, or the
+right picture.
+"""
 
 from __future__ import annotations
 

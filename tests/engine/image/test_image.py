@@ -1,4 +1,6 @@
-"""The door: what comes in is upright sRGB in [0, 1], what goes out is rounded and tagged, and nothing hostile passes."""
+"""The door: what comes in is upright sRGB in [0, 1], what goes out is rounded and tagged,
+and nothing hostile passes.
+"""
 
 from __future__ import annotations
 
@@ -582,7 +584,10 @@ def test_checking_a_bomb_is_cheap_and_changes_nothing_of_pillow(tmp_path: Path) 
 
 def test_checking_imports_no_torch(tmp_path: Path) -> None:
     path = saved(pictures.photo(), tmp_path / "a.jpg")
-    code = "import sys; from engine import image; image.check(sys.argv[1]); assert 'torch' not in sys.modules and 'pillow_heif' not in sys.modules"
+    code = (
+        "import sys; from engine import image; image.check(sys.argv[1]); assert 'torch' not in sys.modules and"
+        " 'pillow_heif' not in sys.modules"
+    )
     subprocess.run([sys.executable, "-c", code, path], check=True, cwd=ROOT)
 
 

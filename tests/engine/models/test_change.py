@@ -10,7 +10,7 @@ from torch import Tensor
 from torchmetrics.functional.image import structural_similarity_index_measure
 
 from engine.models import change
-from engine.models.change import delta_e_2000, edge_agreement, lab_delta_e_2000, measures, srgb_to_lab, ssim_map
+from engine.models.change import delta_e_2000, edge_agreement, lab_delta_e_2000, measures, ssim_map, to_lab
 
 # Sharma, Wu & Dalal 2005, table 1.
 SHARMA = [
@@ -61,7 +61,7 @@ def test_colour_difference_is_zero_for_the_same_and_the_same_both_ways() -> None
 
 def test_lab_of_known_colours() -> None:
     red, white, grey = torch.tensor([1.0, 0, 0]), torch.ones(3), torch.full((3,), 119 / 255)
-    lab = srgb_to_lab(torch.stack([red, white, grey])[:, :, None, None])[:, :, 0, 0]
+    lab = to_lab(torch.stack([red, white, grey])[:, :, None, None])[:, :, 0, 0]
     assert torch.allclose(lab[0], torch.tensor([53.24, 80.09, 67.20]), atol=0.02)
     assert torch.allclose(lab[1], torch.tensor([100.0, 0, 0]), atol=1e-3)
     assert torch.allclose(lab[2], torch.tensor([50.03, 0, 0]), atol=0.02)

@@ -1,4 +1,6 @@
-"""Colour transfer: identities, moments that match, distances that fall, tables that fit any size, flat and tiny pictures."""
+"""Colour transfer: identities, moments that match, distances that fall, tables that fit any size, flat and tiny
+pictures.
+"""
 
 from __future__ import annotations
 

@@ -82,7 +82,9 @@ def test_a_missing_and_an_unknown_tensor_are_refused() -> None:
 
 
 def test_the_fit_finds_the_number_that_tells_good_from_bad_and_its_sign() -> None:
-    """Of three numbers only the second tells, by -0.5 on a deviation of 0.1, in two categories that differ by much more."""
+    """Of three numbers only the second tells, by -0.5 on a deviation of 0.1, in two categories that differ by much
+    more.
+    """
     rng = torch.Generator().manual_seed(0)
     good = torch.randn(2, 40, 3, generator=rng) * torch.tensor([1.0, 0.1, 5.0]) + torch.tensor(
         [[[0.0, 0.0, 0.0]], [[9.0, 9.0, 9.0]]]

@@ -14,7 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from engine.models import estimate
-from engine.models.change import srgb_to_lab
+from engine.models.srgb import to_lab
 from engine.models.tone import adjusted
 from engine.settings import ROOT
 from engine.train.degrade import blurred, gaussian_kernel, jpeg
@@ -179,7 +179,7 @@ def test_a_cast_is_found_on_greys_beside_colours(temperature: float, tint: float
     red = torch.tensor([0.8, 0.1, 0.1]).view(1, 3, 1, 1).expand(-1, -1, 64, 64)
     amounts = torch.tensor([[0, temperature, tint, 0, 0, 0]])
     pixels = adjusted(torch.cat([grey, red], 3).flatten(2), amounts).clamp(0, 1).view(1, 3, 64, 128)
-    expected = srgb_to_lab(pixels[..., :64]).mean((0, 2, 3))
+    expected = to_lab(pixels[..., :64]).mean((0, 2, 3))
     found = estimate.cast(pixels)
     assert (found.a, found.b) == pytest.approx(tuple(expected[1:].tolist()), abs=1)
     assert found.share == pytest.approx(0.5, abs=0.05)

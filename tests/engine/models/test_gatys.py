@@ -194,9 +194,9 @@ def test_every_layer_with_a_weight_takes_part(cut_in_four: tuple[torch.nn.Module
 def test_the_first_step_needs_neither_the_compiler_nor_sympy() -> None:
     """They take seconds to import, and the first preview is due within three."""
     code = (
-        "import sys, torch; from engine.models import features, gatys; x = torch.rand(1, 3, 32, 32); net = features.Features().requires_grad_(False);"
-        "backbone = gatys.BACKBONES['features']; next(gatys.paint(net, backbone, x, gatys.measure(net, backbone, x)));"
-        "assert not {'torch._dynamo', 'sympy'} & set(sys.modules)"
+        "import sys, torch; from engine.models import features, gatys; x = torch.rand(1, 3, 32, 32); net ="
+        " features.Features().requires_grad_(False);backbone = gatys.BACKBONES['features']; next(gatys.paint(net,"
+        " backbone, x, gatys.measure(net, backbone, x)));assert not {'torch._dynamo', 'sympy'} & set(sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False, cwd=ROOT).returncode == 0
 
@@ -222,7 +222,9 @@ def test_painting_lowers_the_loss(eyes: features.Features, style_loss: str, opti
 
 
 def test_l_bfgs_gets_further_down_by_looking_as_often(eyes: features.Features) -> None:
-    """A red block on grey, 64 x 48 px, in waves of colour: after 20 looks what is left of the loss is at most 0.9 of what Adam leaves."""
+    """A red block on grey, 64 x 48 px, in waves of colour: after 20 looks what is left of the loss is at most 0.9 of
+    what Adam leaves.
+    """
     y, x = torch.meshgrid(torch.linspace(0, 1, 64), torch.linspace(0, 1, 48), indexing="ij")
     block = torch.where(
         (y > 0.3) & (y < 0.8) & (x > 0.2) & (x < 0.8), torch.tensor([0.7, 0.2, 0.15]).view(3, 1, 1), torch.tensor(0.9)

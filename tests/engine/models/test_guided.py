@@ -1,4 +1,6 @@
-"""A mask follows a picture's edges where colour tells the product from its ground, and no stripes of the product's own."""
+"""A mask follows a picture's edges where colour tells the product from its ground,
+and no stripes of the product's own.
+"""
 
 from __future__ import annotations
 

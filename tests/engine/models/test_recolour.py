@@ -39,7 +39,9 @@ def everywhere(pixels: Tensor) -> Tensor:
 
 
 def shaded(name: str, levels: int = 64) -> Tensor:
-    """The colour under light from a fifth of its own to a little more, then whitening to a highlight; (1, 3, 4, levels)."""
+    """The colour under light from a fifth of its own to a little more, then whitening to a highlight; (1, 3, 4,
+    levels).
+    """
     lab = oklab(flat(name, 1, 1))
     ramp = lab * torch.linspace(0.6, 1.0, levels // 2)
     highlight = lab + (torch.tensor([1.0, 0, 0]).view(1, 3, 1, 1) - lab) * torch.linspace(0.02, 0.5, levels // 2)

@@ -35,7 +35,9 @@ def plain(colour: tuple[float, ...], height: int = HEIGHT, width: int = WIDTH) -
 
 
 def gradient() -> Tensor:
-    """From a warm light corner to a cooler one of 60 % of its light: far more than the product's own contrast anywhere."""
+    """From a warm light corner to a cooler one of 60 % of its light:
+    far more than the product's own contrast anywhere.
+    """
     y, x = grid()
     return plain(CREAM) * (1 - 0.25 * x / 1.25 - 0.2 * y.square()) * torch.tensor([1.0, 0.98, 0.96]).view(3, 1, 1) ** x
 

@@ -1,4 +1,6 @@
-"""The pretrained generator: its published shape, its arithmetic beside a second one, and its way from the Hub to a picture."""
+"""The pretrained generator: its published shape, its arithmetic beside a second one, and its way from the Hub to a
+picture.
+"""
 
 from __future__ import annotations
 
@@ -89,7 +91,10 @@ def published_vqvae(
     return (
         with_biases(convs)
         | affine
-        | {"quantize.embedding.weight": (4096, channels), "quantize.ema_vocab_hit_SV": (10, 4096)}
+        | {
+            "quantize.embedding.weight": (4096, channels),
+            "quantize.ema_vocab_hit_SV": (10, 4096),
+        }
     )
 
 
@@ -154,7 +159,9 @@ def tiny(seed: int = 0) -> var.VAR:
 
 
 def foretold_at_once(state: dict[str, Tensor], label: int, seen: list[Tensor]) -> Tensor:
-    """Logits (L, tokens) of one picture with nothing kept: all scales in one sequence behind a mask. seen: (s * s, C) of each scale but the first."""
+    """Logits (L, tokens) of one picture with nothing kept: all scales in one sequence behind a mask. seen: (s * s, C)
+    of each scale but the first.
+    """
     s = {name: tensor.double() for name, tensor in state.items()}
     condition, level = s["class_emb.weight"][label], state["lvl_1L"][0]
     x = torch.cat(
@@ -226,7 +233,9 @@ def test_tokens_are_painted_scale_by_scale_as_the_paper_writes_it() -> None:
 
 
 def test_tokens_that_were_chosen_for_a_canvas_paint_it_again() -> None:
-    """Residual quantisation by hand: with an unsmoothed codebook that holds what is there, the last scale leaves nothing over."""
+    """Residual quantisation by hand: with an unsmoothed codebook that holds what is there, the last scale leaves
+    nothing over.
+    """
     quantize = vqvae.Quantizer(24, 6).requires_grad_(False)
     for conv in quantize.quant_resi["qresi_ls"]:
         torch.nn.init.dirac_(conv.weight)
@@ -372,11 +381,16 @@ def test_a_file_is_read_strictly_and_nothing_is_copied() -> None:
 # Products
 
 OTHER_NAMES = {
-    "shoe": "running shoe", "handbag": "purse", "watch": "digital watch", "tie": "windsor tie", "t-shirt": "jersey", "jeans": "jean", "pyjamas": "pajama",
-    "flowerpot": "pot", "teddy bear": "teddy", "piggy bank": "piggy bank", "sofa": "studio couch", "chest of drawers": "chiffonier",
-    "four-poster bed": "four-poster", "casserole": "dutch oven", "microwave oven": "microwave", "hair dryer": "hand blower", "computer mouse": "mouse",
-    "mobile phone": "cellular telephone", "music player": "ipod", "instant camera": "polaroid camera", "vacuum cleaner": "vacuum",
-    "football": "soccer ball", "tennis racket": "racket", "ballpoint pen": "ballpoint", "pencil case": "pencil box", "ring binder": "binder",
+    "shoe": "running shoe", "handbag": "purse", "watch": "digital watch",
+    "tie": "windsor tie", "t-shirt": "jersey", "jeans": "jean", "pyjamas": "pajama",
+    "flowerpot": "pot", "teddy bear": "teddy",
+    "piggy bank": "piggy bank", "sofa": "studio couch", "chest of drawers": "chiffonier",
+    "four-poster bed": "four-poster", "casserole": "dutch oven",
+    "microwave oven": "microwave", "hair dryer": "hand blower", "computer mouse": "mouse",
+    "mobile phone": "cellular telephone", "music player": "ipod",
+    "instant camera": "polaroid camera", "vacuum cleaner": "vacuum",
+    "football": "soccer ball", "tennis racket": "racket",
+    "ballpoint pen": "ballpoint", "pencil case": "pencil box", "ring binder": "binder",
 }  # fmt: skip
 
 

@@ -103,7 +103,8 @@ def test_many_threads_never_work_at_the_same_time() -> None:
         MemoryError(),
         RuntimeError("CUDA out of memory. Tried to allocate 20.00 MiB."),
         RuntimeError(
-            "[enforce fail at alloc_cpu.cpp:124] err == 0. DefaultCPUAllocator: can't allocate memory: you tried to allocate 4000000000000 bytes."
+            "[enforce fail at alloc_cpu.cpp:124] err == 0. DefaultCPUAllocator: can't allocate memory: you tried to"
+            " allocate 4000000000000 bytes."
         ),
         RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
     ],

@@ -580,7 +580,10 @@ def test_in_the_photo_s_colours_a_light_photo_stays_light(tmp_path: Path, settin
     [
         (
             {},
-            "The product itself was changed a lot: lower the strength, keep the photo's colours, or repaint the background only.",
+            (
+                "The product itself was changed a lot: lower the strength, keep the photo's colours, or repaint the"
+                " background only."
+            ),
         ),
         (
             {"apply_to": "product"},
@@ -637,7 +640,10 @@ def test_johnson_without_the_hub_paints_with_a_preset_and_says_so(photo: str, se
     result = quick(photo, "mosaic", everything, method="johnson")
     assert result.notes.networks == ("faststyle",)
     assert result.notes.fallbacks == (
-        "johnson-mosaic could not be loaded because the Hub cannot be reached, so the method fast painted with the preset composition-vii instead.",
+        (
+            "johnson-mosaic could not be loaded because the Hub cannot be reached, so the method fast painted with the"
+            " preset composition-vii instead."
+        ),
     )
 
 

@@ -57,7 +57,10 @@ def test_naming_an_embedded_network_tries_nothing_else() -> None:
 def test_a_name_that_serves_no_step_is_one_sentence(wish: str) -> None:
     with pytest.raises(
         RequestError,
-        match=r"^No network .* serves restore or upscale-x4; choose auto, embedded, hub, or from restore, upscale-x4, .*\.$",
+        match=(
+            r"^No network .* serves restore or upscale-x4; choose auto, embedded, hub, or from restore, upscale-x4,"
+            r" .*\.$"
+        ),
     ):
         choose(("restore", "upscale-x4"), wish, TABLE, on_gpu=False)
 

@@ -1,4 +1,6 @@
-"""The real huggingface_hub client against `tests/support/hub.py`: downloads, every way to fail, the cache, offline mode, pinning."""
+"""The real huggingface_hub client against `tests/support/hub.py`: downloads, every way to fail, the cache, offline
+mode, pinning.
+"""
 
 from __future__ import annotations
 

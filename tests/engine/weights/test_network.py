@@ -1,4 +1,6 @@
-"""From files to networks: every format of the Hub through its own reader, hostile and unfitting files, range, memory, formats of numbers."""
+"""From files to networks: every format of the Hub through its own reader, hostile and unfitting files, range, memory,
+formats of numbers.
+"""
 
 from __future__ import annotations
 

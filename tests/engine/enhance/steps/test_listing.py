@@ -125,7 +125,10 @@ def test_a_small_product_and_a_cut_one_are_remarked_on() -> None:
     )
     half = photo(box=(140, 90))
     assert listed(half, SMALL).remarks == (
-        "The product was enlarged 1.8 times, so it is soft; the step Enlarge x4 (upscale-x4) before this one keeps it sharp.",
+        (
+            "The product was enlarged 1.8 times, so it is soft; the step Enlarge x4 (upscale-x4) before this one keeps"
+            " it sharp."
+        ),
     )
     cut = Picture(half.pixels[..., :130, :])
     assert "The product is cut off by the photo's edge." in listed(cut, SMALL).remarks

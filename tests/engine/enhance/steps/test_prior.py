@@ -216,7 +216,10 @@ def test_a_photo_that_is_too_large_is_made_smaller_or_refused_in_one_sentence(tm
     )
     with pytest.raises(
         RequestError,
-        match=r"^The deep image prior enlarges photos of up to 256 x 256 pixels, and this one has 800 x 600; use upscale-x2\.$",
+        match=(
+            r"^The deep image prior enlarges photos of up to 256 x 256 pixels, and this one has 800 x 600; use"
+            r" upscale-x2\.$"
+        ),
     ):
         run(request(photo, "enlarge"))
 

@@ -1,4 +1,6 @@
-"""Training GANs: that a stop changes nothing, that the best snapshot is shipped, what is left out and what is warned of."""
+"""Training GANs: that a stop changes nothing, that the best snapshot is shipped, what is left out and what is warned
+of.
+"""
 
 import csv
 import json
@@ -310,7 +312,10 @@ def test_what_is_transparent_is_laid_on_white(tmp_path):
 
 
 def test_the_critic_sees_nothing_that_was_not_augmented(pictures, features, monkeypatch):
-    """Real, drawn for the critic and drawn for the generator alike (DiffAugment); or the generator learns the changes."""
+    """Real, drawn for the critic and drawn for the generator alike (DiffAugment).
+
+    Or the generator learns the changes.
+    """
     seen = []
     monkeypatch.setattr(adversarial, "augment", lambda x, rng, **varied: 0 * x + 0.125)
     made = recipe("dcgan", pictures, features, critic_steps=2)

@@ -159,11 +159,11 @@ def zerogpu() -> Callable[[Callable[..., Any]], Callable[..., Any]] | None:
         return None
 
     def on_gpu(run: Callable[..., Any]) -> Callable[..., Any]:
-        @spaces.GPU(duration=ZEROGPU_SECONDS)
         def run_on_gpu(request: Any) -> Any:
             yield from run(request)
 
-        return run_on_gpu
+        placed: Callable[..., Any] = spaces.GPU(duration=ZEROGPU_SECONDS)(run_on_gpu)
+        return placed
 
     return on_gpu
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -87,7 +87,8 @@ class Studio(PictureFiles):
 
     def run(self, request: Requests) -> EventStream:
         """The verb that `request` asks for."""
-        return getattr(self, request.verb)(request)
+        found: EventStream = getattr(self, request.verb)(request)
+        return found
 
     def models(self) -> list[dict[str, Any]]:
         """Every weight: name, task, source, size in bytes, licence, where it is now, and what it was measured at."""
@@ -155,7 +156,7 @@ class Studio(PictureFiles):
             pass
         log.info("the embedded networks are warm after %.1f s", time.monotonic() - started)
 
-    def _warming(self) -> Iterator[Event]:
+    def _warming(self) -> EventStream:
         from engine.weights import WeightsUnavailable
 
         for weight in self.weights.table:
@@ -190,7 +191,7 @@ def _run_once(network: Network) -> None:
         network.module(*(t.to(network.device, network.dtype) for t in (photo, *more)))
 
 
-def _speaking_plainly(events: Iterator[Event]) -> EventStream:
+def _speaking_plainly(events: EventStream) -> EventStream:
     """The same events; what goes wrong unexpectedly is logged with its traceback and leaves as one sentence."""
     try:
         yield from events

@@ -96,7 +96,7 @@ def settled(pixels: Tensor, plain: Tensor, network: Network) -> Tensor:
     """
     import torch.nn.functional as F
 
-    from engine.models import guided, matte, segment
+    from engine.models import filters, guided, matte, segment
 
     small = segment.shrunk(pixels, matte.WORK_PX)
     mask = segment.shrunk(plain, max(small.shape[2:]))
@@ -107,7 +107,7 @@ def settled(pixels: Tensor, plain: Tensor, network: Network) -> Tensor:
     seen = matte.agreed(small, look, guided.by_brightness)
     both = float(((seen > 0.5) & (mask > 0.5)).sum())
     held, overlap = (both / max(1.0, float(area.sum())) for area in (mask > 0.5, (seen > 0.5) | (mask > 0.5)))
-    agreed = overlap > _LEAST_OVERLAP and not segment.eroded(((seen > 0.5) != (mask > 0.5))[0, 0], _EDGE_PX).any()
+    agreed = overlap > _LEAST_OVERLAP and not filters.eroded(((seen > 0.5) != (mask > 0.5))[0, 0], _EDGE_PX).any()
     if held > _LEAST_HELD if _is_rough(small, ground) else agreed:
         return segment.to_full_size(pixels, small, seen)
     dark = matte.exposed(small, ground)

@@ -79,7 +79,8 @@ def build(studio: Studio, run: Run | None = None) -> gr.Blocks:
     demo.queue(
         max_size=WAITING, api_open=False
     )  # closed: a call that is posted straight to its route would pass the queue
-    return demo
+    found: gr.Blocks = demo
+    return found
 
 
 def launch_options() -> dict[str, Any]:

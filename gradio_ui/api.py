@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import gradio as gr
+from gradio.events import api as api_endpoint
 
 from engine.contract.errors import RequestError
 from engine.contract.events import Result
@@ -37,22 +38,23 @@ def add(
     """Add the endpoints to the page that is being built."""
     names = tuple(p.name for p in presets)
     for kind in REQUESTS.values():
-        gr.api(
+        api_endpoint(
             _endpoint(kind, run, names),
             api_name=kind.verb,
             api_description=_described(kind, names),
             **DEVICE_QUEUE,
         )
 
-    def listed() -> list[dict]:
+    def listed() -> list[dict[str, Any]]:
         return models()
 
-    def looked(photo: gr.FileData | None = None) -> dict:
+    def looked(photo: gr.FileData | None = None) -> dict[str, Any]:
         sent: Any = photo  # a mapping by now
         try:
             if not (file := inputs.uploaded(sent, "photo")):
                 raise RequestError("Add a photo first.")
-            return look(file).report()
+            found: dict[str, Any] = look(file).report()
+            return found
         except Exception as error:
             raise sentences.spoken(error) from None
 
@@ -60,8 +62,8 @@ def add(
         "What is found on an uploaded photo, each with its number, and the steps of enhance that it needs, with the"
         " reasons; nothing is run."
     )
-    gr.api(looked, api_name="look", api_description=about, **DEVICE_QUEUE)
-    gr.api(
+    api_endpoint(looked, api_name="look", api_description=about, **DEVICE_QUEUE)
+    api_endpoint(
         listed,
         api_name="models",
         api_description="Every network: name, task, source, size, licence, where it is now, what it was measured at.",
@@ -91,7 +93,7 @@ def _endpoint(kind: type[Request], run: Run, presets: tuple[str, ...]) -> Callab
                 else:
                     yield ([] if many else None), {"message": event.message, "done": event.done, "total": event.total}
 
-    returns = tuple[list[gr.FileData], dict] if many else tuple[gr.FileData, dict]
+    returns = tuple[list[gr.FileData], dict[str, Any]] if many else tuple[gr.FileData, dict[str, Any]]
     endpoint.__name__ = kind.verb
     endpoint.__signature__ = inspect.Signature(parameters, return_annotation=returns)  # type: ignore[attr-defined]
     endpoint.__annotations__ = {p.name: p.annotation for p in parameters} | {"return": returns}
@@ -176,7 +178,8 @@ def _style(style: Any, offered: Sequence[str]) -> str | None:
         raise RequestError(
             f"There is no style preset {_brief(style)}; send a picture file, or one of {', '.join(offered)}."
         )
-    return style
+    found: str | None = style
+    return found
 
 
 def _handed(path: Path) -> dict[str, Any]:

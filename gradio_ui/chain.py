@@ -8,7 +8,7 @@ from typing import Any
 
 import gradio as gr
 
-from engine.contract.enhance import STEPS
+from engine.contract import STEPS
 from gradio_ui.wiring import QUICK, Updates, Values
 from gradio_ui.words import said
 

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 import gradio as gr
 
-from engine.contract.enhance import STEPS, EnhanceRequest
+from engine.contract import STEPS, EnhanceRequest
 from engine.contract.errors import RequestError
 from engine.contract.events import Result
 from gradio_ui.chain import in_order

@@ -90,7 +90,8 @@ def fill_from_link(demo: gr.Blocks, tabs: gr.Tabs, refills: Sequence[Refill]) ->
     def opened(request: gr.Request) -> Updates:
         text = request.query_params.get("recipe", "")
         if not text:
-            return gr.skip()
+            found: Updates = gr.skip()
+            return found
         try:
             asked = described(json.loads(text))
         except RequestError as error:

@@ -113,12 +113,10 @@ class Output:
                 for picture, name in zip(result.pictures, _names(result), strict=True)
             ]
         if _is_walk(request) and self.out.suffix.lower() in image.ANIMATED:
-            return [image.animate(result.pictures, self.out, quality=self.quality, recipe=result.recipe)]
+            return [image.animate(_own(result), self.out, quality=self.quality, recipe=result.recipe)]
         if len(result.pictures) == 1:
             return [result.pictures[0].save(self.out, **how)]
-        return [
-            image.grid(result.pictures, columns(len(result.pictures)), _GAP_PX, keep_alpha=True).save(self.out, **how)
-        ]
+        return [image.grid(_own(result), columns(len(result.pictures)), _GAP_PX, keep_alpha=True).save(self.out, **how)]
 
     def _format(self, request: Requests) -> str:
         """Of a file in the folder: as asked, or the first that a listing picture's marketplace takes, or PNG."""
@@ -162,3 +160,8 @@ def _check_writable(folder: Path) -> None:
 
 def _is_walk(request: Requests) -> bool:
     return isinstance(request, GenerateRequest) and bool(request.walk_to)
+
+
+def _own(result: Result) -> tuple[image.Picture, ...]:
+    """A result's pictures, as the engine has them."""
+    return tuple(picture for picture in result.pictures if isinstance(picture, image.Picture))

@@ -24,12 +24,23 @@ class Picture(Protocol):
         """A tensor (1, 1, H, W) in [0, 1], or None where all is opaque."""
 
     @property
+    def exif(self) -> bytes | None:
+        """What may be kept of the EXIF data on request."""
+
+    @property
+    def most_bytes(self) -> int | None:
+        """No file of it may be larger."""
+
+    @property
     def width(self) -> int:
         """In pixels."""
 
     @property
     def height(self) -> int:
         """In pixels."""
+
+    def resized(self, width: int, height: int) -> Picture:
+        """The same picture at another size."""
 
     def pil(self, most_px: int | None = None) -> Any:
         """As a Pillow image, its longer side at most `most_px`."""
@@ -124,9 +135,6 @@ class Result:
             "note": notes.sentence(self.seconds),
             "recipe": dict(self.recipe),
         }
-
-
-Event: TypeAlias = Progress | Result
 
 
 Event: TypeAlias = Progress | Result

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine import image
 from engine.contract.enhance import ADJUSTMENTS, EnhanceRequest
-from engine.contract.events import Event, Notes, Progress, Result
+from engine.contract.events import EventStream, Notes, Progress, Result
 from engine.runtime.work import finished
 from engine.settings import Settings
 from engine.weights import WeightsUnavailable
@@ -246,8 +246,8 @@ def propose(seen: Look) -> Proposal:
 
 
 def enhanced(
-    request: EnhanceRequest, run: Callable[[EnhanceRequest], Iterator[Event]], weights: Weights, settings: Settings
-) -> Iterator[Event]:
+    request: EnhanceRequest, run: Callable[[EnhanceRequest], EventStream], weights: Weights, settings: Settings
+) -> EventStream:
     """Look at the request's photo, and `run` the chain that it needs; the notes say the reasons.
 
     The recipe stays the one that was asked for: on another photo it proposes anew. All of the photo is looked at, also
@@ -264,7 +264,7 @@ def enhanced(
             (photo,), request.recipe(), Notes((), "CPU", remarks=proposal.reasons), time.monotonic() - started, photo
         )
         return
-    with closing(run(proposal.request(request))) as events:  # type: ignore[type-var]
+    with closing(run(proposal.request(request))) as events:
         for event in events:
             if isinstance(event, Result):
                 notes = replace(event.notes, remarks=(*proposal.reasons, *event.notes.remarks))

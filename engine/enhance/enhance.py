@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from engine import image, product
 from engine.contract.enhance import GROUND_PICTURE, EnhanceRequest
 from engine.contract.errors import RequestError
-from engine.contract.events import Event, Notes, Progress, Result
+from engine.contract.events import EventStream, Notes, Progress, Result
 from engine.contract.steps import STEPS, Step
 from engine.enhance import change
 from engine.enhance.steps.context import Part, StepContext, StepGenerator
@@ -32,7 +32,7 @@ _TWICE_PX = (
 )
 
 
-def enhance(request: EnhanceRequest, weights: Weights, device: Device, settings: Settings) -> Iterator[Event]:
+def enhance(request: EnhanceRequest, weights: Weights, device: Device, settings: Settings) -> EventStream:
     """Run the chain of `request.steps`; yields Progress, then a Result with one picture and what it was before.
 
     Sizes are checked before anything is decoded, and networks are fetched before the device is taken.
@@ -186,7 +186,7 @@ class _Work:
         self.remarks: list[str] = []
         self.part: Part | None = None
 
-    def events(self) -> Iterator[Event]:
+    def events(self) -> EventStream:
         started = time.monotonic()
         photo = image.load(self.request.photo, self.settings)
         mask = self._load_mask(photo) if _fills(self.request) else None
@@ -254,28 +254,32 @@ class _Work:
             try:
                 done, of = next(work)
             except StopIteration as end:
-                return end.value
+                found: Picture = end.value
+                return found
             yield Progress(100 * k + 100 * done // of, total, f"{doing}: {done} of {of}", context.preview.due())
 
     def _cut_out_small(self, whole: Picture, answer: _Answer) -> Picture:
         """What a part's chain has made of the photo around it, as small as its light can be judged by."""
         small = whole.fitted(min(_JUDGED_PX, max(whole.width, whole.height)))
-        return finished(
+        found: Picture = finished(
             answer.step.run(small, answer.network, StepContext(self.request, self.settings, Preview(small.pixels, 1)))
         )
+        return found
 
     def _careful(self, answer: _Answer, photo: Picture, context: StepContext) -> StepGenerator:
         """The step, on the CPU where the network does not fit on the GPU."""
         run, network = answer.step.run, answer.network
         try:
-            return (yield from run(photo, network, context))
+            first: Picture = yield from run(photo, network, context)
+            return first
         except Exception as error:
             if all(one.device.type == "cpu" for one in answer.networks) or not is_out_of_memory(error):
                 raise
         for one in answer.networks:
             one.to_cpu()
         self.fallbacks.append(f"{answer.name} did not fit into the memory of {self.device.name}, so it ran on the CPU.")
-        return (yield from run(photo, network, context))
+        again: Picture = yield from run(photo, network, context)
+        return again
 
 
 def _before(photo: Picture, result: Picture) -> Picture:

@@ -54,7 +54,8 @@ KNOWN = (
 
 
 def _measure(name: str, network: Network, sources: Sources) -> Iterator[Row]:
-    return import_module(f"engine.evaluate.networks.{MEASURES[name]}").measure(network, sources)
+    found: Iterator[Row] = import_module(f"engine.evaluate.networks.{MEASURES[name]}").measure(network, sources)
+    return found
 
 
 def _evaluate(name: str, sources: Sources, *, write: bool) -> None:

@@ -54,10 +54,9 @@ def _pixels(picture: object, longer_px: int) -> Tensor:
 
     assert isinstance(picture, Image.Image)
     scale = longer_px / max(picture.size)
-    size = tuple(max(64, round(side * scale / 4) * 4) for side in picture.size)
-    return (
-        torch.from_numpy(np.array(picture.resize(size, Image.Resampling.LANCZOS))).permute(2, 0, 1)[None].float() / 255
-    )  # type: ignore[arg-type]
+    width, height = (max(64, round(side * scale / 4) * 4) for side in picture.size)
+    small = np.array(picture.resize((width, height), Image.Resampling.LANCZOS))
+    return torch.from_numpy(small).permute(2, 0, 1)[None].float() / 255
 
 
 def methods(
@@ -117,7 +116,8 @@ def effort(
     def counting(x: Tensor, depth: int) -> list[Tensor]:
         nonlocal work
         work += x.shape[2] * x.shape[3] if torch.is_grad_enabled() else 0
-        return features.module(x, depth)
+        found: list[Tensor] = features.module(x, depth)
+        return found
 
     style = gatys.measure(features.module, BACKBONE, pair.artwork)
     started = time.process_time()

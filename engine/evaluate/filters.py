@@ -13,7 +13,8 @@ def gaussian_filter(x: Tensor, sigma: float) -> Tensor:
     """Gaussian blur of (N, 3, H, W), reflected borders."""
     from torchvision.transforms.v2.functional import gaussian_blur
 
-    return gaussian_blur(x, 2 * int(3 * sigma + 0.5) + 1, sigma)
+    found: Tensor = gaussian_blur(x, 2 * int(3 * sigma + 0.5) + 1, sigma)
+    return found
 
 
 def median_filter(x: Tensor, size: int) -> Tensor:

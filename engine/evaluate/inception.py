@@ -68,7 +68,10 @@ def from_state_dict(state: dict[str, Tensor]) -> nn.Module:
     stream = io.BytesIO()
     torch.save(state, stream)
     stream.seek(0)
-    return FeatureExtractorInceptionV3("inception-v3-compat", FEATURES, feature_extractor_weights_path=stream)
+    network: nn.Module = FeatureExtractorInceptionV3(
+        "inception-v3-compat", FEATURES, feature_extractor_weights_path=stream
+    )
+    return network
 
 
 class _Given(nn.Identity):

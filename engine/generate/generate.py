@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from engine import image, product
 from engine.contract.errors import RequestError
-from engine.contract.events import Event, Notes, Progress, Result
+from engine.contract.events import EventStream, Notes, Progress, Result
 from engine.contract.fields import rgb_of
 from engine.contract.generate import GenerateRequest
 from engine.generate.latents import CANDIDATES, Codes
@@ -35,7 +34,7 @@ PREVIEW_EVERY_S = 0.5
 _EMPTY = 0.002
 
 
-def generate(request: GenerateRequest, weights: Weights, device: Device, settings: Settings) -> Iterator[Event]:
+def generate(request: GenerateRequest, weights: Weights, device: Device, settings: Settings) -> EventStream:
     """Draw `request.count` pictures; yields Progress, then a Result with one picture per product.
 
     Picture i depends on the seed and on i alone: asking for more only adds to the end. RequestError for a file that is
@@ -63,7 +62,7 @@ class _Work:
     settings: Settings
     remarks: list[str] = field(default_factory=list)
 
-    def events(self) -> Iterator[Event]:
+    def events(self) -> EventStream:
         started = shown = time.monotonic()
         lines = self._lines() if self.request.sketch else None
         photo = self._photo_code() if self.request.photo else None

@@ -43,15 +43,20 @@ class Codes:
         return self._coloured(self._steered(self._plain(i)))
 
     def _plain(self, i: int) -> Tensor:
-        asked, mix = self.request, self.network.module.mix
+        asked = self.request
         base = self.photo if self.photo is not None else self._fresh(asked.like) if asked.like else None
         if base is None:
             return self._fresh(i + 1)
         if asked.walk_to:
-            return mix(base, self._fresh(asked.walk_to), i / (asked.count - 1))
+            return self._mixed(base, self._fresh(asked.walk_to), i / (asked.count - 1))
         if self.photo is not None:
-            return base if i == 0 else mix(base, self._fresh(i + 1), asked.distance)
-        return mix(base, self._fresh(i + 1, series=asked.like), asked.distance)
+            return base if i == 0 else self._mixed(base, self._fresh(i + 1), asked.distance)
+        return self._mixed(base, self._fresh(i + 1, series=asked.like), asked.distance)
+
+    def _mixed(self, one: Tensor, other: Tensor, share: float) -> Tensor:
+        """`share` of the way from one latent to another, as the network mixes them."""
+        mixed: Tensor = self.network.module.mix(one, other, share)
+        return mixed
 
     def _fresh(self, number: int, series: int = 0) -> Tensor:
         """The code of a seed's picture of that number, from 1; series: others of the same seed, to vary with."""
@@ -73,9 +78,10 @@ class Codes:
         import torch
 
         category, module = self.request.category, self.network.module
-        best, surest = None, -float("inf")
+        best: Tensor | None = None
+        surest = -float("inf")
         for _ in range(CANDIDATES // AT_ONCE):
-            latents = module.sample_latents(category, AT_ONCE, self.request.truncation, rng)
+            latents: Tensor = module.sample_latents(category, AT_ONCE, self.request.truncation, rng)
             if self.judge is None:
                 return latents[:1]
             pictures = self.network(latents, torch.zeros(AT_ONCE, dtype=torch.long))
@@ -93,12 +99,16 @@ class Codes:
         steps = self.request.directions
         if not any(steps):
             return code
-        return code + code.new_tensor(steps) @ self.network.module.directions(self.request.category)[: len(steps)]
+        found: Tensor = (
+            code + code.new_tensor(steps) @ self.network.module.directions(self.request.category)[: len(steps)]
+        )
+        return found
 
     def _coloured(self, code: Tensor) -> Tensor:
         if not self.request.colour or not able(self.network.module, "colour"):
             return code
-        return self.network.module.with_colour(code, code.new_tensor(rgb_of(self.request.colour)))
+        found: Tensor = self.network.module.with_colour(code, code.new_tensor(rgb_of(self.request.colour)))
+        return found
 
     def _check_directions(self) -> None:
         names = self.network.weight.directions.get(self.request.category, ())

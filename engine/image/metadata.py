@@ -128,7 +128,8 @@ def _png_chunk(stream: Any, name: bytes) -> bytes | None:
         while len(head := stream.read(8)) == 8:
             length = int.from_bytes(head[:4], "big")
             if head[4:] == name:
-                return stream.read(length)
+                found: bytes | None = stream.read(length)
+                return found
             stream.seek(length + 4, os.SEEK_CUR)
         return None
     finally:

@@ -58,7 +58,8 @@ class Categories(nn.Module):
         return (pool(self.eyes(pictures)) - self.mean) / self.spread
 
     def forward(self, pictures: Tensor) -> Tensor:
-        return self.linear(self.pooled(pictures))
+        found: Tensor = self.linear(self.pooled(pictures))
+        return found
 
 
 def from_state_dict(state: dict[str, Tensor]) -> Categories:

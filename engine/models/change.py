@@ -102,11 +102,12 @@ def lab_delta_e_2000(a: Tensor, b: Tensor) -> Tensor:
     )  # the mean hue less 275 degrees
     angle = math.radians(60) * torch.exp(-(from_blue / math.radians(25)).square())  # twice the paper's 30 degrees
     rotation = -2 * _saturated(chroma) * torch.sin(angle)
-    return (
+    found: Tensor = (
         (lightness.square() + colourfulness.square() + hue.square() + rotation * colourfulness * hue)
         .clamp_min(0)
         .sqrt()
     )
+    return found
 
 
 def _saturated(chroma: Tensor) -> Tensor:
@@ -161,7 +162,8 @@ def _similarity(x: Tensor, y: Tensor, light: bool) -> Tensor:
     mean_squares = mean_x * mean_x + mean_y * mean_y
     variances = (squares - mean_squares).clamp_min(0)
     structure = (2 * (xy - means) + _C2) / (variances + _C2)
-    return structure * (2 * means + _C1) / (mean_squares + _C1) if light else structure
+    found: Tensor = structure * (2 * means + _C1) / (mean_squares + _C1) if light else structure
+    return found
 
 
 @torch.no_grad()

@@ -41,7 +41,8 @@ class Generator(nn.Module):
 
     def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
         x = latents[:, :, None, None].contiguous(memory_format=torch.channels_last)
-        return 0.5 + 0.5 * self.body(x)
+        found: Tensor = 0.5 + 0.5 * self.body(x)
+        return found
 
     def sample_latents(self, category: str, count: int, truncation: float, rng: torch.Generator) -> Tensor:
         """Codes (count, D), float32 on the CPU: normal numbers, clipped at 3 x `truncation` (after Brock et al. 2019).

@@ -115,7 +115,8 @@ class _Edges(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         added = F.pixel_shuffle(self.layers(F.pixel_unshuffle(x, 2)), 2).unflatten(1, (2, _TRIED))
-        return _gradients(x)[:, :, None] + added
+        found: Tensor = _gradients(x)[:, :, None] + added
+        return found
 
 
 class Deblur(nn.Module):
@@ -220,7 +221,8 @@ def wiener(x: Tensor, kernels: Tensor, noise: Tensor) -> Tensor:
         blurs.abs().square()[:, None] + noise.float().exp()[..., None, None] * rough + 1e-6
     )
     spectrum = torch.fft.rfft2(wrapped)
-    return torch.fft.irfft2(spectrum[:, None] * filters[:, :, None], s=size)[..., :height, :width]
+    found: Tensor = torch.fft.irfft2(spectrum[:, None] * filters[:, :, None], s=size)[..., :height, :width]
+    return found
 
 
 def windows(x: Tensor) -> Tensor:
@@ -241,7 +243,8 @@ def windows(x: Tensor) -> Tensor:
         for i in range(len(x))
         for y, z in zip(rows[i], columns[i], strict=True)
     ]
-    return torch.stack(parts).unflatten(0, (len(x), -1))
+    found: Tensor = torch.stack(parts).unflatten(0, (len(x), -1))
+    return found
 
 
 def _statistics(luma: Tensor) -> Tensor:
@@ -306,7 +309,8 @@ def response(kernels: Tensor, size: tuple[int, int] | torch.Size) -> Tensor:
     around = kernels.new_zeros(len(kernels), *size)
     around[:, : kernels.shape[1], : kernels.shape[2]] = kernels
     middle = kernels.shape[-1] // 2
-    return torch.fft.rfft2(around.roll((-middle, -middle), (1, 2)))
+    found: Tensor = torch.fft.rfft2(around.roll((-middle, -middle), (1, 2)))
+    return found
 
 
 def _wrapped(x: Tensor, dim: int) -> Tensor:

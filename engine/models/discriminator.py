@@ -95,7 +95,8 @@ class Discriminator(nn.Module):
         return torch.cat([net(x).mean((2, 3)) for net, x in zip(self.bodies, self.eyes(pictures), strict=True)], 1)
 
     def forward(self, pictures: Tensor) -> Tensor:
-        return self.verdict(self.seen(pictures))[:, 0]
+        found: Tensor = self.verdict(self.seen(pictures))[:, 0]
+        return found
 
 
 def from_state_dict(state: dict[str, Tensor], eyes: Features) -> Discriminator:

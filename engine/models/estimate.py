@@ -136,7 +136,8 @@ def _patches(tiles: Tensor) -> Tensor:
     p = _PATCH_PX
     height, width = tiles.shape[-2] // p * p, tiles.shape[-1] // p * p
     t = tiles[:, :, :height, :width].unflatten(3, (-1, p)).unflatten(2, (-1, p))
-    return t.transpose(3, 4).reshape(-1, p, p)
+    found: Tensor = t.transpose(3, 4).reshape(-1, p, p)
+    return found
 
 
 def _left_of_noise(share: Tensor) -> Tensor:
@@ -146,7 +147,8 @@ def _left_of_noise(share: Tensor) -> Tensor:
     density = torch.exp(-a.square() / 2) / math.sqrt(2 * math.pi)
     mean = -density + a * share  # of min(z, a)
     square = (1 - share) - a * density + a.square() * share
-    return (square - mean.square()).clamp_min(1e-6).sqrt()
+    found: Tensor = (square - mean.square()).clamp_min(1e-6).sqrt()
+    return found
 
 
 # JPEG. ITU T.81, table K.1: the luma table that the Independent JPEG Group's quality scales

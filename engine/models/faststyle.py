@@ -43,7 +43,8 @@ class Modulated(nn.Module):
     def forward(self, x: Tensor, manner: Tensor) -> Tensor:
         gain1, shift1, gain2, shift2 = manner[:, :, None, None].chunk(4, 1)
         y = F.relu((1 + gain1.tanh()) * self.first(x) + shift1)
-        return x + (1 + gain2.tanh()) * self.second(y) + shift2
+        found: Tensor = x + (1 + gain2.tanh()) * self.second(y) + shift2
+        return found
 
 
 class FastStyle(nn.Module):

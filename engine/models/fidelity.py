@@ -50,7 +50,8 @@ def ms_ssim(a: Tensor, b: Tensor) -> float:
             break
         a, b = F.avg_pool2d(a, 2), F.avg_pool2d(b, 2)
     weights = _SCALES[: len(means)]
-    return math.prod(mean ** (weight / sum(weights)) for mean, weight in zip(means, weights, strict=True))
+    found: float = math.prod(mean ** (weight / sum(weights)) for mean, weight in zip(means, weights, strict=True))
+    return found
 
 
 def _middle(t: Tensor) -> Tensor:

@@ -166,4 +166,5 @@ def _sum_fours(t: Tensor) -> Tensor:
 
 def _sum_pairs(t: Tensor, dim: int) -> Tensor:
     """Sums of neighbouring pairs along rows (2) or columns (3) of a tensor."""
-    return t.unflatten(dim, (-1, 2)).sum(dim + 1)
+    found: Tensor = t.unflatten(dim, (-1, 2)).sum(dim + 1)
+    return found

@@ -14,8 +14,8 @@ from torch import Tensor
 
 def gaussian_window(sigma: float, reach: int, like: Tensor | None = None) -> Tensor:
     """Weights (2 reach + 1,) of a normal distribution of standard deviation `sigma` in pixels, together 1."""
-    place = {} if like is None else {"device": like.device, "dtype": like.dtype}
-    window = torch.exp(-0.5 * (torch.arange(-reach, reach + 1, **place) / sigma) ** 2)
+    at = torch.arange(-reach, reach + 1)
+    window = torch.exp(-0.5 * ((at if like is None else at.to(like)) / sigma) ** 2)
     return window / window.sum()
 
 

@@ -37,7 +37,8 @@ def rows(activation: Tensor) -> Tensor:
 def root(covariance: Tensor, power: float = 0.5, floor: float = 0.0) -> Tensor:
     """The symmetric power of a covariance (C, C), in float64; `floor` is added to its eigenvalues."""
     values, vectors = torch.linalg.eigh(covariance.double())
-    return (vectors * (values.clamp(min=0) + floor).pow(power)) @ vectors.T
+    found: Tensor = (vectors * (values.clamp(min=0) + floor).pow(power)) @ vectors.T
+    return found
 
 
 def transport(own: Moments, target: Moments, floor: float = 1e-3) -> Tensor:
@@ -73,9 +74,10 @@ def wasserstein(mean: Tensor, covariance: Tensor, target_mean: Tensor, target_ro
     trace = target_root.square().sum()
     values = torch.linalg.eigvalsh(target_root @ covariance @ target_root)
     least = (1e-3 * trace / len(values)).square()  # where the slope of the square root would go to infinity
-    return (
+    found: Tensor = (
         (mean - target_mean).square().sum()
         + covariance.trace()
         + trace
         - 2 * values.clamp(min=float(least) + 1e-30).sqrt().sum()
     )
+    return found

@@ -123,7 +123,8 @@ class Generator(nn.Module):
 
     @property
     def size_px(self) -> int:
-        return 2 ** (len(self.widths) + 2)
+        found: int = 2 ** (len(self.widths) + 2)
+        return found
 
     def forward(self, latents: Tensor, labels: Tensor) -> Tensor:
         code = torch.cat([latents, self.embed(labels)], 1)
@@ -158,7 +159,8 @@ class Generator(nn.Module):
     def colour_of(self, latents: Tensor) -> Tensor:
         """The colours (N, 3) in [0, 1] that codes (N, D) ask for."""
         rgb = latents[:, -COLOUR_DIM:] @ torch.linalg.inv(_COLOUR_CODE).to(latents).T + 0.5
-        return rgb.clamp(0, 1)
+        found: Tensor = rgb.clamp(0, 1)
+        return found
 
     def mix(self, a: Tensor, b: Tensor, t: float) -> Tensor:
         """Codes a part t of the way from `a` to `b`, (N, D): on a line, as the fitted mixture knows no sphere."""

@@ -51,7 +51,8 @@ class Block(nn.Module):
         y = self.get_submodule(f"rebnconv{self.height}")(levels[-1])
         for level in range(self.height - 1, 0, -1):
             y = self.get_submodule(f"rebnconv{level}d")(torch.cat([_like(y, levels[level - 1]), levels[level - 1]], 1))
-        return y + x
+        found: Tensor = y + x
+        return found
 
 
 class ISNet(nn.Module):
@@ -80,7 +81,8 @@ class ISNet(nn.Module):
         y = levels[-1]
         for k in range(self.depth - 1, 0, -1):
             y = self.get_submodule(f"stage{k}d")(torch.cat([_like(y, levels[k - 1]), levels[k - 1]], 1))
-        return self.side1(y)
+        found: Tensor = self.side1(y)
+        return found
 
 
 @torch.no_grad()

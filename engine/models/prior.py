@@ -46,7 +46,7 @@ Observe = Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True, eq=False)
-class Step:
+class Iterate:
     """Heard after each step: `done` of at most `total`, the loss before it, and the picture so far, (1, 3, H, W) in [0,
     1].
     """
@@ -57,7 +57,7 @@ class Step:
     picture: Tensor
 
 
-def denoise(noisy: Tensor, *, steps: int = 0, seed: int = 0) -> Iterator[Step]:
+def denoise(noisy: Tensor, *, steps: int = 0, seed: int = 0) -> Iterator[Iterate]:
     """Take noise off a picture (1, 3, H, W) in [0, 1], sides of any size; yields after each step, the last one the
     result.
 
@@ -72,12 +72,12 @@ def denoise(noisy: Tensor, *, steps: int = 0, seed: int = 0) -> Iterator[Step]:
         loss = fit.step()
         watch.see(fit.variance, fit.picture)
         if done == steps or watch.idle >= PATIENCE:
-            yield Step(done, steps, loss, fit.picture if watch.best is None else watch.best)
+            yield Iterate(done, steps, loss, fit.picture if watch.best is None else watch.best)
             return
-        yield Step(done, steps, loss, fit.picture)
+        yield Iterate(done, steps, loss, fit.picture)
 
 
-def complete(pixels: Tensor, mask: Tensor, *, steps: int = 0, seed: int = 0) -> Iterator[Step]:
+def complete(pixels: Tensor, mask: Tensor, *, steps: int = 0, seed: int = 0) -> Iterator[Iterate]:
     """Fill the holes of a picture (1, 3, H, W) in [0, 1] where `mask` (1, 1, H, W) is above 0.5; every other pixel
     keeps its bits.
 
@@ -93,10 +93,10 @@ def complete(pixels: Tensor, mask: Tensor, *, steps: int = 0, seed: int = 0) -> 
     for done in range(1, steps + 1):
         loss = fit.step()
         filled = _seamless(fit.picture, pixels, holes) if done == steps else fit.picture
-        yield Step(done, steps, loss, torch.where(holes, filled.to(pixels.dtype), pixels))
+        yield Iterate(done, steps, loss, torch.where(holes, filled.to(pixels.dtype), pixels))
 
 
-def enlarge(pixels: Tensor, *, steps: int = 0, seed: int = 0) -> Iterator[Step]:
+def enlarge(pixels: Tensor, *, steps: int = 0, seed: int = 0) -> Iterator[Iterate]:
     """Enlarge a picture (1, 3, H, W) in [0, 1] to twice its size: of all pictures that shrink to it, one that the
     network comes upon.
     """
@@ -105,7 +105,7 @@ def enlarge(pixels: Tensor, *, steps: int = 0, seed: int = 0) -> Iterator[Step]:
     fit = _Fit(pixels, start, observe=_halved, seed=seed, guided=True)
     for done in range(1, steps + 1):
         loss = fit.step()
-        yield Step(done, steps, loss, fit.picture)
+        yield Iterate(done, steps, loss, fit.picture)
 
 
 class _Fit:
@@ -242,7 +242,8 @@ class _Skip(nn.Module):
             x = down(x)
         for up, past in zip(reversed(self.up), reversed(going_past), strict=True):
             x = up(torch.cat([past, F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)], 1))
-        return self.out(x)
+        found: Tensor = self.out(x)
+        return found
 
 
 def _layer(channels: int, made: int, kernel: int, stride: int = 1) -> nn.Sequential:
@@ -279,7 +280,8 @@ def _affordable(steps: int, size: Iterable[int]) -> int:
 
 def _padded(side: int) -> int:
     """What the network makes of a side: a multiple, and not too little."""
-    return max(_LEAST_PX, -(-side // _MULTIPLE) * _MULTIPLE)
+    found: int = max(_LEAST_PX, -(-side // _MULTIPLE) * _MULTIPLE)
+    return found
 
 
 def _blurred(pixels: Tensor) -> Tensor:
@@ -303,4 +305,5 @@ def _seamless(filled: Tensor, pixels: Tensor, holes: Tensor) -> Tensor:
         try:
             next(correction)
         except StopIteration as end:
-            return (filled + 2 * end.value - 1).clamp(0, 1)
+            found: Tensor = (filled + 2 * end.value - 1).clamp(0, 1)
+            return found

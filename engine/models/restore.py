@@ -70,7 +70,8 @@ class Restore(nn.Module):
     def forward(self, x: Tensor, expert: int | None = None) -> Tensor:
         """expert: which of them, as `best` says of the whole photo; for each picture by its own if not given."""
         if expert is not None:
-            return self.experts[expert](x)
+            found: Tensor = self.experts[expert](x)
+            return found
         return torch.cat([self.experts[best(self.gate, picture)](picture) for picture in x.split(1)])
 
 

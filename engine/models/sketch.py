@@ -110,7 +110,8 @@ class Sketch(nn.Module):
         x = F.pixel_shuffle(F.leaky_relu(self.tail(x), 0.2), 2)
         # Linear while it learns: most pixels are white, and a clamp would saturate there and go deaf.
         x = 0.8 + 0.2 * self.to_rgb(torch.cat([x, edges], 1))
-        return x if self.training else x.clamp(0, 1)
+        found: Tensor = x if self.training else x.clamp(0, 1)
+        return found
 
     def sample_latents(self, category: str, count: int, truncation: float, rng: torch.Generator) -> Tensor:
         """Palettes (count, 7) of a category, float32 on the CPU: one of those kept, of which the share `truncation`,

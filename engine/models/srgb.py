@@ -47,7 +47,8 @@ def from_linear(light: Tensor) -> Tensor:
 def luma(pixels: Tensor, weights: tuple[float, float, float] = REC601) -> Tensor:
     """The weighted sum of sRGB (N, 3, ...), as it is coded: (N, 1, ...), in the same range."""
     red, green, blue = pixels.split(1, 1)
-    return weights[0] * red + weights[1] * green + weights[2] * blue
+    found: Tensor = weights[0] * red + weights[1] * green + weights[2] * blue
+    return found
 
 
 def to_lab(pixels: Tensor) -> Tensor:

@@ -136,7 +136,8 @@ def _by_symmetry(mask: Tensor) -> float | None:
         return None
     # The overlap falls off on both sides alike and about linearly, so the middle of two level points is the axis.
     before, after = alike[best - 1], alike[best + 1]
-    return steps[best] + 0.5 * (after - before) / max(alike[best] - min(before, after), 1e-6)
+    found: float | None = steps[best] + 0.5 * (after - before) / max(alike[best] - min(before, after), 1e-6)
+    return found
 
 
 def _mirrored(mask: Tensor, degrees: float) -> float:

@@ -55,7 +55,8 @@ def adjusted(rgb: Tensor, amounts: Tensor) -> Tensor:
     bent = bent + contrast * bent * (1 - bent) * (2 * bent - 1) * 2
     level = bent + (level - inside)
     grey = luma(level, REC709)
-    return grey + (level - grey) * (1 + saturation)
+    found: Tensor = grey + (level - grey) * (1 + saturation)
+    return found
 
 
 class Tone(nn.Module):

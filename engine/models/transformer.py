@@ -46,7 +46,8 @@ class Conv(nn.Module):
         self.conv2d = nn.Conv2d(inputs, outputs, size, stride, padding=size // 2, padding_mode="reflect")
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.conv2d(x)
+        found: Tensor = self.conv2d(x)
+        return found
 
 
 class Normalise(nn.Module):
@@ -74,7 +75,8 @@ class Residual(nn.Module):
 
     def forward(self, x: Tensor, statistics: _Statistics) -> Tensor:
         y = F.relu(self.in1(self.conv1(x), statistics))
-        return x + self.in2(self.conv2(y), statistics)
+        found: Tensor = x + self.in2(self.conv2(y), statistics)
+        return found
 
 
 class TransformerNet(nn.Module):
@@ -104,7 +106,8 @@ class TransformerNet(nn.Module):
         if statistics is not None and statistics.shape[1:] != (2, self.channels):
             raise ValueError(f"Statistics of (N, 2, {self.channels}) were due, not {tuple(statistics.shape)}.")
         y = self._features(x, _Statistics(statistics))
-        return (self.deconv3(y) / 255).clamp(0, 1)
+        found: Tensor = (self.deconv3(y) / 255).clamp(0, 1)
+        return found
 
     def measure(self, x: Tensor) -> Tensor:
         """Mean and deviation before each normalisation for (N, 3, H, W) in [0, 1]: (N, 2, channels), float32.

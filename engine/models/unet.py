@@ -36,7 +36,8 @@ class Residual(nn.Module):
         self._slope = slope  # to read the buffer would wait for the GPU
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.second(F.leaky_relu(self.first(x), self._slope))
+        found: Tensor = x + self.second(F.leaky_relu(self.first(x), self._slope))
+        return found
 
 
 class UNet(nn.Module):

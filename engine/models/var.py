@@ -55,7 +55,8 @@ class Attention(nn.Module):
         sharpness = self.scale_mul_1H11.clamp_max(_MOST_SHARPNESS).exp()
         keys, values = cache[:, :, :, :end]
         seen = F.scaled_dot_product_attention(F.normalize(q, dim=-1) * sharpness, keys, values, scale=1.0)
-        return self.proj(seen.transpose(1, 2).flatten(2))
+        found: Tensor = self.proj(seen.transpose(1, 2).flatten(2))
+        return found
 
 
 class FeedForward(nn.Module):
@@ -64,7 +65,8 @@ class FeedForward(nn.Module):
         self.fc1, self.fc2 = nn.Linear(width, inner), nn.Linear(inner, width)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.fc2(F.gelu(self.fc1(x), approximate="tanh"))
+        found: Tensor = self.fc2(F.gelu(self.fc1(x), approximate="tanh"))
+        return found
 
 
 class Block(nn.Module):
@@ -80,7 +82,8 @@ class Block(nn.Module):
         """x (N, L, C) in float32; steered (6, N, 1, C): what `ada_lin` makes of the class."""
         gain1, gain2, scale1, scale2, shift1, shift2 = steered
         x = x + gain1 * self.attn(_modulated(x, scale1, shift1), cache, start)
-        return x + gain2 * self.ffn(_modulated(x, scale2, shift2))
+        found: Tensor = x + gain2 * self.ffn(_modulated(x, scale2, shift2))
+        return found
 
 
 class Head(nn.Module):
@@ -147,16 +150,19 @@ class Drawing:
         for block, steered, cache in zip(network.blocks, self._steered, self._cache, strict=True):
             x = block(x, steered, cache, start)
         self._scale, self._start = self._scale + 1, start + side * side
-        return network.head(network.head_nm(x, self.condition)).float()
+        found: Tensor = network.head(network.head_nm(x, self.condition)).float()
+        return found
 
     def _looked_at(self, canvas: Tensor, side: int) -> Tensor:
         """What the transformer goes by, (N, side * side, C): each token of the next scale sees the mean of the area
         under it.
         """
         if self._scale == 0:
-            return self.condition[:, None] + self.network.pos_start
+            found: Tensor = self.condition[:, None] + self.network.pos_start
+            return found
         seen = F.adaptive_avg_pool2d(canvas, side).flatten(2).mT
-        return self.network.word_embed(seen.to(self.condition.dtype))
+        embedded: Tensor = self.network.word_embed(seen.to(self.condition.dtype))
+        return embedded
 
 
 class VAR(nn.Module):
@@ -176,7 +182,8 @@ class VAR(nn.Module):
 
     @property
     def size_px(self) -> int:
-        return self.transformer.sides[-1] * self.vqvae.scale
+        found: int = self.transformer.sides[-1] * self.vqvae.scale
+        return found
 
     @property
     def latent_dim(self) -> int:
@@ -213,7 +220,8 @@ class VAR(nn.Module):
             tokens = draw(logits, latents[:, start : start + side * side], top_k)
             canvas = self.vqvae.quantize.add(canvas, tokens, scale, len(sides))
             start += side * side
-        return self.vqvae(canvas)
+        found: Tensor = self.vqvae(canvas)
+        return found
 
 
 def draw(logits: Tensor, chances: Tensor, top_k: int, top_p: float = TOP_P) -> Tensor:
@@ -266,7 +274,8 @@ def _steering(width: int, parts: int) -> nn.Sequential:
 
 def _steered(steering: nn.Module, condition: Tensor) -> Tensor:
     """(parts, N, 1, C) of a condition (N, C)."""
-    return steering(condition).unflatten(1, (-1, 1, condition.shape[1])).transpose(0, 1)
+    found: Tensor = steering(condition).unflatten(1, (-1, 1, condition.shape[1])).transpose(0, 1)
+    return found
 
 
 def _modulated(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:

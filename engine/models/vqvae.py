@@ -44,7 +44,8 @@ class Quantizer(nn.Module):
             painted = F.interpolate(painted, size=canvas.shape[-2:], mode="bicubic")
         smoother = self.quant_resi["qresi_ls"][smoother_of(scale, scales)]  # type: ignore[index]
         smoothed = smoother(painted.to(smoother.weight.dtype)).float()
-        return canvas + (painted + smoothed) / 2
+        found: Tensor = canvas + (painted + smoothed) / 2
+        return found
 
 
 class Residual(nn.Module):
@@ -59,7 +60,8 @@ class Residual(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         y = self.conv1(F.silu(self.norm1(x)))
-        return self.nin_shortcut(x) + self.conv2(F.silu(self.norm2(y)))
+        found: Tensor = self.nin_shortcut(x) + self.conv2(F.silu(self.norm2(y)))
+        return found
 
 
 class Attention(nn.Module):
@@ -74,7 +76,8 @@ class Attention(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         q, k, v = self.qkv(self.norm(x)).flatten(2).mT.chunk(3, -1)
         seen = F.scaled_dot_product_attention(q, k, v)
-        return x + self.proj_out(seen.mT.unflatten(2, x.shape[2:]))
+        found: Tensor = x + self.proj_out(seen.mT.unflatten(2, x.shape[2:]))
+        return found
 
 
 class Double(nn.Module):
@@ -85,7 +88,8 @@ class Double(nn.Module):
         self.conv = nn.Conv2d(width, width, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.conv(F.interpolate(x, scale_factor=2))
+        found: Tensor = self.conv(F.interpolate(x, scale_factor=2))
+        return found
 
 
 class Level(nn.Module):
@@ -101,7 +105,8 @@ class Level(nn.Module):
         for block, attention in itertools.zip_longest(self.block, self.attn):
             x = block(x)
             x = attention(x) if attention else x
-        return self.upsample(x)
+        found: Tensor = self.upsample(x)
+        return found
 
 
 class Decoder(nn.Module):
@@ -129,7 +134,8 @@ class Decoder(nn.Module):
         x = self.conv_in(x)
         for part in (*self.mid.values(), *reversed(self.up)):
             x = part(x)
-        return self.conv_out(F.silu(self.norm_out(x)))
+        found: Tensor = self.conv_out(F.silu(self.norm_out(x)))
+        return found
 
 
 class VQVAE(nn.Module):
@@ -151,7 +157,8 @@ class VQVAE(nn.Module):
     def forward(self, canvas: Tensor) -> Tensor:
         """Canvas (N, C, S, S) -> pictures (N, 3, scale S, scale S) in [0, 1]."""
         x = self.decoder(self.post_quant_conv(canvas.to(self.post_quant_conv.weight.dtype)))
-        return (x.clamp(-1, 1) + 1) / 2
+        found: Tensor = (x.clamp(-1, 1) + 1) / 2
+        return found
 
 
 def from_state_dict(state: dict[str, Tensor]) -> VQVAE:

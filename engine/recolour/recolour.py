@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from engine import image, product
 from engine.contract.errors import RequestError
-from engine.contract.events import Event, Notes, Progress, Result
+from engine.contract.events import EventStream, Notes, Progress, Result
 from engine.contract.fields import hex_of, rgb_of
 from engine.contract.recolour import RecolourRequest
 from engine.image import Header, Picture
@@ -25,7 +24,7 @@ UNSEEN = 2 / 255  # of any channel: less is no change
 LEAST_SHARE = 0.15  # of the product that such a colour has: less is a print, or a rim of the ground
 
 
-def recolour(request: RecolourRequest, weights: Weights, device: Device, settings: Settings) -> Iterator[Event]:
+def recolour(request: RecolourRequest, weights: Weights, device: Device, settings: Settings) -> EventStream:
     """Give the product each of the colours; yields Progress, then a Result with one picture for each.
 
     RequestError when a file is no picture, or when the product cannot be told from its background and no mask is given.
@@ -48,7 +47,7 @@ def _check_size(header: Header, request: RecolourRequest, settings: Settings) ->
         )
 
 
-def _events(request: RecolourRequest, finder: Network | None, settings: Settings) -> Iterator[Event]:
+def _events(request: RecolourRequest, finder: Network | None, settings: Settings) -> EventStream:
     import torch
 
     from engine.models import recolour as method

@@ -14,4 +14,5 @@ def finished(work: Generator[object, None, T]) -> T:
         try:
             next(work)
         except StopIteration as end:
-            return end.value
+            found: T = end.value
+            return found

@@ -736,4 +736,5 @@ def develop(linear: np.ndarray, contrast: float = 0.0) -> np.ndarray:
     x = np.where(linear > knee, knee + (1 - knee) * (1 - np.exp(-(linear - knee) / (1 - knee))), linear)
     x = np.clip(x, 0, 1)
     srgb = from_linear(torch.from_numpy(x)).numpy()
-    return (srgb + contrast * (srgb * srgb * (3 - 2 * srgb) - srgb)).astype(np.float32)
+    found: np.ndarray = (srgb + contrast * (srgb * srgb * (3 - 2 * srgb) - srgb)).astype(np.float32)
+    return found

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from engine import image, product
 from engine.contract.errors import RequestError
-from engine.contract.events import Event, Notes, Progress, Result
+from engine.contract.events import Event, EventStream, Notes, Progress, Result
 from engine.contract.style import JOHNSON, STYLE_LEAST_PX, StyleRequest
 from engine.image import Picture
 from engine.runtime import tiles
@@ -56,7 +56,7 @@ _MUCH_CHANGED, _FEW_EDGES = 30.0, 0.35  # mean ΔE and share of edges from which
 Painting: TypeAlias = Generator[Event, None, "Tensor"]  # returns (1, 3, H, W) in [0, 1], on the CPU
 
 
-def stylize(request: StyleRequest, weights: Weights, device: Device, settings: Settings) -> Iterator[Event]:
+def stylize(request: StyleRequest, weights: Weights, device: Device, settings: Settings) -> EventStream:
     """Repaint `request.photo`; yields Progress with previews, then a Result with one picture.
 
     Files are checked before anything is decoded, and networks are fetched before the device is taken. RequestError
@@ -170,7 +170,7 @@ class _Work:
         self.request, self.networks, self.device, self.settings = request, networks, device, settings
         self.remarks: list[str] = []
 
-    def events(self) -> Iterator[Event]:
+    def events(self) -> EventStream:
         started = time.monotonic()
         original = image.load(self.request.photo, self.settings)
         photo = original.fitted(self._size_px(original))
@@ -303,7 +303,8 @@ class _Work:
             try:
                 done, total = next(work)
             except StopIteration as end:
-                return end.value
+                painted: Tensor = end.value
+                return painted
             yield Progress(done, total, f"{doing}: {done} of {total}", preview.due())
 
     def _for_brush(self, source: Tensor) -> Tensor:

@@ -214,7 +214,8 @@ def blurred(x: Tensor, kernels: Tensor) -> Tensor:
     around = torch.zeros(len(x), 1, *size)
     around[:, 0, :BLUR_PX, :BLUR_PX] = kernels.flip(1, 2)
     spectrum = torch.fft.rfft2(x) * torch.fft.rfft2(around)
-    return torch.fft.irfft2(spectrum, s=size)[..., BLUR_PX - 1 :, BLUR_PX - 1 :]
+    found: Tensor = torch.fft.irfft2(spectrum, s=size)[..., BLUR_PX - 1 :, BLUR_PX - 1 :]
+    return found
 
 
 def as_saved(x: Tensor, rng: np.random.Generator) -> Tensor:

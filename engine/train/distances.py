@@ -53,7 +53,8 @@ def at_size(pictures: Tensor, size_px: int) -> Tensor:
 
 def principal_axes(x: Tensor, count: int = 64) -> Tensor:
     """The directions (D, count) in which the rows of x (N, D) vary most, orthonormal; fewer if N or D is smaller."""
-    return torch.linalg.svd(x - x.mean(0), full_matrices=False)[2][:count].T
+    found: Tensor = torch.linalg.svd(x - x.mean(0), full_matrices=False)[2][:count].T
+    return found
 
 
 def kernel_distance(x: Tensor, y: Tensor) -> float:

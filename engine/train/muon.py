@@ -37,7 +37,8 @@ def orthogonalised(matrix: Tensor, iterations: int = 5) -> Tensor:
         factor.diagonal().add_(a)
         whole = factor @ whole
     x = whole @ x
-    return x.T if tall else x
+    found: Tensor = x.T if tall else x
+    return found
 
 
 @contextmanager

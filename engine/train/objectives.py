@@ -44,7 +44,8 @@ def gradient_penalty(critic: Callable[[Tensor], Tensor], real: Tensor, fake: Ten
     """
     between = torch.lerp(fake.detach(), real, share.view(-1, *[1] * (real.dim() - 1))).requires_grad_(True)
     (slope,) = torch.autograd.grad(critic(between).sum(), between, create_graph=True)
-    return (slope.flatten(1).norm(dim=1) - 1).square().mean()
+    found: Tensor = (slope.flatten(1).norm(dim=1) - 1).square().mean()
+    return found
 
 
 def zero_centred_penalty(critic: Callable[[Tensor], Tensor], pictures: Tensor) -> Tensor:

@@ -17,7 +17,7 @@ import typing
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NoReturn
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeVar
 
 from engine.contract.errors import RequestError
 from engine.settings import ROOT
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from engine.train.loop import Recipe
 
 FILE = "options.json"
+OptionsT = TypeVar("OptionsT", bound="Options")
 Precision = Literal["auto", "fp32", "bf16"]
 
 
@@ -146,11 +147,15 @@ def _reader(name: str, kind: Any) -> Callable[[str], Any]:
     return typing.cast("Callable[[str], Any]", chosen)
 
 
-def from_arguments(given: argparse.Namespace, options: Options) -> Options:
+def from_arguments(given: argparse.Namespace, options: OptionsT) -> OptionsT:
     """The options with what the command line gave."""
     names = [f.name for f in dataclasses.fields(options)]
-    values = {name: getattr(given, name) for name in names}
-    return dataclasses.replace(options, **{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+    values: dict[str, Any] = {name: getattr(given, name) for name in names}
+    return dataclasses.replace(options, **{k: _as_tuple(v) for k, v in values.items()})
+
+
+def _as_tuple(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
 
 
 def digest_of(sources: Sequence[Path]) -> str:

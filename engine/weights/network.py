@@ -33,11 +33,13 @@ class Network:
 
     @property
     def device(self) -> torch.device:
-        return next(self.module.parameters()).device
+        found: torch.device = next(self.module.parameters()).device
+        return found
 
     @property
     def dtype(self) -> torch.dtype:
-        return next(self.module.parameters()).dtype
+        found: torch.dtype = next(self.module.parameters()).dtype
+        return found
 
     @property
     def memory(self) -> int:

@@ -21,7 +21,7 @@ from engine.image import Picture
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from engine.models.prior import Step
+    from engine.models.prior import Iterate
     from engine.weights import Network
 
 NAME = "deep image prior"
@@ -85,7 +85,7 @@ def _filled(photo: Picture, context: StepContext) -> StepGenerator:
 
 
 def _watched(
-    steps: Iterator[Step],
+    steps: Iterator[Iterate],
     context: StepContext,
     box: tuple[int, int, int, int] | None = None,
     photo: Picture | None = None,
@@ -93,12 +93,13 @@ def _watched(
     """Go through the steps and show each; returns the last picture. box: where it lies on the photo, which it is all of
     otherwise.
     """
-    with closing(cast("Generator[Step, None, None]", steps)) as running:
+    with closing(cast("Generator[Iterate, None, None]", steps)) as running:
         for step in running:
             place = (0, 1, 0, 1) if box is None else box
             context.preview.draw(step.picture, place, (1, 1) if photo is None else (photo.height, photo.width))
             yield step.done, step.total
-    return step.picture
+    found: Tensor = step.picture
+    return found
 
 
 def _fills(request: EnhanceRequest) -> bool:

@@ -4,7 +4,7 @@ from the truth.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from engine.evaluate.measures import Row, Sources, benchmark, held_out_crops, load, luma, mean, psnr, runner
@@ -30,7 +30,7 @@ def measure(network: Network, sources: Sources) -> Iterator[Row]:
 
     features = load("features").module
     faithful = runner(load("upscale-x4"))
-    ways = {
+    ways: dict[str, Callable[[Tensor], Tensor]] = {
         "ours": runner(network),
         "upscale-x4": faithful,
         "bicubic": lambda x: F.interpolate(x, scale_factor=SCALE, mode="bicubic", align_corners=False).clamp(0, 1),

@@ -12,7 +12,7 @@ from engine.evaluate.measures import Row, Sources, benchmark, mean, psnr
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from engine.models.prior import Step
+    from engine.models.prior import Iterate
 
 SIDE_PX = 256
 SIGMA = 25
@@ -78,7 +78,7 @@ def _middle(x: Tensor) -> Tensor:
     return x[:, :, top : top + height, left : left + width]
 
 
-def _all(fits: Iterable[Iterator[Step]]) -> tuple[list[Tensor], list[float]]:
+def _all(fits: Iterable[Iterator[Iterate]]) -> tuple[list[Tensor], list[float]]:
     """What each fit ends with, and the seconds of one core that it took."""
     made, seconds = [], []
     for steps in fits:

@@ -119,11 +119,14 @@ def _by_the_gate(network: Network, pictures: list[Tensor]) -> tuple[float, float
     from engine.train import degrade
 
     rng = np.random.default_rng(0)
-    ways: list[Callable[[Tensor], Tensor]] = [
-        lambda x, s=s: degrade.gaussian_noise(x, s, rng).clamp(0, 1) for s in (5, 15, 25, 50)
-    ]  # type: ignore[misc]
-    ways += [lambda x: degrade.sensor_noise(x, rng)]
-    ways += [lambda x, q=q: degrade.jpeg(x[0], q)[None] for q in (10, 30, 60, 85)]  # type: ignore[misc]
+
+    def noisy(sigma: float) -> Callable[[Tensor], Tensor]:
+        return lambda x: degrade.gaussian_noise(x, sigma, rng).clamp(0, 1)
+
+    def coded(quality: int) -> Callable[[Tensor], Tensor]:
+        return lambda x: degrade.jpeg(x[0], quality)[None]
+
+    ways = [*map(noisy, (5, 15, 25, 50)), lambda x: degrade.sensor_noise(x, rng), *map(coded, (10, 30, 60, 85))]
     ways += [lambda x: degrade.jpeg(degrade.sensor_noise(x, rng)[0], 85)[None]]
     lost, right = [], []
     with torch.no_grad():

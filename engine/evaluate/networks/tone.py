@@ -42,7 +42,8 @@ def measure(network: Network, sources: Sources, count: int = 200) -> Iterator[Ro
 
     def ours(x: Tensor) -> Tensor:
         adjustments, weights = network.module.propose(x)
-        return network.module.lut(adjustments, weights).apply(x)
+        found: Tensor = network.module.lut(adjustments, weights).apply(x)
+        return found
 
     methods = {"as it is": lambda x: x, "gamma": baselines.gamma, "grey world": baselines.grey_world}
     methods |= {"CLAHE": baselines.clahe, "white patch": baselines.white_patch}

@@ -50,7 +50,8 @@ class Critic(nn.Module):
         self.body = nn.Sequential(*layers, nn.Conv2d(8 * width, 1, 4))
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.body(2 * x - 1).flatten()
+        found: Tensor = self.body(2 * x - 1).flatten()
+        return found
 
 
 def initialise(module: nn.Module) -> None:

@@ -59,7 +59,8 @@ class PatchCritic(nn.Module):
     def forward(self, x: Tensor, style: Tensor) -> Tensor:
         for layer in self.layers:
             x = F.leaky_relu(layer(x), 0.2)
-        return self.verdict(x) + (x * self.claim(style)[:, :, None, None]).mean(1, keepdim=True)
+        found: Tensor = self.verdict(x) + (x * self.claim(style)[:, :, None, None]).mean(1, keepdim=True)
+        return found
 
 
 class FastStyleRecipe(Recipe):
@@ -304,7 +305,8 @@ def matrix_root(matrices: Tensor, iterations: int = 12) -> Tensor:
     for _ in range(iterations):
         t = (3 * eye - z @ y) / 2
         y, z = y @ t, t @ z
-    return y * norm.sqrt()
+    found: Tensor = y * norm.sqrt()
+    return found
 
 
 def _noise(rng: np.random.Generator, x: Tensor) -> Tensor:

@@ -123,7 +123,10 @@ class GanRecipe(MeasuredRecipe):
         return codes, drawn, self.generator.colour_of(codes)
 
     def _judge(self, x: Tensor, labels: Tensor, seed: int) -> list[Tensor]:
-        return self.heads(self.features(augment(x, np.random.default_rng(int(seed)), **self.varied)), labels)
+        found: list[Tensor] = self.heads(
+            self.features(augment(x, np.random.default_rng(int(seed)), **self.varied)), labels
+        )
+        return found
 
     def sample(self) -> Tensor:
         """A row of packshots, their reconstructions, the same in red.

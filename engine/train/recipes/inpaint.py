@@ -123,7 +123,8 @@ class InpaintRecipe(Recipe):
         return {"judged": float(judged.detach())}
 
     def _maps(self, seen: list[Tensor]) -> list[Tensor]:
-        return self.heads(seen, torch.zeros(len(seen[0]), dtype=torch.long))
+        found: list[Tensor] = self.heads(seen, torch.zeros(len(seen[0]), dtype=torch.long))
+        return found
 
     def _crops(self, indices: list[int], count: int, size_px: int, rng: np.random.Generator) -> Tensor:
         return data.random_crops(self.pictures, indices, count, size_px, rng).contiguous(

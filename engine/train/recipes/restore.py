@@ -398,9 +398,10 @@ def _build_gate(options: GateOptions) -> GateRecipe:
     )
 
 
-def _expert(kind: str, begin: str, steps: int, reached: str, **others: float) -> Preset:
-    settings = {"peak": 1e-3, "hold": 0.0} | others  # of a network that has learned before
-    return Preset(ExpertOptions(kind=kind, begin=begin, steps=steps, **settings), _build_expert, reached)
+def _expert(kind: str, begin: str, steps: int, reached: str, *, peak: float = 1e-3, hold: float = 0.0) -> Preset:
+    """A row for an expert, by default for one that has learned before."""
+    options = ExpertOptions(kind=kind, begin=begin, steps=steps, peak=peak, hold=hold)
+    return Preset(options, _build_expert, reached)
 
 
 PRESETS = {

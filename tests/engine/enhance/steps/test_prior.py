@@ -17,7 +17,7 @@ from engine.contract.events import Progress, Result
 from engine.enhance.enhance import enhance
 from engine.image import Picture, load
 from engine.models import prior
-from engine.models.prior import Step
+from engine.models.prior import Iterate
 from engine.runtime.device import Device
 from engine.settings import Settings
 
@@ -37,7 +37,7 @@ def decibels(a: Tensor, b: Tensor, where: Tensor | None = None) -> float:
     return -10 * math.log10(float(error.mean() if where is None else error[where.expand_as(error)].mean()))
 
 
-def last(steps: object) -> Step:
+def last(steps: object) -> Iterate:
     return list(steps)[-1]  # type: ignore[call-overload]
 
 

@@ -13,6 +13,7 @@ import socket
 import sys
 import threading
 import time
+import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -36,6 +37,7 @@ def main(arguments: list[str] | None = None) -> None:
     if not PYTHONS[0] <= sys.version_info[:2] <= PYTHONS[1]:
         sys.exit(f"Vitrine needs Python 3.10 to 3.13; this is {sys.version.split()[0]}.")
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s", datefmt="%H:%M:%S")
+    warnings.filterwarnings("ignore", message="Image size .* exceeds limit")  # Settings has a limit of its own
     logging.getLogger("httpx").setLevel(logging.WARNING)  # Gradio asks its own page whether it is up
     configure()
     on_gpu = zerogpu()

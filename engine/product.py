@@ -127,14 +127,9 @@ def learned(pixels: Tensor, network: Network) -> Tensor:
     """The matte (1, 1, H, W) in [0, 1] that a network sees on a photo (1, 3, H, W),
     brought to the photo's own edges.
     """
-    from engine.models import isnet, matte, segment
+    from engine.models import segment
 
-    if isinstance(network.module, isnet.ISNet):
-        small = segment.shrunk(pixels, isnet.SIDE_PX)
-        seen = network.apply(lambda x: isnet.matte_of(network.module, x), small)
-    else:
-        small = segment.shrunk(pixels, matte.WORK_PX)
-        seen = matte.agreed(small, _look(small, network))
+    small, seen = network.module.product_on(network.apply, pixels)
     return segment.to_full_size(pixels, small, seen)
 
 

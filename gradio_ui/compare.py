@@ -26,7 +26,7 @@ Title: TypeAlias = Callable[[Result], str]  # what is said of a side before its 
 
 
 @dataclass(frozen=True)
-class Pair:
+class Comparison:
     """Where two results stand, in the stage's place: in one slider, A on its left, or as two walls of pictures."""
 
     made: Stage
@@ -103,7 +103,7 @@ def heard_in_turn(
     return outcomes
 
 
-def pair(made: Stage, *, walls: bool = False) -> Pair:
+def pair(made: Stage, *, walls: bool = False) -> Comparison:
     """Lay out the two results, out of sight until there are any."""
     with made.frame, gr.Column(visible=False, elem_classes="v-pair") as place:
         slider = None if walls else picture_slider(f"{made.verb}-pair", "left_right")
@@ -120,7 +120,7 @@ def pair(made: Stage, *, walls: bool = False) -> Pair:
                         )
                     )
     made.beside.append(place)
-    return Pair(made, place, slider, tuple(shown), tuple(notes), tuple(downloads))
+    return Comparison(made, place, slider, tuple(shown), tuple(notes), tuple(downloads))
 
 
 def note(side: str, title: str, sentence: str) -> str:

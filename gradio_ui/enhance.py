@@ -15,10 +15,10 @@ from gradio_ui import mask as brush_mask
 from gradio_ui.chain import Chain, chain
 from gradio_ui.cut import Cut, cut
 from gradio_ui.history import History, history
-from gradio_ui.light import Light, light
-from gradio_ui.part import Part, Rivals, part, pointed, rivals
+from gradio_ui.light import LightControls, light
+from gradio_ui.part import PartPanel, Rivals, part, pointed, rivals
 from gradio_ui.progress import status
-from gradio_ui.proposal import Proposal, proposal
+from gradio_ui.proposal import ProposalPanel, proposal
 from gradio_ui.recipes import Refill
 from gradio_ui.stage import Stage, stage, start, stop_with
 from gradio_ui.wiring import QUICK, Run, Updates, Values
@@ -54,7 +54,7 @@ class Tab(NamedTuple):
 
 
 @dataclass(frozen=True)
-class _Form:
+class _EnhanceForm:
     """The left side of the tab: what a request is made of.
 
     settings: the settings of single steps, by their names in the request; each is in sight while such a step is on.
@@ -62,7 +62,7 @@ class _Form:
 
     photo: gr.Image
     tried: Sequence[Callable[..., Any]]
-    proposed: Proposal
+    proposed: ProposalPanel
     goal: gr.Radio
     go: gr.Button
     stop: gr.Button
@@ -71,7 +71,7 @@ class _Form:
     steps: Chain
     settings: Mapping[str, Any]
     rule: gr.Markdown
-    amounts: Light
+    amounts: LightControls
     laid: Cut
     mask: gr.Image
     brush: brush_mask.Brush
@@ -136,11 +136,11 @@ class _Form:
 
 
 @dataclass(frozen=True)
-class _Right:
+class _EnhanceResult:
     """The right side of the tab."""
 
     made: Stage
-    looked_at: Part
+    looked_at: PartPanel
     walked: History
     to_style: gr.Button
 
@@ -175,7 +175,7 @@ def tab(
     )
 
 
-def _form(studio: Studio, models: Sequence[Mapping[str, Any]]) -> _Form:
+def _form(studio: Studio, models: Sequence[Mapping[str, Any]]) -> _EnhanceForm:
     """Lay out the left side."""
     first = controls.default(EnhanceRequest, "steps")
     photo = inputs.photo_input(studio, "photo", height=200, elem_id="enhance-photo")
@@ -211,7 +211,7 @@ def _form(studio: Studio, models: Sequence[Mapping[str, Any]]) -> _Form:
         network = controls.network_choice("enhance", models, tasks, hub=True)
         reference = inputs.photo_input(studio, "reference", height=140, elem_id="enhance-reference")
         inputs.goes_with(photo, reference, None)
-    return _Form(
+    return _EnhanceForm(
         photo,
         tried,
         proposed,
@@ -252,17 +252,17 @@ def _settings() -> tuple[dict[str, Any], gr.Markdown]:
     return settings, gr.Markdown(_rule(market), elem_classes="v-hint", elem_id="enhance-rule")
 
 
-def _right(studio: Studio, photo: gr.Image) -> _Right:
+def _right(studio: Studio, photo: gr.Image) -> _EnhanceResult:
     """Lay out the right side."""
     made = stage(studio, "enhance")
     looked_at = part(made, photo)
     walked = history(made)  # after the part, which it puts away
     with made.actions:
         to_style = gr.Button(said("to_style"), scale=1, min_width=120, elem_id="enhance-to-style")
-    return _Right(made, looked_at, walked, to_style)
+    return _EnhanceResult(made, looked_at, walked, to_style)
 
 
-def _run_on(run: Run, form: _Form, right: _Right, sent: Callable[..., Any]) -> None:
+def _run_on(run: Run, form: _EnhanceForm, right: _EnhanceResult, sent: Callable[..., Any]) -> None:
     """Let the buttons run the steps on the photo, on a part of it, or by two networks."""
     made, looked_at, walked, rival = right.made, right.looked_at, right.walked, form.rival
 
@@ -305,7 +305,7 @@ def _run_on(run: Run, form: _Form, right: _Right, sent: Callable[..., Any]) -> N
     stop_with(made, form.stop, started)
 
 
-def _follow_steps(form: _Form) -> None:
+def _follow_steps(form: _EnhanceForm) -> None:
     """Let the goal choose the steps, the steps show their settings, and what is set for a step switch it on."""
     steps, settings = form.steps, form.settings
 

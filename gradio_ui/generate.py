@@ -13,7 +13,7 @@ from engine.contract.errors import RequestError
 from engine.contract.events import Result
 from engine.contract.generate import ANY_CATEGORY, CATEGORIES, DIRECTION_MOST, GenerateRequest, categories_of
 from gradio_ui import controls, example_pictures, inputs
-from gradio_ui.compare import Pair, pair
+from gradio_ui.compare import Comparison, pair
 from gradio_ui.motion import Motion, motion
 from gradio_ui.picked import FRAMES, Picked, picked
 from gradio_ui.recipes import Refill
@@ -141,7 +141,7 @@ class _FromPhoto:
 
 
 @dataclass(frozen=True)
-class _Form:
+class _GenerateForm:
     """The left side of the tab."""
 
     controls: _Controls
@@ -154,13 +154,13 @@ class _Form:
 
 
 @dataclass(frozen=True)
-class _Right:
+class _GenerateResult:
     """The right side of the tab."""
 
     made: Stage
     panel: Picked
     moving: Motion
-    both: Pair
+    both: Comparison
 
 
 def tab(studio: Studio, run: Run, models: Sequence[Mapping[str, Any]]) -> tuple[Refill, Picked]:
@@ -170,7 +170,7 @@ def tab(studio: Studio, run: Run, models: Sequence[Mapping[str, Any]]) -> tuple[
             form = _form(studio, models)
         with gr.Column(scale=3, min_width=320):
             made = stage(studio, "generate", gallery=True)
-            right = _Right(made, picked(made), motion(made), pair(made, walls=True))
+            right = _GenerateResult(made, picked(made), motion(made), pair(made, walls=True))
     _run_on(run, form, right)
     panel, sketching, kept = right.panel, form.sketching, form.controls
     outputs = [*kept.filled_components, kept.fresh, sketching.lines, sketching.anything, *panel.refilled]
@@ -184,7 +184,7 @@ def tab(studio: Studio, run: Run, models: Sequence[Mapping[str, Any]]) -> tuple[
     return Refill(made, fill, outputs, lacking).on_drop(), panel
 
 
-def _form(studio: Studio, models: Sequence[Mapping[str, Any]]) -> _Form:
+def _form(studio: Studio, models: Sequence[Mapping[str, Any]]) -> _GenerateForm:
     """Lay out the left side."""
     settings: dict[str, Any] = {}
     category = gr.Radio(
@@ -221,7 +221,7 @@ def _form(studio: Studio, models: Sequence[Mapping[str, Any]]) -> _Form:
             )
     network.change(_categories, [network, category], category, **QUICK)
     kept = _Controls(settings, fresh, as_it_comes, colour, background, background_colour, along)
-    return _Form(kept, go, stop, sketching, from_photo, second, compare)
+    return _GenerateForm(kept, go, stop, sketching, from_photo, second, compare)
 
 
 def _from_photo(studio: Studio) -> _FromPhoto:
@@ -263,7 +263,7 @@ def _advanced(settings: dict[str, Any], models: Sequence[Mapping[str, Any]]) -> 
     return fresh
 
 
-def _run_on(run: Run, form: _Form, right: _Right) -> None:
+def _run_on(run: Run, form: _GenerateForm, right: _GenerateResult) -> None:
     """Let the buttons draw: new products, from a sketch, from a photo, by two networks, more like one of them."""
     made, panel, both, kept = right.made, right.panel, right.both, form.controls
     seed, count = kept.settings["seed"], kept.settings["count"]

@@ -23,7 +23,7 @@ Propose: TypeAlias = Callable[
 
 
 @dataclass(frozen=True)
-class Light:
+class LightControls:
     """own: whether a person sets the amounts."""
 
     own: gr.Checkbox
@@ -40,7 +40,7 @@ class Light:
         return [bool(amounts), *(amounts or [0.0] * len(self.sliders))]
 
 
-def light(photo: gr.Image, steps: Chain, propose: Propose) -> Light:
+def light(photo: gr.Image, steps: Chain, propose: Propose) -> LightControls:
     """Lay out the sliders; moving one, or starting from the proposal, switches the step on."""
     look = gr.Button(said("start_at_proposal"), size="sm", elem_id="enhance-look")
     own = gr.Checkbox(False, label=said("own_amounts"), elem_id="enhance-own-amounts")
@@ -48,7 +48,7 @@ def light(photo: gr.Image, steps: Chain, propose: Propose) -> Light:
         gr.Slider(-most, most, 0.0, step=0.02, label=said(name), elem_id=f"enhance-{name}")
         for name, most in ADJUSTMENTS.items()
     )
-    made = Light(own, sliders)
+    made = LightControls(own, sliders)
 
     def looked(sent: Any, on: list[str], order: list[str]) -> list[Any]:
         try:

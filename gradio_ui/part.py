@@ -48,7 +48,7 @@ def of_part(request: EnhanceRequest, spot: Spot, header: Any) -> EnhanceRequest:
 
 
 @dataclass(frozen=True)
-class Part:
+class PartPanel:
     """Where the results of a part stand, in the stage's place, and the way back from them.
 
     spot: the photo's file that was clicked last, and where.
@@ -132,7 +132,7 @@ class Part:
         }
 
 
-def part(made: Stage, photo: gr.Image) -> Part:
+def part(made: Stage, photo: gr.Image) -> PartPanel:
     """Lay out the place, out of sight until a part was tried."""
     with made.frame, gr.Column(visible=False, elem_classes="v-pair") as place:
         slider = picture_slider(f"{made.verb}-part", "part_slider")
@@ -140,12 +140,12 @@ def part(made: Stage, photo: gr.Image) -> Part:
             notes = tuple(gr.HTML(elem_classes="v-line", elem_id=f"{made.verb}-part-{side}") for side in SIDES)
         back = gr.Button(said("whole_again"), size="sm", visible=False, elem_id=f"{made.verb}-part-back")
     made.beside.append(place)
-    shown = Part(made, gr.State(None), place, slider, notes, back)
+    shown = PartPanel(made, gr.State(None), place, slider, notes, back)
     back.click(lambda kept: made.put_back(kept) | {made.line: ""}, made.kept, made.outputs, **QUICK)
     return shown
 
 
-def pointed(shown: Part, photo: gr.Image) -> Callable[..., Any]:
+def pointed(shown: PartPanel, photo: gr.Image) -> Callable[..., Any]:
     """Remember the spot of the photo that is clicked; returns the trigger of what comes after."""
 
     def spot(sent: Sent, event: gr.SelectData) -> tuple[str | None, Spot]:

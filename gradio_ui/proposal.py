@@ -18,7 +18,7 @@ Look: TypeAlias = Callable[[str], Any]  # photo file -> a proposal, whose report
 
 
 @dataclass(frozen=True)
-class Proposal:
+class ProposalPanel:
     """The button, and the place of what was found."""
 
     go: gr.Button
@@ -54,9 +54,9 @@ class Proposal:
         inputs.reset_with(photo, {self.panel: gr.update(value="", visible=False)})
 
 
-def proposal() -> Proposal:
+def proposal() -> ProposalPanel:
     """Lay out the button, and the place below it, out of sight until the photo was looked at."""
-    return Proposal(
+    return ProposalPanel(
         gr.Button(said("propose"), elem_id="enhance-propose"),
         gr.HTML(visible=False, elem_id="enhance-proposal", elem_classes="v-proposal"),
     )

@@ -14,7 +14,7 @@ from engine.contract.events import Result
 from engine.contract.style import JOHNSON, METHODS, StyleRequest
 from gradio_ui import controls, example_pictures, inputs
 from gradio_ui import mask as brush_mask
-from gradio_ui.compare import Pair, pair
+from gradio_ui.compare import Comparison, pair
 from gradio_ui.mix import Mix, mix
 from gradio_ui.recipes import Refill
 from gradio_ui.stage import Stage, stage, start, stop_with
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class _Form:
+class _StyleForm:
     """The left side of the tab: what a request is made of. settings: by the names of StyleRequest's fields."""
 
     photo: gr.Image
@@ -121,7 +121,7 @@ def tab(
     ).on_drop(), form.photo
 
 
-def _form(studio: Studio, presets: Sequence[Any], models: Sequence[Mapping[str, Any]]) -> _Form:
+def _form(studio: Studio, presets: Sequence[Any], models: Sequence[Mapping[str, Any]]) -> _StyleForm:
     """Lay out the left side."""
     titles = {p.name: p.title for p in presets}
     photo = inputs.photo_input(studio, "photo", height=200, elem_id="stylize-photo")
@@ -155,7 +155,7 @@ def _form(studio: Studio, presets: Sequence[Any], models: Sequence[Mapping[str, 
         other = _other(studio, titles, style.value)
     with gr.Accordion(said("advanced"), open=False):
         fresh = _advanced(settings, models)
-    return _Form(
+    return _StyleForm(
         photo, tried, style, credit, wall, go, stop, mask, protect, brush, mixed, single, other, fresh, settings
     )
 
@@ -179,7 +179,7 @@ def _advanced(settings: dict[str, Any], models: Sequence[Mapping[str, Any]]) -> 
     return fresh
 
 
-def _run_on(run: Run, form: _Form, made: Stage, both: Pair, titles: Mapping[str, str]) -> None:
+def _run_on(run: Run, form: _StyleForm, made: Stage, both: Comparison, titles: Mapping[str, str]) -> None:
     """Let the buttons repaint the photo, in one style or in two."""
     seed, brushes = form.settings["seed"], [form.brush]
 
@@ -204,7 +204,7 @@ def _run_on(run: Run, form: _Form, made: Stage, both: Pair, titles: Mapping[str,
     stop_with(made, form.stop, started)
 
 
-def _choose_presets(form: _Form, presets: Sequence[Any]) -> None:
+def _choose_presets(form: _StyleForm, presets: Sequence[Any]) -> None:
     """Let a click on a thumbnail choose its preset."""
     pictures = form.mixed.pictures
 
@@ -215,7 +215,7 @@ def _choose_presets(form: _Form, presets: Sequence[Any]) -> None:
     form.wall.select(picked, None, [form.style, form.credit, *pictures], **QUICK)
 
 
-def _filled(request: StyleRequest, form: _Form, presets: Sequence[Any]) -> Sequence[Any]:
+def _filled(request: StyleRequest, form: _StyleForm, presets: Sequence[Any]) -> Sequence[Any]:
     """What a recipe fills the tab with."""
     names = [p.name for p in presets]
     known = request.style if request.style in names else controls.default(StyleRequest, "style")

@@ -16,6 +16,8 @@ from engine.settings import ROOT
 OPTIMISATIONS = {f"engine/models/{name}.py" for name in ("gatys", "descent", "style_loss", "gaussian", "prior")}
 # Code that runs on somebody's order and never on the path of a request.
 WORKSHOP = ("engine/train/", "engine/evaluate/", "engine/bench.py")
+# A protocol and what keeps it: the contract says what a caller may do with the engine's own picture.
+SHARED_NAMES = {"Picture"}
 TENSORS_ONLY = {
     "torch",
     "math",
@@ -157,3 +159,117 @@ def test_gradients_are_found_however_they_are_taken(source: str) -> None:
 @pytest.mark.parametrize("source", ["module.eval().requires_grad_(False)", "torch.inference_mode()"])
 def test_freezing_a_network_is_no_training(source: str) -> None:
     assert not takes_gradients(source)
+
+
+def edges() -> dict[str, set[str]]:
+    """Module -> the project's modules that it imports anywhere, for type checkers too,
+    or names in a builder's string.
+    """
+    modules = {module_of(file): file for file in code()}
+    found: dict[str, set[str]] = {}
+    for module, file in modules.items():
+        tree = ast.parse(file.read_text())
+        wanted = set()
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Import):
+                wanted |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                wanted |= {
+                    full if (full := f"{node.module}.{alias.name}") in modules else str(node.module)
+                    for alias in node.names
+                }
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                wanted |= {node.value.partition(":")[0]} if "." in node.value else set()  # "engine.models.x:function"
+        found[module] = {name for name in wanted if name in modules and name != module}
+    return found
+
+
+def module_of(file: Path) -> str:
+    return ".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+def circles(graph: dict[str, set[str]]) -> list[list[str]]:
+    """Groups of modules of which each leads to each other (Tarjan 1972)."""
+    index: dict[str, int] = {}
+    low: dict[str, int] = {}
+    stack: list[str] = []
+    found: list[list[str]] = []
+
+    def visit(node: str) -> None:
+        index[node] = low[node] = len(index)
+        stack.append(node)
+        for other in sorted(graph[node]):
+            if other not in index:
+                visit(other)
+                low[node] = min(low[node], low[other])
+            elif other in stack:
+                low[node] = min(low[node], index[other])
+        if low[node] == index[node]:
+            group = []
+            while not group or group[-1] != node:
+                group.append(stack.pop())
+            if len(group) > 1:
+                found.append(sorted(group))
+
+    for node in graph:
+        if node not in index:
+            visit(node)
+    return found
+
+
+def test_a_circle_is_found() -> None:
+    assert circles({"a": {"b"}, "b": {"c"}, "c": {"a"}, "d": {"a"}}) == [["a", "b", "c"]]
+    assert circles({"a": {"b"}, "b": set()}) == []
+
+
+def test_no_module_leads_back_to_itself() -> None:
+    """Also not for type checkers alone. A package's own __init__ may list what is in it."""
+    graph = edges()
+    apart = {m: {o for o in others if not o.startswith(f"{m}.")} for m, others in graph.items()}
+    assert circles(apart) == []
+
+
+def room_of(module: str) -> str:
+    return ".".join(module.split(".")[:2])
+
+
+@pytest.mark.parametrize(
+    ("room", "may_know"),
+    [
+        ("engine.models", set()),
+        ("engine.contract", {"engine.models"}),
+        ("engine.image", {"engine.contract", "engine.settings"}),
+        ("engine.runtime", {"engine.contract", "engine.image", "engine.models"}),
+        (
+            "engine.weights",
+            {"engine.contract", "engine.models", "engine.runtime", "engine.settings", "engine.evaluate"},
+        ),
+        ("engine.showcase", {"engine.models", "engine.runtime", "engine.settings", "engine.contract"}),
+    ],
+)
+def test_lower_rooms_know_no_higher_ones(room: str, may_know: set[str]) -> None:
+    known = {room_of(o) for m, others in edges().items() if room_of(m) == room for o in others} - {room, "engine"}
+    assert known <= may_know
+
+
+def test_a_recipe_knows_nothing_of_how_it_is_measured() -> None:
+    assert not [
+        m for m, others in edges().items() if m.startswith("engine.train") if "engine.evaluate" in map(room_of, others)
+    ]
+
+
+def test_the_page_knows_the_studio_and_the_contract_and_nothing_else_of_the_engine() -> None:
+    for module, others in edges().items():
+        if module.startswith("gradio_ui"):
+            assert {o for o in others if o.startswith("engine.")} <= {
+                o for o in edges() if room_of(o) == "engine.contract"
+            }, module
+
+
+def test_no_two_classes_have_one_name() -> None:
+    names: dict[str, list[str]] = {}
+    for file in code():
+        for node in ast.parse(file.read_text()).body:
+            if isinstance(node, ast.ClassDef) and node.name not in SHARED_NAMES:
+                names.setdefault(node.name, []).append(name(file))
+    assert {key: files for key, files in names.items() if len(files) > 1} == {}

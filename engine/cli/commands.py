@@ -12,6 +12,7 @@ import logging
 import os
 import re
 import sys
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import asdict
@@ -33,6 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(
         level=logging.INFO if options.verbose else logging.CRITICAL + 1, format="%(levelname)s %(message)s"
     )
+    warnings.filterwarnings("ignore", message="Image size .* exceeds limit")  # Settings has a limit of its own
     try:
         options.command(options)
         sys.stdout.flush()

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from engine.image import Picture
-    from engine.models.estimate import Background, Cast, Light
+    from engine.models.estimate import Background, ColourCast, Light
     from engine.weights import Network, Weights
 
 log = logging.getLogger("vitrine")
@@ -71,7 +71,7 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class Step:
+class ProposedStep:
     """A step of the proposed chain, and why: one sentence with the measured number."""
 
     name: str
@@ -92,7 +92,7 @@ class Look:
     jpeg: int | None
     blur: float | None
     light: Light
-    cast: Cast
+    cast: ColourCast
     background: Background
     spread: tuple[float, float] | None = None
 
@@ -129,7 +129,7 @@ class Proposal:
     """
 
     findings: tuple[Finding, ...]
-    steps: tuple[Step, ...]
+    steps: tuple[ProposedStep, ...]
     strength: float = 1.0
     adjust: tuple[float, ...] = ()
 
@@ -211,7 +211,7 @@ def _spread(pixels: Tensor, noise: float, edges: float | None, network: Network)
 
     from engine.models import deblur, estimate
 
-    if not isinstance(network.module, deblur.Deblur) or min(pixels.shape[2:]) < deblur.WINDOW_PX:
+    if not hasattr(network.module, "blur_of") or min(pixels.shape[2:]) < deblur.WINDOW_PX:
         return None
     blur, factor = deblur.fitting(partial(network.apply, network.module.blur_of), pixels.float())
     if factor > 1:
@@ -227,16 +227,16 @@ def propose(seen: Look) -> Proposal:
     steps = []
     strength, cleaning = _cleaning(seen)
     if cleaning:
-        steps.append(Step("restore", cleaning))
+        steps.append(ProposedStep("restore", cleaning))
     if sharpening := _blurring(seen)[2]:
-        steps.append(Step("deblur", sharpening))
+        steps.append(ProposedStep("deblur", sharpening))
     adjust, lighting = _lighting(seen)
     if lighting:
-        steps.append(Step("tone", lighting))
+        steps.append(ProposedStep("tone", lighting))
     if (longer := max(seen.width, seen.height)) < LARGE_ENOUGH_PX:
         scale = next((s for s in (2, 3, 4) if s * longer >= ENLARGED_PX), 4)
         steps.append(
-            Step(
+            ProposedStep(
                 f"upscale-x{scale}",
                 f"Its longer side has {longer} pixels, and marketplaces want at least {LARGE_ENOUGH_PX}: it is"
                 " enlarged.",

@@ -5,7 +5,7 @@ reference.
 from __future__ import annotations
 
 from engine import image
-from engine.enhance.steps.context import Part
+from engine.enhance.steps.context import PhotoPart
 from engine.image import Picture
 from engine.settings import Settings
 
@@ -21,7 +21,7 @@ def changed(photo: Picture, result: Picture) -> dict[str, float]:
 
 
 def fidelity(
-    result: Picture, file: str, settings: Settings, remarks: list[str], part: Part | None = None
+    result: Picture, file: str, settings: Settings, remarks: list[str], part: PhotoPart | None = None
 ) -> dict[str, float]:
     """The result against the reference in a file, both at the result's size; a part against the same part.
 
@@ -44,7 +44,7 @@ def fidelity(
     return fidelity.against(result.on_white(), reference.resized(result.width, result.height).on_white())
 
 
-def _same_part(reference: Picture, part: Part) -> Picture:
+def _same_part(reference: Picture, part: PhotoPart) -> Picture:
     """Where the part lies on a reference of any size and the photo's shape."""
     across, down = reference.width / part.whole.width, reference.height / part.whole.height
     width, height = max(1, round(across * part.width)), max(1, round(down * part.height))

@@ -13,7 +13,7 @@ from engine.contract.errors import RequestError
 from engine.contract.events import EventStream, Notes, Progress, Result
 from engine.contract.steps import STEPS, Step
 from engine.enhance import change
-from engine.enhance.steps.context import Part, StepContext, StepGenerator
+from engine.enhance.steps.context import PhotoPart, StepContext, StepGenerator
 from engine.image import Header, Picture
 from engine.runtime.device import Device, is_out_of_memory
 from engine.runtime.preview import Preview
@@ -59,7 +59,7 @@ def enhance(request: EnhanceRequest, weights: Weights, device: Device, settings:
         answer = yield from _answer(step, candidates[step.network_task], weights, request)
         chain.append((yield from _tempered(answer, weights, request)))
     yield from device.exclusively(
-        _Work(request, tuple(chain), device, settings, lambda: finished(product.finder(weights))).events()
+        _ChainRun(request, tuple(chain), device, settings, lambda: finished(product.finder(weights))).events()
     )
 
 
@@ -170,7 +170,7 @@ def _check_mask(photo: Header, mask: Header) -> None:
         )
 
 
-class _Work:
+class _ChainRun:
     """The part of a request that holds the device."""
 
     def __init__(
@@ -184,14 +184,14 @@ class _Work:
         self.request, self.chain, self.device, self.settings, self.finder = request, chain, device, settings, finder
         self.fallbacks = [sentence for answer in chain for sentence in answer.fallbacks]
         self.remarks: list[str] = []
-        self.part: Part | None = None
+        self.part: PhotoPart | None = None
 
     def events(self) -> EventStream:
         started = time.monotonic()
         photo = image.load(self.request.photo, self.settings)
         mask = self._load_mask(photo) if _fills(self.request) else None
         if self.request.crop:
-            self.part = Part(photo, *self.request.crop)
+            self.part = PhotoPart(photo, *self.request.crop)
             photo = photo.cropped(*self.request.crop)
         result, total = photo, 100 * len(self.chain)
         for k, answer in enumerate(self.chain):
@@ -269,6 +269,8 @@ class _Work:
     def _careful(self, answer: _Answer, photo: Picture, context: StepContext) -> StepGenerator:
         """The step, on the CPU where the network does not fit on the GPU."""
         run, network = answer.step.run, answer.network
+        for one in answer.networks:
+            one.come_back()
         try:
             first: Picture = yield from run(photo, network, context)
             return first

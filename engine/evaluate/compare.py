@@ -29,14 +29,14 @@ PHOTO_PX, STYLE_PX = 320, 384
 
 
 @dataclass(frozen=True, eq=False)
-class Pair:
+class StylePair:
     """A photo (1, 3, H, W), sides multiples of 4, and a style picture (1, 3, h, w)."""
 
     photo: Tensor
     artwork: Tensor
 
 
-def held_out_pairs(photos: Sequence[Path], artworks: Path, count: int = PAIRS) -> list[Pair]:
+def held_out_pairs(photos: Sequence[Path], artworks: Path, count: int = PAIRS) -> list[StylePair]:
     """Photos and artworks that no recipe has seen: each photo with the next artwork, and round again."""
     kept = [
         _pixels(picture, PHOTO_PX)
@@ -46,7 +46,7 @@ def held_out_pairs(photos: Sequence[Path], artworks: Path, count: int = PAIRS) -
     ]
     styles = [_pixels(picture, STYLE_PX) for name, picture in data.read_pictures(artworks) if data.is_held_out(name)]
     order = np.random.default_rng(0).permutation(len(kept))[:count]
-    return [Pair(kept[i], styles[k % len(styles)]) for k, i in enumerate(order)]
+    return [StylePair(kept[i], styles[k % len(styles)]) for k, i in enumerate(order)]
 
 
 def _pixels(picture: object, longer_px: int) -> Tensor:
@@ -61,18 +61,18 @@ def _pixels(picture: object, longer_px: int) -> Tensor:
 
 def methods(
     network: Network, features: Network, teacher: MicroAst, *, steps: int = 60
-) -> dict[str, Callable[[Pair], Tensor]]:
+) -> dict[str, Callable[[StylePair], Tensor]]:
     """Each method by its name: a pair in, the painted photo out."""
 
-    def ours(pair: Pair) -> Tensor:
+    def ours(pair: StylePair) -> Tensor:
         style = gatys.measure(features.module, BACKBONE, pair.artwork)
         return painted(network, pair.photo, style)
 
-    def tidy(pair: Pair) -> Tensor:
+    def tidy(pair: StylePair) -> Tensor:
         style = gatys.measure(features.module, BACKBONE, pair.artwork)
         return painted(network, pair.photo, style, strokes=StyleRequest.strokes)
 
-    def optimised(pair: Pair) -> Tensor:
+    def optimised(pair: StylePair) -> Tensor:
         style = gatys.measure(features.module, BACKBONE, pair.artwork)
         *_, last = gatys.paint(features.module, BACKBONE, pair.photo, style, steps=steps)
         return last.picture.detach()
@@ -100,7 +100,7 @@ class Effort:
 
 def effort(
     features: Network,
-    pair: Pair,
+    pair: StylePair,
     *,
     begin: Callable[[], Tensor] | None = None,
     goal: float = float("-inf"),
@@ -141,7 +141,7 @@ class Saved:
 
 
 def saved(
-    network: Network, features: Network, pairs: Sequence[Pair], *, optimizer: str = "adam", steps: int = 80
+    network: Network, features: Network, pairs: Sequence[StylePair], *, optimizer: str = "adam", steps: int = 80
 ) -> Saved:
     """From the photo by Adam, `steps` at each scale; from the painting by `optimizer`, at most twice as many at its one
     scale, which count in full where the loss is not reached.
@@ -151,7 +151,7 @@ def saved(
         style = gatys.measure(features.module, BACKBONE, pair.artwork)
         whole.append(effort(features, pair, steps=steps))
 
-        def begin(pair: Pair = pair, style: Style = style) -> Tensor:
+        def begin(pair: StylePair = pair, style: Style = style) -> Tensor:
             return painted(network, pair.photo, style)
 
         begun.append(effort(features, pair, begin=begin, goal=whole[-1].loss, steps=2 * steps, optimizer=optimizer))
@@ -191,7 +191,7 @@ class Score:
     seconds: float
 
 
-def score(method: Callable[[Pair], Tensor], pairs: Sequence[Pair], features: Network) -> Score:
+def score(method: Callable[[StylePair], Tensor], pairs: Sequence[StylePair], features: Network) -> Score:
     """Run a method on all pairs."""
     from torchmetrics.functional.image import structural_similarity_index_measure
 

@@ -40,12 +40,12 @@ def _one(network: Network) -> Callable[[], object]:
     import torch
 
     module = network.module
-    code, label = (
+    latent, label = (
         module.sample_latents((*module.categories, "")[0], 1, 1.0, torch.Generator().manual_seed(0)),
         torch.zeros(1, dtype=torch.long),
     )
     lines = (torch.zeros(1, 1, module.size_px, module.size_px),) if network.weight.task == "sketch" else ()
-    return partial(network, *lines, code, label)
+    return partial(network, *lines, latent, label)
 
 
 def _wall(network: Network, studio: Studio, count: int) -> None:

@@ -228,8 +228,8 @@ def draw_lines(
     parts = []
     for some, part in zip(lines.split(32), labels.split(32), strict=True):
         names = [categories[c] for c in part.tolist()]
-        codes = torch.cat([sketch.sample_latents(name, 1, truncation, rng) for name in names])
-        parts.append(sketch(some, codes, torch.tensor([known.index(name) for name in names])).clamp(0, 1))
+        latents = torch.cat([sketch.sample_latents(name, 1, truncation, rng) for name in names])
+        parts.append(sketch(some, latents, torch.tensor([known.index(name) for name in names])).clamp(0, 1))
     return torch.cat(parts)
 
 

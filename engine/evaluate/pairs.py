@@ -40,7 +40,7 @@ class Pairs:
 def redrawn(network: Sketch, pairs: Pairs) -> Tensor:
     """What the network makes of the lines, palettes and categories of `pairs`."""
     parts = zip(pairs.lines.split(PART), pairs.palettes.split(PART), pairs.labels.split(PART), strict=True)
-    return torch.cat([network(lines, codes, labels) for lines, codes, labels in parts])
+    return torch.cat([network(lines, latents, labels) for lines, latents, labels in parts])
 
 
 def nearest(pairs: Pairs, known: Pairs) -> Tensor:

@@ -107,11 +107,11 @@ def sketch_samples(network: Network, coloured: int = 6, seed: int = 0) -> Tensor
         page = torch.from_numpy(np.array(drawing(name))).float()[None, None].expand(-1, 3, -1, -1) / 255
         lines = edges.from_drawing(page, drawer.size_px)
         category = name if name in drawer.categories else ANY
-        codes = drawer.sample_latents(category, coloured + 1, 1.0, rng)
-        codes[coloured:] = drawer.with_colour(codes[coloured:], torch.tensor([0.75, 0.1, 0.1]))
-        labels = torch.full((len(codes),), drawer.categories.index(category))
+        latents = drawer.sample_latents(category, coloured + 1, 1.0, rng)
+        latents[coloured:] = drawer.with_colour(latents[coloured:], torch.tensor([0.75, 0.1, 0.1]))
+        labels = torch.full((len(latents),), drawer.categories.index(category))
         with torch.inference_mode():
-            rows += [1 - lines.expand(-1, 3, -1, -1), drawer(lines.expand(len(codes), -1, -1, -1), codes, labels)]
+            rows += [1 - lines.expand(-1, 3, -1, -1), drawer(lines.expand(len(latents), -1, -1, -1), latents, labels)]
     return torch.cat(rows)
 
 

@@ -27,7 +27,6 @@ from engine.showcase.examples import typeface
 from engine.train import degrade
 from engine.train.degrade import shrink
 from engine.train.recipes.inpaint import free_form
-from engine.weights import TABLE
 
 if TYPE_CHECKING:
     from engine.weights import Network
@@ -200,16 +199,3 @@ ROWS: dict[str, tuple[Callable[[Network], Cells], ...]] = {
 def card_rows(name: str, network: Network) -> Iterator[Tensor]:
     """The pictures of a step's rows on the sheet, for the card of its network."""
     yield from (x for row in ROWS[name] for _, x in row(network))
-
-
-def main() -> None:
-    """`python -m engine.evaluate.sheets`: the sheets of Enhance and of styles in docs/, drawn anew."""
-    from engine.evaluate import samples
-    from engine.evaluate.measures import load
-
-    write_enhance_sheet([load(row.name) for row in TABLE if row.embedded and row.name in ROWS])
-    samples.write_style_sheets(load("faststyle"), load("features"))
-
-
-if __name__ == "__main__":
-    main()

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 CERTAIN = 0.5  # probability from which a photo's category is taken for the classifier's
 
 
-class Judge:
+class CategoryClassifier:
     """The network of the task "classify", asked about whole pictures; natural logarithms."""
 
     def __init__(self, network: Network) -> None:

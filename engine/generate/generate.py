@@ -1,4 +1,4 @@
-"""Generate: new product pictures of a category, each from its own code; or from a photo, or from a sketch."""
+"""Generate: new product pictures of a category, each from its own latent; or from a photo, or from a sketch."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from engine.contract.errors import RequestError
 from engine.contract.events import EventStream, Notes, Progress, Result
 from engine.contract.fields import rgb_of
 from engine.contract.generate import GenerateRequest
-from engine.generate.latents import CANDIDATES, Codes
-from engine.generate.networks import Cast, cast
+from engine.generate.latents import CANDIDATES, Latents
+from engine.generate.networks import GeneratorNetworks, cast
 from engine.generate.ranking import Ranking
 from engine.image import Picture
 from engine.models.generative import able
@@ -44,7 +44,7 @@ def generate(request: GenerateRequest, weights: Weights, device: Device, setting
         if file is not None:
             image.check(file, settings)
     chosen = yield from cast(request, weights, device)
-    yield from device.exclusively(_Work(request, chosen, device, settings).events())
+    yield from device.exclusively(_GenerateRun(request, chosen, device, settings).events())
 
 
 def columns(count: int) -> int:
@@ -53,11 +53,11 @@ def columns(count: int) -> int:
 
 
 @dataclass
-class _Work:
+class _GenerateRun:
     """One request at work on the device."""
 
     request: GenerateRequest
-    cast: Cast
+    cast: GeneratorNetworks
     device: Device
     settings: Settings
     remarks: list[str] = field(default_factory=list)
@@ -66,11 +66,11 @@ class _Work:
         started = shown = time.monotonic()
         lines = self._lines() if self.request.sketch else None
         photo = self._photo_code() if self.request.photo else None
-        codes = Codes(self.request, self.cast.generator, self.cast.judge, photo)
+        latents = Latents(self.request, self.cast.generator, self.cast.classifier, photo)
         pictures: list[Picture] = []
         ranking = self._ranking()
         for i in range(self.request.count):
-            drawn = self._drawn(codes.code(i), lines)
+            drawn = self._drawn(latents.latent(i), lines)
             if ranking is not None:
                 ranking.see(drawn)
             pictures.append(self._finished(drawn, i))
@@ -78,7 +78,7 @@ class _Work:
             if i == 0 or time.monotonic() - shown >= PREVIEW_EVERY_S:
                 preview, shown = _preview(pictures), time.monotonic()
             yield Progress(i + 1, self.request.count, f"Picture {i + 1} of {self.request.count}", preview)
-        self._tell(codes, ranking)
+        self._tell(latents, ranking)
         networks = self.cast.networks
         notes = Notes(
             tuple(n.weight.name for n in networks),
@@ -108,12 +108,12 @@ class _Work:
         return lines
 
     def _photo_code(self) -> Tensor:
-        """The photo's code (1, D); a classifier that is sure of its category overrules the one that was asked."""
+        """The photo's latent (1, D); a classifier that is sure of its category overrules the one that was asked."""
         assert self.request.photo is not None
         encoder = self.cast.encoder
         assert encoder is not None
         framed = self._framed(image.load(self.request.photo, self.settings), encoder.module.size_px)
-        seen = self.cast.judge.category(framed) if self.cast.judge else None
+        seen = self.cast.classifier.category(framed) if self.cast.classifier else None
         known = self.cast.generator.module.categories
         if seen not in (None, self.request.category) and (not known or seen in known):
             self.remarks.append(f"The photo was taken for another category than {self.request.category}: {seen}.")
@@ -126,21 +126,21 @@ class _Work:
             self.remarks.append("The product could not be told from its background, so the whole photo was used.")
         return framed
 
-    def _drawn(self, code: Tensor, lines: Tensor | None) -> Tensor:
+    def _drawn(self, latent: Tensor, lines: Tensor | None) -> Tensor:
         """One picture (1, 3, S, S) at the network's own size."""
         import torch
 
         # One at a time: how a convolution rounds may depend on what else is in its batch.
         known = self.cast.generator.module.categories
         label = torch.tensor([known.index(self.request.category) if known else 0])
-        return self.cast.generator(code, label) if lines is None else self.cast.generator(lines, code, label)
+        return self.cast.generator(latent, label) if lines is None else self.cast.generator(lines, latent, label)
 
     def _ranking(self) -> Ranking | None:
         """What the result is ordered by; None where the order is that of drawing."""
-        judge, discriminator = self.cast.judge, self.cast.discriminator
-        if not self.request.is_ranked or (judge is None and discriminator is None):
+        classifier, discriminator = self.cast.classifier, self.cast.discriminator
+        if not self.request.is_ranked or (classifier is None and discriminator is None):
             return None
-        return Ranking(self.request.category, judge, discriminator)
+        return Ranking(self.request.category, classifier, discriminator)
 
     def _finished(self, drawn: Tensor, i: int) -> Picture:
         """Enlarged, in the colour and on the background that were asked for, and with its name."""
@@ -160,15 +160,15 @@ class _Work:
             pixels = to_colour(pixels, mask, self.request.colour)
         return _on_background(Picture(pixels, name=name), mask, self.request.background)
 
-    def _tell(self, codes: Codes, ranking: Ranking | None) -> None:
+    def _tell(self, latents: Latents, ranking: Ranking | None) -> None:
         """What a person may want to know of how the pictures came about."""
-        asked, module, judge = self.request, self.cast.generator.module, self.cast.judge
+        asked, module, classifier = self.request, self.cast.generator.module, self.cast.classifier
         name = self.cast.generator.weight.name
-        if not module.categories and judge:
-            nearest = f"; of {codes.doubtful} none was, and the nearest was taken" if codes.doubtful else ""
+        if not module.categories and classifier:
+            nearest = f"; of {latents.doubtful} none was, and the nearest was taken" if latents.doubtful else ""
             self.remarks.append(
-                f"{name} knows no categories, so of up to {CANDIDATES} candidates one was taken that {judge.name} calls"
-                f" {asked.category}{nearest}."
+                f"{name} knows no categories, so of up to {CANDIDATES} candidates one was taken that "
+                f"{classifier.name} calls {asked.category}{nearest}."
             )
         if asked.colour and not able(module, "colour"):
             self.remarks.append(f"{name} does not know colours, so its pictures were recoloured.")

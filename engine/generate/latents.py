@@ -1,4 +1,4 @@
-"""Where the codes of a request's pictures come from: drawn, encoded, varied, walked, then steered and coloured."""
+"""Where the latents of a request's pictures come from: drawn, encoded, varied, walked, then steered and coloured."""
 
 from __future__ import annotations
 
@@ -13,32 +13,37 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-    from engine.generate.classifier import Judge
+    from engine.generate.classifier import CategoryClassifier
     from engine.weights import Network
 
 CANDIDATES, AT_ONCE = (
     40,
     8,
-)  # most codes that are tried for one picture by a network without categories, and how many together
+)  # most latents that are tried for one picture by a network without categories, and how many together
 
 
-class Codes:
-    """The codes of a request, `code(i)` for i from 0 to count - 1; picture i depends on the seed and on i, not on
+class Latents:
+    """The latents of a request, `latent(i)` for i from 0 to count - 1; picture i depends on the seed and on i, not on
     count.
 
-    photo: the code (1, D) of a photo. judge: picks among candidates where the network was trained without categories.
-    `doubtful` counts the pictures for which no candidate was of the category. RequestError for too many directions.
+    photo: the latent (1, D) of a photo. classifier: picks among candidates where the network was trained without
+    categories. `doubtful` counts the pictures for which no candidate was of the category. RequestError for too many
+    directions.
     """
 
     def __init__(
-        self, request: GenerateRequest, network: Network, judge: Judge | None = None, photo: Tensor | None = None
+        self,
+        request: GenerateRequest,
+        network: Network,
+        classifier: CategoryClassifier | None = None,
+        photo: Tensor | None = None,
     ) -> None:
-        self.request, self.network, self.judge, self.photo = request, network, judge, photo
+        self.request, self.network, self.classifier, self.photo = request, network, classifier, photo
         self.doubtful = 0
         self._drawn: dict[tuple[int, int], Tensor] = {}
         self._check_directions()
 
-    def code(self, i: int) -> Tensor:
+    def latent(self, i: int) -> Tensor:
         """(1, D), float32 on the CPU."""
         return self._coloured(self._steered(self._plain(i)))
 
@@ -59,7 +64,7 @@ class Codes:
         return mixed
 
     def _fresh(self, number: int, series: int = 0) -> Tensor:
-        """The code of a seed's picture of that number, from 1; series: others of the same seed, to vary with."""
+        """The latent of a seed's picture of that number, from 1; series: others of the same seed, to vary with."""
         if (number, series) not in self._drawn:
             if self.network.module.categories:
                 self._draw_all(series)
@@ -74,7 +79,7 @@ class Codes:
         self._drawn |= {(k + 1, series): latents[k : k + 1] for k in range(most)}
 
     def _nearest_candidate(self, rng: torch.Generator) -> Tensor:
-        """Candidates are drawn until the judge calls one of them the category; the one of which it is surest."""
+        """Candidates are drawn until the classifier calls one of them the category; the one of which it is surest."""
         import torch
 
         category, module = self.request.category, self.network.module
@@ -82,10 +87,10 @@ class Codes:
         surest = -float("inf")
         for _ in range(CANDIDATES // AT_ONCE):
             latents: Tensor = module.sample_latents(category, AT_ONCE, self.request.truncation, rng)
-            if self.judge is None:
+            if self.classifier is None:
                 return latents[:1]
             pictures = self.network(latents, torch.zeros(AT_ONCE, dtype=torch.long))
-            certainty, is_first = self.judge.rate(pictures, category)
+            certainty, is_first = self.classifier.rate(pictures, category)
             k = int(certainty.argmax())
             if best is None or float(certainty[k]) > surest:
                 best, surest = latents[k : k + 1], float(certainty[k])
@@ -95,19 +100,19 @@ class Codes:
         assert best is not None
         return best
 
-    def _steered(self, code: Tensor) -> Tensor:
+    def _steered(self, latent: Tensor) -> Tensor:
         steps = self.request.directions
         if not any(steps):
-            return code
+            return latent
         found: Tensor = (
-            code + code.new_tensor(steps) @ self.network.module.directions(self.request.category)[: len(steps)]
+            latent + latent.new_tensor(steps) @ self.network.module.directions(self.request.category)[: len(steps)]
         )
         return found
 
-    def _coloured(self, code: Tensor) -> Tensor:
+    def _coloured(self, latent: Tensor) -> Tensor:
         if not self.request.colour or not able(self.network.module, "colour"):
-            return code
-        found: Tensor = self.network.module.with_colour(code, code.new_tensor(rgb_of(self.request.colour)))
+            return latent
+        found: Tensor = self.network.module.with_colour(latent, latent.new_tensor(rgb_of(self.request.colour)))
         return found
 
     def _check_directions(self) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from engine.contract.errors import RequestError
 from engine.contract.events import Progress
 from engine.contract.generate import ANY_CATEGORY, GenerateRequest
-from engine.generate.classifier import Judge
+from engine.generate.classifier import CategoryClassifier
 from engine.models.generative import able
 from engine.runtime.device import Device
 from engine.weights import WeightsUnavailable
@@ -23,14 +23,14 @@ _DOING = {"photo": "take a photo", "directions": "be steered along directions"} 
 
 
 @dataclass(frozen=True)
-class Cast:
+class GeneratorNetworks:
     """The networks of a request, and why some are not those that were wanted."""
 
     generator: Network
     encoder: Network | None  # of a photo
     enlarger: Network | None
-    judge: Judge | None
-    discriminator: Network | None  # ranks beside the judge
+    classifier: CategoryClassifier | None
+    discriminator: Network | None  # ranks beside the classifier
     fallbacks: tuple[str, ...]
 
     @property
@@ -39,7 +39,7 @@ class Cast:
         return tuple(network for network in taking_part if network is not None)
 
 
-def cast(request: GenerateRequest, weights: Weights, device: Device) -> Generator[Progress, None, Cast]:
+def cast(request: GenerateRequest, weights: Weights, device: Device) -> Generator[Progress, None, GeneratorNetworks]:
     """Find the networks; yields Progress while they are loaded.
 
     RequestError when one asked by name cannot do what is asked, or when none can.
@@ -58,15 +58,15 @@ def cast(request: GenerateRequest, weights: Weights, device: Device) -> Generato
     if request.scale > 1:
         enlarger, why = yield from weights.load_first(names[enlarging])
         fallbacks += why
-    judge = None
+    classifier = None
     if consequence := _needs_judge(request, generator):
-        judge, why = yield from _judge(request, weights, consequence)
+        classifier, why = yield from _judge(request, weights, consequence)
         fallbacks += why
     discriminator = None
     if request.is_ranked:
         discriminator, why = yield from _discriminator(request, weights)
         fallbacks += why
-    return Cast(generator, encoder, enlarger, judge, discriminator, fallbacks)
+    return GeneratorNetworks(generator, encoder, enlarger, classifier, discriminator, fallbacks)
 
 
 def _generator(
@@ -101,8 +101,8 @@ def _generator(
 
 
 def _encoder(request: GenerateRequest, network: Network, weights: Weights) -> Generator[Progress, None, Network | None]:
-    """What turns the request's photo into a code of `network`:
-    itself, or another network that it draws the codes of.
+    """What turns the request's photo into a latent of `network`:
+    itself, or another network that it draws the latents of.
     """
     if not request.photo:
         return None
@@ -150,21 +150,21 @@ def _needs_judge(request: GenerateRequest, generator: Network) -> str:
 
 def _judge(
     request: GenerateRequest, weights: Weights, consequence: str
-) -> Generator[Progress, None, tuple[Judge | None, tuple[str, ...]]]:
+) -> Generator[Progress, None, tuple[CategoryClassifier | None, tuple[str, ...]]]:
     network, why = yield from _of_task("classify", weights, consequence)
     if network is None:
         return None, why
-    judge = Judge(network)
-    if judge.knows(request.category):
-        return judge, ()
-    return None, (f"{judge.name} does not know {request.category}, so {consequence}.",)
+    classifier = CategoryClassifier(network)
+    if classifier.knows(request.category):
+        return classifier, ()
+    return None, (f"{classifier.name} does not know {request.category}, so {consequence}.",)
 
 
 def _discriminator(
     request: GenerateRequest, weights: Weights
 ) -> Generator[Progress, None, tuple[Network | None, tuple[str, ...]]]:
-    """What ranks beside the judge; of what it has not learned from, a sketch of any product may still be one of its
-    own.
+    """What ranks beside the classifier; of what it has not learned from, a sketch of any product may still be one of
+    its own.
     """
     network, why = yield from _of_task("rank", weights, _NO_PART)
     if network is None or request.category in (*network.module.categories, ANY_CATEGORY):

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from engine.generate.classifier import Judge
+from engine.generate.classifier import CategoryClassifier
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -18,19 +18,19 @@ if TYPE_CHECKING:
 
 
 class Ranking:
-    """The pictures of one category in the order in which they are shown. judge: the classifier; one of both may be
+    """The pictures of one category in the order in which they are shown. classifier: the classifier; one of both may be
     None.
     """
 
-    def __init__(self, category: str, judge: Judge | None, discriminator: Network | None) -> None:
-        self.category, self.judge, self.discriminator = category, judge, discriminator
+    def __init__(self, category: str, classifier: CategoryClassifier | None, discriminator: Network | None) -> None:
+        self.category, self.classifier, self.discriminator = category, classifier, discriminator
         self._certainty: list[Tensor] = []
         self._wholeness: list[Tensor] = []
 
     def see(self, drawn: Tensor) -> None:
         """The next picture (1, 3, S, S) in [0, 1]."""
-        if self.judge is not None:
-            self._certainty.append(self.judge.rate(drawn, self.category)[0])
+        if self.classifier is not None:
+            self._certainty.append(self.classifier.rate(drawn, self.category)[0])
         if self.discriminator is not None:
             self._wholeness.append(self.discriminator.apply(self.discriminator.module, drawn))
 
@@ -42,7 +42,7 @@ class Ranking:
 
     def told(self) -> str:
         """How they were ranked, for people."""
-        ways = [f"how surely {self.judge.name} calls it {self.category}"] if self.judge else []
+        ways = [f"how surely {self.classifier.name} calls it {self.category}"] if self.classifier else []
         if self.discriminator is not None:
             ways.append(f"how whole the {self.discriminator.weight.name} of studio finds it")
         return f"Best first, by {' and by '.join(ways)}{', which count alike' * (len(ways) > 1)}."

@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import os
 import stat
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,8 +27,6 @@ from engine.settings import Settings
 
 log = logging.getLogger("vitrine")
 
-# The pixel cap of Settings takes the place of Pillow's; it would still warn of a large TIFF that the host allows.
-warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
 FORMATS = "JPEG, PNG, WebP, AVIF, HEIC, TIFF, BMP and GIF"
 MOST_ASPECT = 100  # a longer strip than this is no photo, and networks that halve it several times have nothing left

@@ -1,7 +1,8 @@
-"""The generator of DCGAN (Radford et al. 2016): a code of normal numbers becomes a picture by transposed convolutions.
+"""The generator of DCGAN (Radford et al. 2016): a latent of normal numbers becomes a picture by transposed
+convolutions.
 
-Where we leave the paper: the code is drawn from N(0, 1), not from a uniform distribution, so that a path on the
-sphere between two codes stays where the network was trained; the picture comes out in [0, 1], which is the paper's
+Where we leave the paper: the latent is drawn from N(0, 1), not from a uniform distribution, so that a path on the
+sphere between two latents stays where the network was trained; the picture comes out in [0, 1], which is the paper's
 tanh moved there. WGAN and WGAN-GP ship the same network, trained by another objective.
 """
 
@@ -16,7 +17,7 @@ LATENT_DIM = 100
 CLIPPED_AT = 3.0  # standard deviations, at truncation 1: one number in 370 is larger
 
 
-class Generator(nn.Module):
+class DcganGenerator(nn.Module):
     """Codes (N, D) -> product pictures (N, 3, 64, 64) in [0, 1]; it knows no categories, so labels are not looked at.
 
     width: channels before the last layer; the first has eight times as many.
@@ -47,11 +48,11 @@ class Generator(nn.Module):
     def sample_latents(self, category: str, count: int, truncation: float, rng: torch.Generator) -> Tensor:
         """Codes (count, D), float32 on the CPU: normal numbers, clipped at 3 x `truncation` (after Brock et al. 2019).
 
-        Scaling them instead would take every code from the sphere near which all codes of the training lie.
-        The i-th code depends on the generator's state and on i, not on `count`. The category is not looked at.
+        Scaling them instead would take every latent from the sphere near which all latents of the training lie.
+        The i-th latent depends on the generator's state and on i, not on `count`. The category is not looked at.
         """
-        codes = torch.stack([torch.randn(self.latent_dim, generator=rng) for _ in range(count)])
-        return codes.clamp(-CLIPPED_AT * truncation, CLIPPED_AT * truncation)
+        latents = torch.stack([torch.randn(self.latent_dim, generator=rng) for _ in range(count)])
+        return latents.clamp(-CLIPPED_AT * truncation, CLIPPED_AT * truncation)
 
     def mix(self, a: Tensor, b: Tensor, t: float) -> Tensor:
         """Codes (N, D) a share `t` of the way from a to b, along the great circle (White 2016)."""
@@ -63,9 +64,9 @@ class Generator(nn.Module):
         return torch.where(sine < 1e-4, (1 - t) * a + t * b, along)
 
 
-def from_state_dict(state: dict[str, Tensor]) -> Generator:
+def from_state_dict(state: dict[str, Tensor]) -> DcganGenerator:
     """The generator whose weights these are; its widths are read from the shapes. Strict."""
     first = state["body.0.weight"]
-    network = Generator(first.shape[1] // 8, first.shape[0])
+    network = DcganGenerator(first.shape[1] // 8, first.shape[0])
     network.load_state_dict(state)
     return network

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -131,6 +132,13 @@ class Deblur(nn.Module):
         """blur: what `blur_of` says of the windows of the photos that x is a part of; of x's own if not given."""
         blur = self.blur_of(windows(x)) if blur is None else blur
         return _where_uneven(self.repair(undone(x, blur)), x)
+
+    def for_photo(
+        self, ask: Callable[..., Tensor], photo: Tensor
+    ) -> tuple[Callable[..., Tensor], tuple[Tensor, ...], int]:
+        """What takes off tiles the blur that is told of the whole photo (1, 3, H, W), and of how small a copy."""
+        blur, factor = fitting(partial(ask, self.blur_of), photo.float())
+        return self, (blur,), factor
 
     def blur_of(self, parts: Tensor) -> Tensor:
         """What the `Estimator` says of windows, in one row for each photo, (N, 1 + KERNEL_PX^2): the noise, then the

@@ -360,7 +360,7 @@ _WHITE_MOST = 4.0  # chroma of a white under neutral light
 
 
 @dataclass(frozen=True)
-class Cast:
+class ColourCast:
     """Where neutral lies in CIELAB: a above 0 is magenta, below green; b above 0 yellow, below blue. share: of the
     pixels, that say so.
     """
@@ -375,7 +375,7 @@ class Cast:
         return math.hypot(self.a, self.b)
 
 
-def cast(pixels: Tensor) -> Cast:
+def cast(pixels: Tensor) -> ColourCast:
     """Grey world over near-neutral pixels: the mean colour of what is neither dark, cut off, nor coloured, (1, 3, H, W)
     in [0, 1].
     """
@@ -386,9 +386,9 @@ def cast(pixels: Tensor) -> Cast:
     for _ in range(4):
         near = seen & (torch.hypot(lab[1] - a, lab[2] - b) < _NEAR_NEUTRAL)
         if not near.any():
-            return Cast(0.0, 0.0, 0.0)
+            return ColourCast(0.0, 0.0, 0.0)
         a, b = lab[1][near].mean().item(), lab[2][near].mean().item()
-    return Cast(a, b, float(near.float().mean()))
+    return ColourCast(a, b, float(near.float().mean()))
 
 
 @dataclass(frozen=True)

@@ -87,7 +87,7 @@ class _Sight:
     content: Tensor
 
 
-class Objective:
+class StyleObjective:
     """content_weight x content + style_weight x style of a canvas, and its gradient.
 
     target: what the content is taken from, (1, 3, H, W) like the canvas, sides multiples of backbone.multiple_px.
@@ -198,7 +198,7 @@ class Objective:
 
 
 @dataclass(frozen=True, eq=False)
-class Step:
+class GatysStep:
     """Heard after each step: `done` of `total`, the loss before it, and the picture so far, (1, 3, h, w) in [0, 1] at
     the size of its scale. The picture changes with the next step: copy what is to be kept."""
 
@@ -230,7 +230,7 @@ def paint(
     seed: int = 0,
     memory: int = 10**9,
     start: Tensor | None = None,
-) -> Iterator[Step]:
+) -> Iterator[GatysStep]:
     """Paint `photo` (1, 3, H, W) in [0, 1] in a style; yields after each of the steps, the last one the result.
 
     steps: at each of the scales. style_loss: one of LOSSES; optimizer: one of OPTIMIZERS. seed: of the noise on the
@@ -246,7 +246,7 @@ def paint(
     for k, shrink in enumerate(shrinks):
         height, width = frame.shape[2] // shrink, frame.shape[3] // shrink
         target = recoloured(_resized(frame, height, width), style.colour)
-        objective = Objective(
+        objective = StyleObjective(
             eyes,
             backbone,
             target,
@@ -270,7 +270,7 @@ def paint(
         for step in range(steps):
             loss = descent.step()
             canvas = descent.picture
-            yield Step(k * steps + step + 1, len(shrinks) * steps, loss, canvas[:, :, down, across])
+            yield GatysStep(k * steps + step + 1, len(shrinks) * steps, loss, canvas[:, :, down, across])
 
 
 def framed(photo: Tensor, multiple_px: int) -> tuple[Tensor, tuple[int, int]]:

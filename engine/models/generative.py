@@ -3,7 +3,7 @@
 A network of the task "generate" is a module with the members of `Generative`; one of the task "sketch" has the same
 but for `forward`, which takes the lines first: forward(lines (N, 1, S, S) in [0, 1], 1 on a line, latents, labels).
 Abilities beyond that are members of their own (`Encoding`, `Colouring`, `Steerable`); `able` tells who has which.
-Shapes: N pictures, D numbers of a code, S pixels a side, K directions.
+Shapes: N pictures, D numbers of a latent, S pixels a side, K directions.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Generative(Protocol):
     def sample_latents(self, category: str, count: int, truncation: float, rng: torch.Generator) -> Tensor:
         """Codes (count, D), float32 on the CPU; the i-th depends on the state of `rng` and on i, not on `count`.
 
-        truncation: 0 gives the most typical code, 1 the full variety. ValueError for a category it does not know.
+        truncation: 0 gives the most typical latent, 1 the full variety. ValueError for a category it does not know.
         """
         ...
 
@@ -43,7 +43,7 @@ class Encoding(Protocol):
     """Has an encoder, and can draw a photo of one's own again."""
 
     def encode(self, pictures: Tensor) -> Tensor:
-        """Products on white (N, 3, S, S) in [0, 1] -> their codes (N, D)."""
+        """Products on white (N, 3, S, S) in [0, 1] -> their latents (N, D)."""
         ...
 
 

@@ -5,10 +5,10 @@ Variational autoencoder (Kingma & Welling 2014) whose decoder is then tuned as a
 - New pictures are not drawn from the standard normal prior but from a mixture of Gaussians fitted, category by
   category, to where the encoder puts the training pictures (two-stage VAE, Dai & Wipf 2019, with a mixture for the
   second stage). The prior's empty regions are where a plain VAE draws things that are no product.
-- The last three numbers of a code are the product's colour (`colour_code`), so that it can be chosen. In training the
+- The last three numbers of a latent are the product's colour (`colour_code`), so that it can be chosen. In training the
   encoder sees the picture in other hues and other tones than it shall come back in: what it says cannot hold the
   colour, and the decoder must take it from there.
-- The code steers every block by a gain and a shift per channel (StyleGAN, Karras et al. 2019), not only the first.
+- The latent steers every block by a gain and a shift per channel (StyleGAN, Karras et al. 2019), not only the first.
 - Each pixel's channels are scaled to unit mean square (ProGAN, Karras et al. 2018) instead of batch normalisation:
   a picture does not depend on what else is in its batch. Residual branches start at zero (Fixup, Zhang et al. 2019).
 - Convolutions run before each upsampling and the last doubling is a pixel shuffle: a third of the work.
@@ -25,15 +25,15 @@ from torch import Tensor, nn
 from engine.models import names
 from engine.models.srgb import CHROMA
 
-COLOUR_DIM = 3  # the last numbers of a code
+COLOUR_DIM = 3  # the last numbers of a latent
 DIRECTIONS = 4  # of each category that are told apart
 WIDTHS = (256, 224, 128, 64, 48)  # channels at 4, 8, 16, 32 and 64 px
-# Rows: luma and two colour differences (BT.601, unscaled) of an RGB triple; scaled to spread about as codes do.
+# Rows: luma and two colour differences (BT.601, unscaled) of an RGB triple; scaled to spread about as latents do.
 _COLOUR_CODE = 3 * torch.tensor(CHROMA)
 
 
 def colour_code(rgb: Tensor) -> Tensor:
-    """What stands in a code for a colour (N, 3) in [0, 1]: (N, 3), zero for middle grey."""
+    """What stands in a latent for a colour (N, 3) in [0, 1]: (N, 3), zero for middle grey."""
     return (rgb - 0.5) @ _COLOUR_CODE.to(rgb).T
 
 
@@ -48,8 +48,8 @@ def product_colour(x: Tensor) -> Tensor:
     return (((x - 1) * weight).sum((2, 3)) / (weight.sum((2, 3)) + 1e-3) + 1).clamp(0, 1)
 
 
-class Block(nn.Module):
-    """Twice the size: (N, inputs, H, W) -> (N, outputs, 2H, 2W), steered by a code (N, D)."""
+class GeneratorBlock(nn.Module):
+    """Twice the size: (N, inputs, H, W) -> (N, outputs, 2H, 2W), steered by a latent (N, D)."""
 
     def __init__(self, inputs: int, outputs: int, code_dim: int) -> None:
         super().__init__()
@@ -59,12 +59,12 @@ class Block(nn.Module):
         self.steer = nn.Linear(code_dim, 2 * outputs)
 
     def start_plain(self) -> None:
-        """Weights with which the block only enlarges: the code hardly steers, the branch adds nothing."""
+        """Weights with which the block only enlarges: the latent hardly steers, the branch adds nothing."""
         nn.init.normal_(self.steer.weight, std=0.02)
         nn.init.zeros_(self.second.weight)
 
-    def forward(self, x: Tensor, code: Tensor) -> Tensor:
-        gain, shift = self.steer(code)[:, :, None, None].chunk(2, 1)
+    def forward(self, x: Tensor, latent: Tensor) -> Tensor:
+        gain, shift = self.steer(latent)[:, :, None, None].chunk(2, 1)
         y = _normalize(self.first(x)) * (1 + gain) + shift
         y = self.second(F.leaky_relu(_double(y), 0.2))
         return F.leaky_relu(_normalize(y + _double(self.skip(x))), 0.2)
@@ -73,7 +73,7 @@ class Block(nn.Module):
 class Generator(nn.Module):
     """Code (N, D) and category index (N,) -> product pictures (N, 3, S, S) in [0, 1], S = 2 ** (blocks + 3).
 
-    The last three of the D numbers are the product's colour. The fitted distribution of codes lives in buffers, so a
+    The last three of the D numbers are the product's colour. The fitted distribution of latents lives in buffers, so a
     weight file holds all that sampling needs: means (K, D) and spreads (C, D, D) lower triangular; component k belongs
     to category component_of[k] and is drawn with weight component_share[k].
     """
@@ -98,7 +98,7 @@ class Generator(nn.Module):
         code_dim = latent_dim + 32
         self.embed = nn.Embedding(len(categories), 32)
         self.start = nn.Linear(code_dim, widths[0] * 16)
-        self.blocks = nn.ModuleList(Block(i, o, code_dim) for i, o in itertools.pairwise(widths))
+        self.blocks = nn.ModuleList(GeneratorBlock(i, o, code_dim) for i, o in itertools.pairwise(widths))
         tail = widths[-1] // 4
         self.tail = nn.Conv2d(tail, tail, 3, padding=1)
         self.to_rgb = nn.Conv2d(tail, 3, 3, padding=1)
@@ -109,7 +109,7 @@ class Generator(nn.Module):
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
         for module in self.modules():
-            if isinstance(module, Block):
+            if isinstance(module, GeneratorBlock):
                 module.start_plain()
         self.register_buffer("means", torch.zeros(k, latent_dim))
         self.register_buffer("spreads", torch.eye(latent_dim).expand(len(categories), -1, -1).clone())
@@ -127,11 +127,11 @@ class Generator(nn.Module):
         return found
 
     def forward(self, latents: Tensor, labels: Tensor) -> Tensor:
-        code = torch.cat([latents, self.embed(labels)], 1)
-        x = self.start(code).view(len(latents), -1, 4, 4).contiguous(memory_format=torch.channels_last)
+        latent = torch.cat([latents, self.embed(labels)], 1)
+        x = self.start(latent).view(len(latents), -1, 4, 4).contiguous(memory_format=torch.channels_last)
         x = F.leaky_relu(_normalize(x), 0.2)
         for block in self.blocks:
-            x = block(x, code)
+            x = block(x, latent)
         x = F.leaky_relu(self.tail(F.pixel_shuffle(x, 2)), 0.2)
         # Linear while it learns: most pixels are white, and a sigmoid or a clamp would saturate there and go deaf.
         x = 0.8 + 0.2 * self.to_rgb(x)
@@ -140,24 +140,24 @@ class Generator(nn.Module):
     def sample_latents(self, category: str, count: int, truncation: float, rng: torch.Generator) -> Tensor:
         """Codes (count, D) of a category, float32 on the CPU: mean of a component + truncation x its spread.
 
-        The i-th code depends on the generator's state and on i, not on `count`. ValueError for an unknown category.
+        The i-th latent depends on the generator's state and on i, not on `count`. ValueError for an unknown category.
         """
         c = self.categories.index(category)
         of_category = (self.component_of.cpu() == c).nonzero()[:, 0]
         shares = self.component_share.cpu()[of_category].float()
-        codes = []
+        latents = []
         for _ in range(count):
             k = of_category[torch.multinomial(shares, 1, generator=rng)[0]]
             noise = torch.randn(self.latent_dim, generator=rng)
-            codes.append(self.means[k].cpu().float() + truncation * self.spreads[c].cpu().float() @ noise)
-        return torch.stack(codes)
+            latents.append(self.means[k].cpu().float() + truncation * self.spreads[c].cpu().float() @ noise)
+        return torch.stack(latents)
 
     def with_colour(self, latents: Tensor, rgb: Tensor) -> Tensor:
         """The same products (N, D) in another colour: rgb (3,) or (N, 3) in [0, 1]."""
         return torch.cat([latents[:, :-COLOUR_DIM], colour_code(rgb.to(latents)).expand(len(latents), -1)], 1)
 
     def colour_of(self, latents: Tensor) -> Tensor:
-        """The colours (N, 3) in [0, 1] that codes (N, D) ask for."""
+        """The colours (N, 3) in [0, 1] that latents (N, D) ask for."""
         rgb = latents[:, -COLOUR_DIM:] @ torch.linalg.inv(_COLOUR_CODE).to(latents).T + 0.5
         found: Tensor = rgb.clamp(0, 1)
         return found
@@ -171,8 +171,8 @@ class Generator(nn.Module):
         """The directions (K, D) in which a category's products differ most, each one standard deviation long, float32
         on the CPU.
 
-        The principal components of the fitted codes without their colours (GANSpace, Harkonen et al. 2020, in the code
-        itself). A component's sign is that of its largest number, so that it is the same everywhere.
+        The principal components of the fitted latents without their colours (GANSpace, Harkonen et al. 2020, in the
+        latent itself). A component's sign is that of its largest number, so that it is the same everywhere.
         """
         c = self.categories.index(category)
         of_category = (self.component_of == c).cpu()
@@ -201,15 +201,15 @@ class Generator(nn.Module):
         """
         centres, owners, shares, scatters, counts = [], [], [], [], []
         for c in range(len(self.categories)):
-            codes, variance = means[labels == c], variances[labels == c].mean(0)
-            k = max(1, len(codes) // per_component)
-            centre, assigned = _kmeans(codes, k)
-            common = torch.bincount(assigned, minlength=k) * 3 * k >= len(codes)
-            codes = codes[common[assigned]]
-            centre, assigned = _kmeans(codes, k := int(common.sum()))
-            residual = codes - centre[assigned]
-            scatters.append(residual.T @ residual / max(1, len(codes) - k) + torch.diag(variance))
-            counts.append(len(codes))
+            latents, variance = means[labels == c], variances[labels == c].mean(0)
+            k = max(1, len(latents) // per_component)
+            centre, assigned = _kmeans(latents, k)
+            common = torch.bincount(assigned, minlength=k) * 3 * k >= len(latents)
+            latents = latents[common[assigned]]
+            centre, assigned = _kmeans(latents, k := int(common.sum()))
+            residual = latents - centre[assigned]
+            scatters.append(residual.T @ residual / max(1, len(latents) - k) + torch.diag(variance))
+            counts.append(len(latents))
             centres.append(centre)
             owners += [c] * k
             shares += torch.bincount(assigned, minlength=k).tolist()
@@ -225,13 +225,13 @@ class Generator(nn.Module):
 
 
 class Encoder(nn.Module):
-    """Pictures (N, 3, S, S) in [0, 1] -> mean and log variance of their code without its colour, (N, D - 3) each."""
+    """Pictures (N, 3, S, S) in [0, 1] -> mean and log variance of their latent without its colour, (N, D - 3) each."""
 
     def __init__(
         self, latent_dim: int = 96 + COLOUR_DIM, size_px: int = 128, widths: tuple[int, ...] = (48, 96, 160, 256)
     ) -> None:
         super().__init__()
-        # The first convolution works at 32 px, whatever the picture's size: a code needs no more.
+        # The first convolution works at 32 px, whatever the picture's size: a latent needs no more.
         layers: list[nn.Module] = [
             nn.PixelUnshuffle(size_px // 32),
             nn.Conv2d(3 * (size_px // 32) ** 2, widths[0], 3, padding=1),
@@ -283,7 +283,10 @@ def without_lattice(x: Tensor) -> Tensor:
 
 
 def kl_divergence(mean: Tensor, log_variance: Tensor) -> Tensor:
-    """KL(N(mean, exp(log_variance)) || N(0, 1)) summed over the code, averaged over the batch (eq. 10, appendix B)."""
+    """KL(N(mean, exp(log_variance)) || N(0, 1)) summed over the latent, averaged over the batch (eq.
+
+    10, appendix B).
+    """
     return 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).sum(1).mean()
 
 

@@ -8,9 +8,14 @@ photo without a product shows none.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from engine.models.segment import shrunk
 
 SIDE_PX = 1024  # what it was trained on: the photo squeezed into a square
 _FLAT_STAGES = 2  # the deepest ones: too small to be made smaller, they see further by dilation
@@ -28,7 +33,7 @@ class Unit(nn.Module):
         return F.relu(self.bn_s1(self.conv_s1(x)))
 
 
-class Block(nn.Module):
+class ResidualUBlock(nn.Module):
     """A residual U-block, (N, inputs, H, W) -> (N, outputs, H, W): `height` levels, each half the size of the one
     before, the deepest as large as the one above it. flat: all as large, each with twice the dilation.
     """
@@ -68,9 +73,9 @@ class ISNet(nn.Module):
         self.depth, flat_from = len(stages), len(stages) - _FLAT_STAGES + 1
         self.conv_in = nn.Conv2d(3, stages[0][0], 3, stride=2, padding=1)
         for k, sizes in enumerate(stages, 1):
-            self.add_module(f"stage{k}", Block(*sizes, flat=k >= flat_from))
+            self.add_module(f"stage{k}", ResidualUBlock(*sizes, flat=k >= flat_from))
         for k, sizes in enumerate(back, 1):
-            self.add_module(f"stage{k}d", Block(*sizes, flat=k >= flat_from))
+            self.add_module(f"stage{k}d", ResidualUBlock(*sizes, flat=k >= flat_from))
         self.side1 = nn.Conv2d(back[0][2], 1, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -83,6 +88,15 @@ class ISNet(nn.Module):
             y = self.get_submodule(f"stage{k}d")(torch.cat([_like(y, levels[k - 1]), levels[k - 1]], 1))
         found: Tensor = self.side1(y)
         return found
+
+    def product_on(self, ask: Callable[..., Tensor], pixels: Tensor) -> tuple[Tensor, Tensor]:
+        """A copy (1, 3, h, w) of a photo (1, 3, H, W) in [0, 1], and the matte (1, 1, h, w) that the network sees on
+        it.
+
+        ask: calls a function of the network with inputs that are on the CPU.
+        """
+        small = shrunk(pixels, SIDE_PX)
+        return small, ask(partial(matte_of, self), small)
 
 
 @torch.no_grad()

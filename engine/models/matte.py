@@ -13,6 +13,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -71,6 +72,15 @@ class Matte(nn.Module):
         for up, grow, skip in zip(reversed(self.up), reversed(self.grow), reversed(skips), strict=True):
             y = up(grow(y) + skip)
         return F.pixel_shuffle(self.tail(y), 4)
+
+    def product_on(self, ask: Callable[..., Tensor], pixels: Tensor) -> tuple[Tensor, Tensor]:
+        """A copy (1, 3, h, w) of a photo (1, 3, H, W) in [0, 1], and the matte (1, 1, h, w) that network and colours
+        give it.
+
+        ask: calls a function of the network with inputs that are on the CPU.
+        """
+        small = shrunk(pixels, WORK_PX)
+        return small, agreed(small, ask(partial(matte_of, self), small))
 
 
 @torch.no_grad()

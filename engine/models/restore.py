@@ -11,6 +11,7 @@ one network and no seam can be seen.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -73,6 +74,12 @@ class Restore(nn.Module):
             found: Tensor = self.experts[expert](x)
             return found
         return torch.cat([self.experts[best(self.gate, picture)](picture) for picture in x.split(1)])
+
+    def for_photo(
+        self, ask: Callable[..., Tensor], photo: Tensor
+    ) -> tuple[Callable[[Tensor], Tensor], tuple[Tensor, ...], int]:
+        """What cleans tiles of a photo (1, 3, H, W) by the expert that suits the whole of it."""
+        return partial(self, expert=best(partial(ask, self.gate), photo)), (), 1
 
 
 def best(gate: Callable[[Tensor, Tensor], Tensor], photo: Tensor) -> int:

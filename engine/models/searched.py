@@ -1,8 +1,8 @@
 """A generator whose shape was found by search (engine/train/search.py), and the space it was found in.
 
-It has the code, the mixture and the start and end of `engine.models.generator`; what differs is the body between: how
+It has the latent, the mixture and the start and end of `engine.models.generator`; what differs is the body between: how
 wide each size is, how many residual blocks of which kind work there, how sizes are doubled, and by how much the last
-layer enlarges at once. Blocks are steered by the code as there. The kinds: two dense 3x3 convolutions; a bottleneck
+layer enlarges at once. Blocks are steered by the latent as there. The kinds: two dense 3x3 convolutions; a bottleneck
 around a grouped 3x3 (R3GAN, Huang et al. 2024); two depthwise-separable convolutions (MobileNet, Howard et al. 2017).
 """
 
@@ -77,8 +77,8 @@ def space() -> list[Architecture]:
     return found
 
 
-class Block(nn.Module):
-    """A residual block (N, inputs, H, W) -> (N, outputs, H, W), steered by a code (N, D)."""
+class SearchedBlock(nn.Module):
+    """A residual block (N, inputs, H, W) -> (N, outputs, H, W), steered by a latent (N, D)."""
 
     def __init__(self, inputs: int, outputs: int, code_dim: int, kind: str) -> None:
         super().__init__()
@@ -97,13 +97,13 @@ class Block(nn.Module):
         self.steer = nn.Linear(code_dim, 2 * middle)
 
     def start_plain(self) -> None:
-        """Weights with which the code hardly steers and the branch adds nothing."""
+        """Weights with which the latent hardly steers and the branch adds nothing."""
         nn.init.normal_(self.steer.weight, std=0.02)
         for parameter in self.second[-1].parameters():
             nn.init.zeros_(parameter)
 
-    def forward(self, x: Tensor, code: Tensor) -> Tensor:
-        gain, shift = self.steer(code)[:, :, None, None].chunk(2, 1)
+    def forward(self, x: Tensor, latent: Tensor) -> Tensor:
+        gain, shift = self.steer(latent)[:, :, None, None].chunk(2, 1)
         y = _normalize(self.first(x)) * (1 + gain) + shift
         return F.leaky_relu(_normalize(self.skip(x) + self.second(F.leaky_relu(y, 0.2))), 0.2)
 
@@ -130,7 +130,8 @@ class Searched(Generator):
             inputs = inputs // 4 if architecture.doubling == "shuffle" else inputs
             stages.append(
                 nn.ModuleList(
-                    Block(inputs if k == 0 else outputs, outputs, code_dim, architecture.kind) for k in range(repeats)
+                    SearchedBlock(inputs if k == 0 else outputs, outputs, code_dim, architecture.kind)
+                    for k in range(repeats)
                 )
             )
         self.blocks = nn.ModuleList(stages)
@@ -142,7 +143,7 @@ class Searched(Generator):
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
         for module in self.blocks.modules():
-            if isinstance(module, Block):
+            if isinstance(module, SearchedBlock):
                 module.start_plain()
         self.register_buffer("architecture_text", torch.tensor(list(str(architecture).encode()), dtype=torch.uint8))
 
@@ -151,13 +152,13 @@ class Searched(Generator):
         return 64
 
     def forward(self, latents: Tensor, labels: Tensor) -> Tensor:
-        code = torch.cat([latents, self.embed(labels)], 1)
-        x = self.start(code).view(len(latents), -1, 4, 4).contiguous(memory_format=torch.channels_last)
+        latent = torch.cat([latents, self.embed(labels)], 1)
+        x = self.start(latent).view(len(latents), -1, 4, 4).contiguous(memory_format=torch.channels_last)
         x = F.leaky_relu(_normalize(x), 0.2)
         for stage in self.blocks:
             x = _doubled(x, self.architecture.doubling)
             for block in stage.children():
-                x = block(x, code)
+                x = block(x, latent)
         x = 0.8 + 0.2 * F.pixel_shuffle(self.to_rgb(x), self.architecture.tail)
         return x if self.training else x.clamp(0, 1)
 

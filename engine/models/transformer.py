@@ -65,7 +65,7 @@ class Normalise(nn.Module):
         return torch.addcmul(shift.to(x.dtype), x, scale.to(x.dtype))
 
 
-class Residual(nn.Module):
+class ResidualBlock(nn.Module):
     """x + norm(conv(relu(norm(conv(x))))), (N, width, H, W) in and out."""
 
     def __init__(self, width: int) -> None:
@@ -94,7 +94,7 @@ class TransformerNet(nn.Module):
         self.conv2, self.in2 = Conv(full, half, 3, stride=2), Normalise(half)
         self.conv3, self.in3 = Conv(half, quarter, 3, stride=2), Normalise(quarter)
         for k in range(1, blocks + 1):
-            setattr(self, f"res{k}", Residual(quarter))
+            setattr(self, f"res{k}", ResidualBlock(quarter))
         self.deconv1, self.in4 = Conv(quarter, half, 3), Normalise(half)
         self.deconv2, self.in5 = Conv(half, full, 3), Normalise(full)
         self.deconv3 = Conv(full, 3, 9)

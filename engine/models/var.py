@@ -29,8 +29,8 @@ TOP_P = 0.96
 _MOST_SHARPNESS = math.log(100)
 
 
-class Attention(nn.Module):
-    """Attention of width C between normalised queries and keys; each head has a sharpness of its own."""
+class VarAttention(nn.Module):
+    """VarAttention of width C between normalised queries and keys; each head has a sharpness of its own."""
 
     zero_k_bias: Tensor
 
@@ -69,12 +69,12 @@ class FeedForward(nn.Module):
         return found
 
 
-class Block(nn.Module):
+class VarBlock(nn.Module):
     """One layer: attention and a feed-forward network, each between a steered normalisation and a steered gain."""
 
     def __init__(self, width: int, heads: int, inner: int) -> None:
         super().__init__()
-        self.attn = Attention(width, heads)
+        self.attn = VarAttention(width, heads)
         self.ffn = FeedForward(width, inner)
         self.ada_lin = _steering(width, 6)
 
@@ -116,16 +116,16 @@ class Transformer(nn.Module):
         self.pos_1LC = nn.Parameter(torch.zeros(1, length, width))
         self.lvl_embed = nn.Embedding(len(sides), width)
         self.register_buffer("lvl_1L", torch.cat([torch.full((side * side,), k) for k, side in enumerate(sides)])[None])
-        self.blocks = nn.ModuleList(Block(width, heads, inner) for _ in range(depth))
+        self.blocks = nn.ModuleList(VarBlock(width, heads, inner) for _ in range(depth))
         self.head_nm = Head(width)
         self.head = nn.Linear(width, tokens)
 
-    def start(self, labels: Tensor) -> Drawing:
+    def start(self, labels: Tensor) -> TokenDrawing:
         """Begin pictures of these classes (N,); index `classes` stands for none."""
-        return Drawing(self, labels)
+        return TokenDrawing(self, labels)
 
 
-class Drawing:
+class TokenDrawing:
     """Pictures on their way: keys and values of the scales so far, so that each token is looked at once."""
 
     def __init__(self, network: Transformer, labels: Tensor) -> None:

@@ -48,7 +48,7 @@ class Quantizer(nn.Module):
         return found
 
 
-class Residual(nn.Module):
+class VqvaeResidual(nn.Module):
     """Two convolutions beside a shortcut: (N, inputs, H, W) -> (N, outputs, H, W)."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
@@ -64,7 +64,7 @@ class Residual(nn.Module):
         return found
 
 
-class Attention(nn.Module):
+class VqvaeAttention(nn.Module):
     """Every position looks at every other, with one head; added to (N, width, H, W)."""
 
     def __init__(self, width: int) -> None:
@@ -93,12 +93,14 @@ class Double(nn.Module):
 
 
 class Level(nn.Module):
-    """Residual blocks at one size, an attention after each at the smallest, then doubling at all but the largest."""
+    """VqvaeResidual blocks at one size, an attention after each at the smallest,
+    then doubling at all but the largest.
+    """
 
     def __init__(self, inputs: int, outputs: int, blocks: int, *, attends: bool, doubles: bool) -> None:
         super().__init__()
-        self.block = nn.ModuleList(Residual(inputs if k == 0 else outputs, outputs) for k in range(blocks))
-        self.attn = nn.ModuleList(Attention(outputs) for _ in range(blocks if attends else 0))
+        self.block = nn.ModuleList(VqvaeResidual(inputs if k == 0 else outputs, outputs) for k in range(blocks))
+        self.attn = nn.ModuleList(VqvaeAttention(outputs) for _ in range(blocks if attends else 0))
         self.upsample = Double(outputs) if doubles else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
@@ -119,7 +121,11 @@ class Decoder(nn.Module):
         inner = widths[-1]
         self.conv_in = nn.Conv2d(channels, inner, 3, padding=1)
         self.mid = nn.ModuleDict(
-            {"block_1": Residual(inner, inner), "attn_1": Attention(inner), "block_2": Residual(inner, inner)}
+            {
+                "block_1": VqvaeResidual(inner, inner),
+                "attn_1": VqvaeAttention(inner),
+                "block_2": VqvaeResidual(inner, inner),
+            }
         )
         inputs = (*widths[1:], inner)
         last = len(widths) - 1

@@ -315,7 +315,7 @@ class Scene:
     bounces: int = 5
 
 
-class Studio:
+class StudioLight:
     """The light of a scene, with the backdrop as bright as the floor it continues."""
 
     def __init__(self, scene: Scene) -> None:
@@ -427,7 +427,7 @@ class Tracer:
     """Renders a scene: `render` adds up passes of one sample per pixel."""
 
     def __init__(self, scene: Scene, cells: int = 224, seed: int = 0) -> None:
-        self.scene, self.solid, self.studio, self.seed = scene, scene.solid.gridded(cells), Studio(scene), seed
+        self.scene, self.solid, self.studio, self.seed = scene, scene.solid.gridded(cells), StudioLight(scene), seed
         self.environment = self.studio.environment
         self.lift = (
             0.8 * self.solid.cell

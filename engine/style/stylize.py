@@ -72,7 +72,7 @@ def stylize(request: StyleRequest, weights: Weights, device: Device, settings: S
     networks = yield from _networks(request, weights, on_gpu=device.is_cuda)
     if request.apply_to != "everything" and not request.mask:
         networks.finder = yield from product.finder(weights)
-    yield from device.exclusively(_Work(request, networks, device, settings).events())
+    yield from device.exclusively(_StyleRun(request, networks, device, settings).events())
 
 
 def is_preset(style: str) -> bool:
@@ -163,7 +163,7 @@ def _eyes(request: StyleRequest, found: _Networks, *, on_gpu: bool) -> tuple[str
     return (VGG, FEATURES) if wish in ("hub", VGG) or (wish == "auto" and on_gpu) else (FEATURES,)
 
 
-class _Work:
+class _StyleRun:
     """The part of a request that holds the device."""
 
     def __init__(self, request: StyleRequest, networks: _Networks, device: Device, settings: Settings) -> None:

@@ -17,7 +17,7 @@ from engine.contract.errors import RequestError
 from engine.runtime.device import configure
 from engine.settings import ROOT
 from engine.train import options as told
-from engine.train.options import Options, Preset
+from engine.train.options import Options, RecipePreset
 
 # Each is a file in engine/train/recipes with a table PRESETS.
 NAMES = (
@@ -36,9 +36,9 @@ NAMES = (
 )
 
 
-def presets_of(name: str) -> Mapping[str, Preset]:
+def presets_of(name: str) -> Mapping[str, RecipePreset]:
     """A recipe's table; the first row is what is run unless another is asked for."""
-    presets: Mapping[str, Preset] = import_module(f"engine.train.recipes.{name}").PRESETS
+    presets: Mapping[str, RecipePreset] = import_module(f"engine.train.recipes.{name}").PRESETS
     return presets
 
 
@@ -76,7 +76,7 @@ def _chosen(given: Sequence[str]) -> tuple[str, str | None]:
     return found.name, found.preset
 
 
-def _parser(name: str, row: str, presets: Mapping[str, Preset]) -> argparse.ArgumentParser:
+def _parser(name: str, row: str, presets: Mapping[str, RecipePreset]) -> argparse.ArgumentParser:
     rows = "\n".join(f"  {key:20}{preset.reached}" for key, preset in presets.items())
     parser = told.Parser(
         prog=f"python -m engine.train {name}",
@@ -92,7 +92,7 @@ def _parser(name: str, row: str, presets: Mapping[str, Preset]) -> argparse.Argu
     return parser
 
 
-def _train(name: str, row: str, preset: Preset, options: Options) -> int:
+def _train(name: str, row: str, preset: RecipePreset, options: Options) -> int:
     configure()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     import torch

@@ -27,6 +27,8 @@ def draw(
     parts = []
     for part in labels.split(32):
         names = [categories[c] if known else "" for c in part.tolist()]
-        codes = torch.cat([generator.sample_latents(name, 1, truncation, rng) for name in names])
-        parts.append(generator(codes, torch.tensor([known.index(name) if known else 0 for name in names])).clamp(0, 1))
+        latents = torch.cat([generator.sample_latents(name, 1, truncation, rng) for name in names])
+        parts.append(
+            generator(latents, torch.tensor([known.index(name) if known else 0 for name in names])).clamp(0, 1)
+        )
     return torch.cat(parts)

@@ -75,7 +75,7 @@ class MeasuredRecipe(Recipe):
         return Metrics(self.features, self.real)
 
     def drawn(self, count: int) -> Tensor:
-        """Pictures of the weights to ship (N, 3, S, S) in [0, 1], always from the same codes; at most `count`."""
+        """Pictures of the weights to ship (N, 3, S, S) in [0, 1], always from the same latents; at most `count`."""
         raise NotImplementedError
 
     def measure(self) -> dict[str, float]:

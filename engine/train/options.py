@@ -97,7 +97,7 @@ class Options:
 
 
 @dataclass(frozen=True)
-class Preset:
+class RecipePreset:
     """A row of a recipe's table: what it is told, what builds it, and what it reached (see the card of the weight)."""
 
     options: Options

@@ -44,7 +44,7 @@ from engine.train.drawing import draw
 from engine.train.loop import Average, descend, learning_rate
 from engine.train.options import Parser, add_arguments, from_arguments, option
 from engine.train.packshots import Packshots
-from engine.train.recipes.vae import Distance, FittedRecipe, plain_codes, warmed_up
+from engine.train.recipes.vae import Distance, FittedRecipe, plain_latents, warmed_up
 from engine.train.sources import ProductOptions
 
 MOST_PARAMETERS = 1_200_000
@@ -116,20 +116,20 @@ class SearchedRecipe(FittedRecipe):
         """How far packshots come back from what they were, as the loss counts it without its KL."""
         x = packshots.pictures.float() / 255
         perceptual, pixel = self.distance(
-            self.average.module(plain_codes(self.encoder_average.module, x), packshots.labels), x
+            self.average.module(plain_latents(self.encoder_average.module, x), packshots.labels), x
         )
         return float(perceptual + 4 * pixel)
 
 
 def latency_ms(network: Generator, tries: int = 10) -> float:
     """Milliseconds of processor time for one picture, the least of some: what the machine does beside counts little."""
-    code, label = torch.zeros(1, network.latent_dim), torch.zeros(1, dtype=torch.long)
+    latent, label = torch.zeros(1, network.latent_dim), torch.zeros(1, dtype=torch.long)
     network = network.eval().to(memory_format=torch.channels_last)
     times = []
     with torch.inference_mode():
         for _ in range(tries):
             started = time.thread_time()
-            network(code, label)
+            network(latent, label)
             times.append(time.thread_time() - started)
     return 1000 * min(times)
 

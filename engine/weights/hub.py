@@ -10,6 +10,7 @@ import re
 import threading
 import time
 from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
@@ -23,6 +24,9 @@ log = logging.getLogger("vitrine")
 
 POLL_S = 0.2  # how often a download or a wait reports, and can be cancelled
 _LEAST_BYTES = 1 << 16  # a download that brings less than this within the timeout has stalled
+_counting = threading.Lock()
+_downloads = 0
+_before: tuple[Any, Any] = (None, None)
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -31,18 +35,36 @@ class HubUnreachable(WeightsUnavailable):
 
 
 def _client() -> ModuleType:
-    """huggingface_hub, imported when first needed and set so that a download can be watched and stopped.
-
-    Bytes are handed on as they arrive, not in pieces of 10 MB: progress moves on a slow line, a stall is told from
-    slowness, and a stop takes hold at the next byte. Xet's transfers run in threads that Python cannot stop; the
-    plain way has the same files.
-    """
+    """huggingface_hub, imported when first needed."""
     import huggingface_hub
+
+    return huggingface_hub
+
+
+@contextmanager
+def _watched() -> Iterator[None]:
+    """While any download is on: bytes are handed on as they arrive, and Xet's threads are not used.
+
+    In pieces of 10 MB progress would stand still on a slow line, a stall could not be told from slowness, and a stop
+    would wait for the piece. Xet's transfers run in threads that Python cannot stop; the plain way has the same files.
+    The library has these as constants of its module alone; they are as they were when the last download has ended.
+    """
     from huggingface_hub import constants
 
-    constants.DOWNLOAD_CHUNK_SIZE = None  # type: ignore[assignment]
-    constants.HF_HUB_DISABLE_XET = True
-    return huggingface_hub
+    global _downloads, _before
+    with _counting:
+        if not _downloads:
+            _before = (constants.DOWNLOAD_CHUNK_SIZE, constants.HF_HUB_DISABLE_XET)
+            constants.DOWNLOAD_CHUNK_SIZE = None  # type: ignore[assignment]
+            constants.HF_HUB_DISABLE_XET = True
+        _downloads += 1
+    try:
+        yield
+    finally:
+        with _counting:
+            _downloads -= 1
+            if not _downloads:
+                constants.DOWNLOAD_CHUNK_SIZE, constants.HF_HUB_DISABLE_XET = _before
 
 
 def _endpoint() -> str | None:
@@ -114,15 +136,16 @@ class Download:
                 timeout=self.timeout_s,
                 endpoint=endpoint,
             )
-            found = client.hf_hub_download(
-                row.repo,
-                row.file,
-                revision=row.revision,
-                endpoint=endpoint,
-                cache_dir=_cache(),
-                etag_timeout=self.timeout_s,
-                tqdm_class=self._bar(),
-            )
+            with _watched():
+                found = client.hf_hub_download(
+                    row.repo,
+                    row.file,
+                    revision=row.revision,
+                    endpoint=endpoint,
+                    cache_dir=_cache(),
+                    etag_timeout=self.timeout_s,
+                    tqdm_class=self._bar(),
+                )
             self._file = Path(found)
         except BaseException as error:
             self._error = error

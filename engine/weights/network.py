@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from engine.runtime.device import is_out_of_memory
 from engine.weights.int8 import unpack
 from engine.weights.onnx import initialisers
 from engine.weights.row import Weight, WeightsUnavailable
@@ -30,6 +31,7 @@ class Network:
         self.weight = weight
         self.module: Any = module.eval().requires_grad_(False)  # Any: each network has methods of its own
         self._call = call or module
+        self._left: tuple[torch.device, torch.dtype] | None = None  # where it was before it fled to the CPU
 
     @property
     def device(self) -> torch.device:
@@ -64,6 +66,19 @@ class Network:
             y = function(*(self._moved(t) for t in inputs))
         return y.float().cpu()
 
+    def for_photo(self, photo: Tensor) -> tuple[Callable[[Tensor], Tensor], int]:
+        """What works on tiles of one photo, (1, 3, H, W) in [0, 1], and how many times smaller the copy is that it
+        wants.
+
+        A network that has to look at the whole photo first, as its tiles would each be judged apart otherwise, has a
+        method `for_photo(ask, photo)`, which returns a function, further inputs of it, and that number; `ask` is
+        `apply`.
+        """
+        if not hasattr(self.module, "for_photo"):
+            return self, 1
+        function, more, factor = self.module.for_photo(self.apply, photo)
+        return lambda x: self.apply(function, x, *more).clamp(0, 1), factor
+
     def to(self, device: torch.device, dtype: torch.dtype) -> None:
         """Move the parameters, in channels-last order: a tenth to a third faster on the CPU too."""
         import torch
@@ -74,7 +89,21 @@ class Network:
         """Back to where memory is plenty, for a picture that does not fit on the GPU in any tile."""
         import torch
 
+        if self.device.type != "cpu":
+            self._left = self.device, self.dtype
         self.to(torch.device("cpu"), torch.float32)
+
+    def come_back(self) -> None:
+        """To where it was before it fled to the CPU, if there is room again. Only in the device's turn."""
+        if self._left is None:
+            return
+        try:
+            self.to(*self._left)
+            self._left = None
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+            self.to_cpu()
 
     def _moved(self, t: Tensor) -> Tensor:
         import torch

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
+from typing import overload
 
 from engine.runtime.tiles import Tiling
 from engine.weights.index import read_index, with_index
@@ -16,7 +18,7 @@ _VAR = "Keyu Tian et al., VAR (2024)"
 # reflect.
 _JOHNSON_TILING = Tiling(overlap_px=60, multiple_px=8, bytes_per_px=1000, most_px=1024)
 
-# What changes along the principal directions of the codes that `vae` and `studio` share; named after looking at them.
+# What changes along the principal directions of the latents that `vae` and `studio` share; named after looking at them.
 _DIRECTIONS = {
     "shoe": ("plainer", "higher ankle", "sneaker sole"),
     "sandal": ("flatter", "narrower strap", "lower heel"),
@@ -433,7 +435,32 @@ ROWS = (
     ),
 )
 
-TABLE: tuple[Weight, ...] = tuple(with_index(row, read_index()) for row in ROWS)
+
+class Table(Sequence[Weight]):
+    """The rows with what weights/index.json says of their files, which is read when a row is first asked for."""
+
+    def __init__(self, rows: Sequence[Weight]) -> None:
+        self._plain = tuple(rows)
+
+    @cached_property
+    def _rows(self) -> tuple[Weight, ...]:
+        index = read_index()
+        return tuple(with_index(row, index) for row in self._plain)
+
+    @overload
+    def __getitem__(self, at: int) -> Weight: ...
+
+    @overload
+    def __getitem__(self, at: slice) -> Sequence[Weight]: ...
+
+    def __getitem__(self, at: int | slice) -> Weight | Sequence[Weight]:
+        return self._rows[at]
+
+    def __len__(self) -> int:
+        return len(self._plain)
+
+
+TABLE = Table(ROWS)
 
 
 def hub_peers(table: Sequence[Weight]) -> dict[str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from pathlib import Path
 
 import pytest
@@ -17,7 +17,7 @@ from torch import Tensor
 from engine import EngineFailure, Studio
 from engine.contract.enhance import EnhanceRequest
 from engine.contract.errors import RequestError
-from engine.contract.events import Progress
+from engine.contract.events import Event, Progress
 from engine.contract.generate import GenerateRequest
 from engine.contract.style import StyleRequest
 from engine.settings import Settings
@@ -229,3 +229,36 @@ def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch, tmp
     monkeypatch.setenv("VITRINE_WEIGHTS", str(tmp_path))
     monkeypatch.setenv("VITRINE_OUTPUT_MPX", "1.5")
     assert Studio().settings == Settings(weights=tmp_path, output_mpx=1.5)
+
+
+@pytest.mark.parametrize("question", ["look", "find_product", "propose_tone"])
+def test_a_question_waits_for_the_device_like_a_verb(tmp_path: Path, question: str) -> None:
+    studio, file = Studio(), tmp_path / "photo.png"
+    Image.new("RGB", (64, 64), "white").save(file)
+    answered = threading.Event()
+
+    def ask() -> None:
+        getattr(studio, question)(str(file))
+        answered.set()
+
+    def holding() -> Generator[Event, None, None]:
+        yield Progress(0, 0, "at work")
+        yield Progress(0, 0, "still at work")
+
+    work = studio.device.exclusively(holding())
+    next(work)
+    asking = threading.Thread(target=ask, daemon=True)
+    asking.start()
+    assert not answered.wait(0.6), "it answered while another held the device"
+    work.close()
+    assert answered.wait(60)
+
+
+def test_a_studio_s_limit_is_the_limit_of_all_that_it_opens(tmp_path: Path) -> None:
+    large = tmp_path / "large.png"
+    Image.new("RGB", (1200, 1000)).save(large)
+    studio = Studio(Settings(input_mpx=1.0))
+    for ask in (studio.check, studio.load, studio.look, studio.find_product):
+        with pytest.raises(RequestError, match="1 megapixels; at most 1 can"):
+            ask(str(large))
+    assert studio.load_result(str(large)).width == 1200, "what it made itself may be as large as a result may be"

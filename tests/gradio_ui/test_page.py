@@ -18,6 +18,7 @@ import httpx
 import numpy as np
 import pytest
 from gradio_client import Client, handle_file
+from hand import sent
 from pictures import HOSTILE, cut, photo, write_hostile
 from PIL import Image
 from serving import called, served, upload
@@ -33,7 +34,7 @@ from engine.contract.recipe import REQUESTS
 from engine.contract.style import StyleRequest
 from engine.pictures import PictureFiles
 from engine.settings import ROOT, Settings
-from gradio_ui import catalogue, controls, progress, sentences, words
+from gradio_ui import catalogue, controls, inputs, progress, sentences, words
 from gradio_ui.files import bundled, tidy
 from gradio_ui.recipes import read_recipe
 from gradio_ui.stage import slider_value
@@ -692,3 +693,16 @@ def test_errors_that_are_expected_are_not_logged(caplog: pytest.LogCaptureFixtur
     with caplog.at_level(logging.INFO):
         assert str(sentences.spoken(RequestError("A sentence.")).message) == "A sentence."
     assert not caplog.records
+
+
+def test_the_page_refuses_what_its_studio_refuses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the environment says by then: the studio has read it once."""
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+    monkeypatch.setenv("VITRINE_INPUT_MPX", "50")
+    studio = PictureFiles(Settings(input_mpx=1.0))
+    large = sent(tmp_path / "large.png", (1200, 1000))
+    with pytest.raises(RequestError, match="1 megapixels; at most 1 can"):
+        studio.check(large["path"])
+    monkeypatch.setattr(inputs.gr, "Warning", lambda *said, **more: None)
+    assert inputs.received(studio, large) is None  # type: ignore[arg-type]
+    assert inputs.received(studio, sent(tmp_path / "small.png")) is not None  # type: ignore[arg-type]

@@ -23,7 +23,7 @@ StepGenerator: TypeAlias = Generator[tuple[int, int], None, Picture]  # (done, t
 
 
 @dataclass(frozen=True, eq=False)
-class Part:
+class PhotoPart:
     """Where a picture that is worked on lies on its whole photo, which is as it was before the chain.
 
     seen: a small copy of the whole as the chain has made it so far, where that looks different.
@@ -62,7 +62,7 @@ class StepContext:
     preview: Preview
     mask: Tensor | None = None
     remarks: list[str] = field(default_factory=list)
-    part: Part | None = None
+    part: PhotoPart | None = None
     crisp: Network | None = None
     finder: Callable[[], Network | None] = lambda: None
 
@@ -80,7 +80,7 @@ class StepContext:
         """
         return (self.part.seen or self.part.whole) if self.part else picture
 
-    def part_of(self, picture: Picture) -> Part | None:
+    def part_of(self, picture: Picture) -> PhotoPart | None:
         """Where the picture lies on its whole photo, if the chain has not enlarged it:
         the two are of one scale then.
         """

@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from engine.contract.steps import Step
-from engine.enhance.steps.context import Part, StepContext, StepGenerator, through
+from engine.enhance.steps.context import PhotoPart, StepContext, StepGenerator, through
 from engine.image import Picture
 from engine.runtime import tiles
 from engine.runtime.tiles import Tiling
@@ -24,7 +24,7 @@ def run(photo: Picture, network: Network | None, context: StepContext) -> StepGe
 
     The network of Vitrine is told what blur the whole photo has, as it would otherwise estimate one for each tile.
     """
-    from engine.models import deblur, sharpen
+    from engine.models import sharpen
 
     if network is None:
         tiling = Tiling(overlap_px=2 * sharpen.reach_px(), bytes_per_px=100, most_px=512)
@@ -32,26 +32,19 @@ def run(photo: Picture, network: Network | None, context: StepContext) -> StepGe
             sharpen.unsharp, photo.pixels, tiling, memory=context.settings.tile_memory, preview=context.preview.pixels
         )
         return photo.with_pixels(sharp)
-    if not isinstance(network.module, deblur.Deblur):
-        return photo.with_pixels((yield from through(photo, network, context)))
     part = context.part_of(photo)
-    blur, factor = deblur.fitting(
-        partial(network.apply, network.module.blur_of), (part.whole if part else photo).pixels.float()
-    )
+    sharpen_tile, factor = network.for_photo((part.whole if part else photo).pixels)
     if factor == 1:
-        return photo.with_pixels((yield from through(photo, network, context, lambda x: network(x, blur))))
-    return (
-        yield from _sharpened_small(
-            photo, factor, lambda small: through(small, network, context, lambda x: network(x, blur)), part
-        )
-    )
+        return photo.with_pixels((yield from through(photo, network, context, sharpen_tile)))
+    small = partial(through, network=network, context=context, call=sharpen_tile)
+    return (yield from _sharpened_small(photo, factor, small, part))
 
 
 def _sharpened_small(
     photo: Picture,
     factor: int,
     through: Callable[[Picture], Generator[tuple[int, int], None, Tensor]],
-    part: Part | None,
+    part: PhotoPart | None,
 ) -> StepGenerator:
     """The photo, and what `through` adds to a copy that is `factor` times smaller, where a blur is shorter: it has no
     finer detail to be brought back, and what is sharp along a motion stays.

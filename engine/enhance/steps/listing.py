@@ -85,7 +85,7 @@ def listed(photo: Picture, market: Marketplace, finder: Callable[[], Network | N
 
 
 @dataclass(frozen=True, eq=False)
-class _Cut:
+class _CutOut:
     """The product alone, with its alpha, `shrink` times the photo's size."""
 
     picture: Picture
@@ -99,7 +99,7 @@ def _mask(photo: Picture, network: Network | None) -> Tensor | None:
     return None if mask is None else product.to_size(mask, photo)
 
 
-def _cut_out(photo: Picture, market: Marketplace, finder: Callable[[], Network | None]) -> _Cut:
+def _cut_out(photo: Picture, market: Marketplace, finder: Callable[[], Network | None]) -> _CutOut:
     from engine.models.cutout import decontaminated, tightened
 
     alpha = photo.alpha if photo.alpha is not None else _mask(photo, finder())
@@ -117,12 +117,12 @@ def _cut_out(photo: Picture, market: Marketplace, finder: Callable[[], Network |
     shrink = min(1.0, _FINER * _scale(bottom - top, right - left, market))
     size = (max(1, round(shrink * pixels.shape[3])), max(1, round(shrink * pixels.shape[2])))
     if photo.alpha is not None:
-        return _Cut(Picture(pixels, alpha).resized(*size), shrink, touches)
+        return _CutOut(Picture(pixels, alpha).resized(*size), shrink, touches)
     pixels, alpha = (
         plane.resized(*size).pixels.float() for plane in (Picture(pixels), Picture(alpha.expand(-1, 3, -1, -1)))
     )
     alpha = tightened(pixels, alpha[:, :1])
-    return _Cut(Picture(*decontaminated(pixels, alpha)), shrink, touches)
+    return _CutOut(Picture(*decontaminated(pixels, alpha)), shrink, touches)
 
 
 def _scale(height: int, width: int, market: Marketplace) -> float:

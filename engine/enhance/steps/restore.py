@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
 from typing import TYPE_CHECKING
 
 from engine.contract.steps import Step
@@ -11,8 +9,6 @@ from engine.enhance.steps.context import StepContext, StepGenerator, needed, thr
 from engine.image import Picture
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from engine.weights import Network
 
 
@@ -28,11 +24,8 @@ def run(photo: Picture, network: Network | None, context: StepContext) -> StepGe
     from engine.models import restore
 
     given, sigma = needed(network), context.request.noise / 255
-    clean: Callable[[Tensor], Tensor] = given
-    if isinstance(given.module, restore.Restore):
-        part = context.part_of(photo)
-        expert = restore.best(partial(given.apply, given.module.gate), (part.whole if part else photo).pixels)
-        clean = lambda x: given.apply(partial(given.module, expert=expert), x).clamp(0, 1)  # noqa: E731
+    part = context.part_of(photo)
+    clean, _ = given.for_photo((part.whole if part else photo).pixels)
     effect = yield from through(
         photo, given, context, (lambda x: x - restore.at_most(x - clean(x), sigma)) if sigma else clean
     )

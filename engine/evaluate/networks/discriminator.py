@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from engine.contract.generate import CATEGORIES
 from engine.evaluate.measures import Row, Sources, load, mean
-from engine.generate.classifier import Judge
+from engine.generate.classifier import CategoryClassifier
 from engine.generate.ranking import best_first
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def measure(network: Network, sources: Sources) -> Iterator[Row]:
     held_out = packshots.read_products(
         packs, table, sources.cache, size_px=128, stretch=packshots.SQUASHED, held_out=True
     ).of(CATEGORIES)
-    studio, judge = load("studio").module, Judge(load("categories"))
+    studio, classifier = load("studio").module, CategoryClassifier(load("categories"))
     labels = held_out.labels(CATEGORIES)
     real = [held_out.pictures[labels == c][:OF_EACH].float() / 255 for c in range(len(CATEGORIES))]
     typical, far = (
@@ -46,16 +46,18 @@ def measure(network: Network, sources: Sources) -> Iterator[Row]:
         for how, spoil in SPOILED.items():
             rng = np.random.default_rng(SEED)
             pairs[f"{what} before the same {how}"] = (whole, [spoil(x, rng).clamp(0, 1) for x in whole])
-    found = {what: _in_order(network, judge, *both) for what, both in pairs.items()}
-    for what, (alone, classifier, together) in found.items():
-        yield Row(what, "in order, discriminator alone (%)", alone, classifier, "categories alone")
-        yield Row(what, "in order, both (%)", together, classifier, "categories alone")
+    found = {what: _in_order(network, classifier, *both) for what, both in pairs.items()}
+    for what, (alone, certain, together) in found.items():
+        yield Row(what, "in order, discriminator alone (%)", alone, certain, "categories alone")
+        yield Row(what, "in order, both (%)", together, certain, "categories alone")
     drawn = [figures for what, figures in found.items() if not what.startswith("packshots")]
-    _, classifier, together = (mean(column) for column in zip(*drawn, strict=True))
-    yield Row("all that is drawn", "in order, both (%)", together, classifier, "categories alone", "in order %")
+    _, certain, together = (mean(column) for column in zip(*drawn, strict=True))
+    yield Row("all that is drawn", "in order, both (%)", together, certain, "categories alone", "in order %")
 
 
-def _in_order(network: Network, judge: Judge, better: list[Tensor], worse: list[Tensor]) -> tuple[float, float, float]:
+def _in_order(
+    network: Network, classifier: CategoryClassifier, better: list[Tensor], worse: list[Tensor]
+) -> tuple[float, float, float]:
     """The share of pairs (%) by the discriminator, by the classifier and by both, averaged over categories."""
     import torch
 
@@ -63,12 +65,12 @@ def _in_order(network: Network, judge: Judge, better: list[Tensor], worse: list[
     for c, (good, bad) in enumerate(zip(better, worse, strict=True)):
         parts = torch.cat([good, bad]).split(16)
         wholeness = torch.cat([network.apply(network.module, part) for part in parts])
-        certainty = torch.cat([judge.rate(part, CATEGORIES[c])[0] for part in parts])
+        certainty = torch.cat([classifier.rate(part, CATEGORIES[c])[0] for part in parts])
         shares.append(
             [in_order(best_first(scores), len(good)) for scores in ([wholeness], [certainty], [wholeness, certainty])]
         )
-    alone, classifier, together = (100 * mean(column) for column in zip(*shares, strict=True))
-    return alone, classifier, together
+    alone, certain, together = (100 * mean(column) for column in zip(*shares, strict=True))
+    return alone, certain, together
 
 
 def in_order(order: list[int], better: int) -> float:

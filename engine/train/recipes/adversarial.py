@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from engine.contract.errors import RequestError
-from engine.models.dcgan import Generator
+from engine.models.dcgan import DcganGenerator
 from engine.models.features import Features
 from engine.train import sources
 from engine.train.augment import augment
@@ -67,7 +67,7 @@ def initialise(module: nn.Module) -> None:
 
 
 @torch.no_grad()
-def with_own_statistics(average: Generator, batches: int, batch: int = 64) -> Generator:
+def with_own_statistics(average: DcganGenerator, batches: int, batch: int = 64) -> DcganGenerator:
     """A copy in eval mode whose batch norms hold the mean and variance over so many batches of its own pictures."""
     network = copy.deepcopy(average).train()
     for part in network.modules():
@@ -126,7 +126,7 @@ class AdversarialRecipe(MeasuredRecipe):
         )
         self.augmented, self.most_norm, self.flipped = augmented, most_norm, len(pictures) < FEW
         self.varied = VARIED if len(pictures) < FEW else {}
-        self.generator = Generator(width)
+        self.generator = DcganGenerator(width)
         self.critic = Critic(critic_width, objective.critic_norm)
         for module in (self.generator, self.critic):
             initialise(module)
@@ -144,9 +144,9 @@ class AdversarialRecipe(MeasuredRecipe):
             learning_rate(optimizer, self.objective.peak, step, self.steps, warm_up=1, hold=0.7)
         for _ in range(self.objective.critic_steps - 1):
             with torch.no_grad():
-                fake = self.generator(self._codes(rng))
+                fake = self.generator(self._latents(rng))
             self._teach_critic(fake, rng)
-        fake = self.generator(self._codes(rng))
+        fake = self.generator(self._latents(rng))
         told = self._teach_critic(fake.detach(), rng)
         self.critic.requires_grad_(False)
         fooled = self.objective.persuade(self.critic(self._augmented(fake, rng)))
@@ -163,7 +163,7 @@ class AdversarialRecipe(MeasuredRecipe):
         self.objective.keep_bounds(self.critic)
         return {"critic": float(loss.detach())} | told
 
-    def _codes(self, rng: np.random.Generator) -> Tensor:
+    def _latents(self, rng: np.random.Generator) -> Tensor:
         return torch.from_numpy(rng.standard_normal((self.batch, self.generator.latent_dim), dtype=np.float32))
 
     def _photos(self, rng: np.random.Generator) -> Tensor:
@@ -175,11 +175,11 @@ class AdversarialRecipe(MeasuredRecipe):
         return augment(x, rng, **self.varied) if self.augmented else x
 
     def drawn(self, count: int) -> Tensor:
-        """Pictures of the average at truncation 1, always from the same codes, in [0, 1]."""
+        """Pictures of the average at truncation 1, always from the same latents, in [0, 1]."""
         network = with_own_statistics(self.average.module, self.statistics_batches)
         with torch.no_grad():
-            codes = network.sample_latents("", count, 1.0, torch.Generator().manual_seed(1))
-            return torch.cat([network(part) for part in codes.split(64)])
+            latents = network.sample_latents("", count, 1.0, torch.Generator().manual_seed(1))
+            return torch.cat([network(part) for part in latents.split(64)])
 
     def sample(self) -> Tensor:
         """64 pictures at twice their size."""

@@ -19,7 +19,7 @@ from engine.models.features import Features
 from engine.train import sources
 from engine.train.augment import augment
 from engine.train.loop import Average, Recipe, descend, learning_rate
-from engine.train.options import Preset, option
+from engine.train.options import RecipePreset, option
 from engine.train.packshots import Packshots, recolour
 from engine.train.sources import ProductOptions
 
@@ -113,4 +113,4 @@ def build(options: CategoriesOptions) -> CategoriesRecipe:
     return CategoriesRecipe(sources.own_features(), shown, held_out, **options.hyperparameters())
 
 
-PRESETS = {"default": Preset(CategoriesOptions(steps=400), build, "94 % of held-out packshots")}
+PRESETS = {"default": RecipePreset(CategoriesOptions(steps=400), build, "94 % of held-out packshots")}

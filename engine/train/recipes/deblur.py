@@ -21,7 +21,7 @@ from engine.models import deblur, unet
 from engine.models.deblur import Deblur, Estimator, undone, windows
 from engine.models.unet import UNet, leak_as
 from engine.train import data, sources
-from engine.train.options import Options, Preset, option
+from engine.train.options import Options, RecipePreset, option
 from engine.train.recipes import kernel
 from engine.train.recipes.kernel import EDGE_PX, pairs
 from engine.train.recipes.restore import RestoreRecipe
@@ -135,6 +135,6 @@ def _estimator(options: DeblurOptions, before: deblur.Deblur | None) -> Estimato
 
 
 PRESETS = {
-    "repair": Preset(DeblurOptions(steps=13000), build, "3.7 dB over the blurred photo"),
-    "kernel": Preset(kernel.KernelOptions(steps=20250), kernel.build),
+    "repair": RecipePreset(DeblurOptions(steps=13000), build, "3.7 dB over the blurred photo"),
+    "kernel": RecipePreset(kernel.KernelOptions(steps=20250), kernel.build),
 }

@@ -35,7 +35,7 @@ from engine.train.loop import Average, Recipe, descend, learning_rate
 from engine.train.microast import MicroAst
 from engine.train.muon import optimizers
 from engine.train.objectives import hinge
-from engine.train.options import Options, Preset, option
+from engine.train.options import Options, RecipePreset, option
 
 BACKBONE = gatys.BACKBONES["features"]
 DEPTH = BACKBONE.depth
@@ -346,4 +346,4 @@ def build(options: FastStyleOptions) -> FastStyleRecipe:
     )
 
 
-PRESETS = {"default": Preset(FastStyleOptions(steps=8000), build, "style distance 0.115, MicroAST 0.140")}
+PRESETS = {"default": RecipePreset(FastStyleOptions(steps=8000), build, "style distance 0.115, MicroAST 0.140")}

@@ -22,7 +22,7 @@ from engine.contract.errors import RequestError
 from engine.models.features import LAYERS, Features, from_state_dict, relative_error
 from engine.train import data, sources
 from engine.train.loop import Recipe, learning_rate
-from engine.train.options import Options, Preset, option
+from engine.train.options import Options, RecipePreset, option
 
 
 class WhitenedConv(nn.Module):
@@ -176,4 +176,4 @@ def build(options: FeaturesOptions) -> FeaturesRecipe:
     return FeaturesRecipe(teacher_from_file(options.teacher), sources.photos(options), **options.hyperparameters())
 
 
-PRESETS = {"default": Preset(FeaturesOptions(steps=2600), build, "0.34 % error in conv5")}
+PRESETS = {"default": RecipePreset(FeaturesOptions(steps=2600), build, "0.34 % error in conv5")}

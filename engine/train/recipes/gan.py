@@ -3,8 +3,8 @@
 Codes drawn from the autoencoder's fitted mixture must pass a discriminator that sees pictures only through the fixed
 `features` (Projected GAN, Sauer et al. 2021), with the hinge loss (Lim & Ye 2017), category by projection (Miyato &
 Koyama 2018) and DiffAugment (Zhao et al. 2020). Reconstruction goes on as an anchor (VAE-GAN, Larsen et al. 2016), so
-that the adversary sharpens and cannot collapse what the autoencoder knows. The encoder stays as it is: codes keep
-their meaning, and `vae` can hand its codes to `studio`.
+that the adversary sharpens and cannot collapse what the autoencoder knows. The encoder stays as it is: latents keep
+their meaning, and `vae` can hand its latents to `studio`.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ from engine.train.drawing import draw
 from engine.train.loop import Average, descend, learning_rate
 from engine.train.metrics import MeasuredRecipe
 from engine.train.objectives import accuracy, hinge, hinge_fooled
-from engine.train.options import Preset, option
+from engine.train.options import RecipePreset, option
 from engine.train.packshots import Packshots
 from engine.train.recipes import adversarial
 from engine.train.recipes.adversarial import AdversarialOptions
-from engine.train.recipes.vae import Distance, catalogue, codes_of, plain_codes
+from engine.train.recipes.vae import Distance, catalogue, codes_of, plain_latents
 from engine.train.sources import ProductOptions
 from engine.weights.int8 import FEW_MOST, pack
 
@@ -89,10 +89,10 @@ class GanRecipe(MeasuredRecipe):
         rng = self.rng(step)
         x, labels = self.packshots.batch(rng, self.batch)
         with torch.no_grad():
-            codes = codes_of(self.encoder, x, rng)[0]
-        reconstruction = self.generator(codes, labels)
-        fake_codes, fake_labels, colours = self._codes_drawn(x, labels, rng)
-        fake = self.generator(fake_codes, fake_labels)
+            latents = codes_of(self.encoder, x, rng)[0]
+        reconstruction = self.generator(latents, labels)
+        fake_latents, fake_labels, colours = self._codes_drawn(x, labels, rng)
+        fake = self.generator(fake_latents, fake_labels)
         both, both_labels = torch.cat([fake, reconstruction]), torch.cat([fake_labels, labels])
         seeds = rng.integers(2**31, size=2)
 
@@ -113,14 +113,14 @@ class GanRecipe(MeasuredRecipe):
         return {k: float(v.detach()) for k, v in losses.items()} | accuracy(real_maps, fake_maps)
 
     def _codes_drawn(self, x: Tensor, labels: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
-        """New codes, their categories, and the colours that they ask for: every second one another picture's."""
+        """New latents, their categories, and the colours that they ask for: every second one another picture's."""
         drawn = labels[torch.from_numpy(rng.permutation(len(labels)))]
         noise = torch.Generator().manual_seed(int(rng.integers(2**31)))
-        codes = torch.cat(
+        latents = torch.cat(
             [self.generator.sample_latents(self.packshots.categories[int(c)], 1, 1.0, noise) for c in drawn]
         )
-        codes[::2] = self.generator.with_colour(codes[::2], product_colour(x)[::2])
-        return codes, drawn, self.generator.colour_of(codes)
+        latents[::2] = self.generator.with_colour(latents[::2], product_colour(x)[::2])
+        return latents, drawn, self.generator.colour_of(latents)
 
     def _judge(self, x: Tensor, labels: Tensor, seed: int) -> list[Tensor]:
         found: list[Tensor] = self.heads(
@@ -136,9 +136,9 @@ class GanRecipe(MeasuredRecipe):
         x, labels = self.packshots.batch(np.random.default_rng(7), 10)
         preview = self.average.module
         with torch.no_grad():
-            codes = plain_codes(self.encoder, x)
-            red = preview.with_colour(codes, torch.tensor([0.8, 0.1, 0.1]))
-            return torch.cat([x, preview(codes, labels), preview(red, labels), catalogue(preview)])
+            latents = plain_latents(self.encoder, x)
+            red = preview.with_colour(latents, torch.tensor([0.8, 0.1, 0.1]))
+            return torch.cat([x, preview(latents, labels), preview(red, labels), catalogue(preview)])
 
     def drawn(self, count: int) -> Tensor:
         labels = self.packshots.labels[:: -(-len(self.packshots.labels) // count)]
@@ -192,18 +192,18 @@ def build(options: GanOptions) -> GanRecipe:
 PRESETS = {
     # Neither turns nor scales what is judged: `turn_deg` and `scale` would make it another objective than that of
     # the shipped weights.
-    "studio": Preset(GanOptions(steps=1600), build, "kernel distance 162"),
-    "dcgan": Preset(
+    "studio": RecipePreset(GanOptions(steps=1600), build, "kernel distance 162"),
+    "dcgan": RecipePreset(
         AdversarialOptions(objective="dcgan", steps=3000, smoothing=0.1), adversarial.build, "kernel distance 424"
     ),
     # The papers' five critic steps and small rates are for runs a hundred times as long as an hour of a processor
     # allows.
-    "wgan-gp": Preset(
+    "wgan-gp": RecipePreset(
         AdversarialOptions(objective="wgan-gp", steps=1500, critic_steps=2, critic_width=24, peak=2e-4),
         adversarial.build,
         "kernel distance 1,746",
     ),
-    "wgan": Preset(
+    "wgan": RecipePreset(
         AdversarialOptions(objective="wgan", steps=1200, critic_steps=2, peak=2e-4),
         adversarial.build,
         "kernel distance 1,037",

@@ -22,7 +22,7 @@ from engine.train import data, sources
 from engine.train.loop import Average, Recipe, descend, learning_rate
 from engine.train.muon import optimizers
 from engine.train.objectives import hinge, hinge_fooled
-from engine.train.options import Options, Preset, option
+from engine.train.options import Options, RecipePreset, option
 from engine.train.perceptual import Perceptual
 from engine.weights.int8 import FEW_MOST, pack
 
@@ -167,4 +167,4 @@ def build(options: InpaintOptions) -> InpaintRecipe:
     return InpaintRecipe(sources.own_features(), sources.photos(options), **options.hyperparameters())
 
 
-PRESETS = {"default": Preset(InpaintOptions(steps=8800), build, "2.8 dB over the smooth fill")}
+PRESETS = {"default": RecipePreset(InpaintOptions(steps=8800), build, "2.8 dB over the smooth fill")}

@@ -29,7 +29,7 @@ from engine.models.matte import Matte, from_state_dict
 from engine.train import data, degrade, sources
 from engine.train.loop import Average, Recipe, descend, learning_rate
 from engine.train.muon import DECAY, optimizers
-from engine.train.options import Options, Preset, option
+from engine.train.options import Options, RecipePreset, option
 from engine.train.packshots import recolour
 from engine.train.revive import SLOPE, revive
 from engine.weights.int8 import FEW_MOST, pack
@@ -373,7 +373,7 @@ def build(options: MatteOptions) -> MatteRecipe:
 
 
 PRESETS = {
-    "default": Preset(
+    "default": RecipePreset(
         MatteOptions(steps=11000),
         build,
         "mean IoU 0.91 on composites and 0.90 on photos, with 8,500 more by --start",

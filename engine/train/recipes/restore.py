@@ -26,7 +26,7 @@ from engine.models.unet import UNet
 from engine.train import data, degrade, sources
 from engine.train.loop import Average, Recipe, descend, learning_rate
 from engine.train.muon import DECAY, optimizers
-from engine.train.options import Options, Preset, option
+from engine.train.options import Options, RecipePreset, option
 from engine.train.revive import SHOWN, SLOPE, revived
 from engine.weights.int8 import FEW_MOST, pack
 
@@ -398,14 +398,14 @@ def _build_gate(options: GateOptions) -> GateRecipe:
     )
 
 
-def _expert(kind: str, begin: str, steps: int, reached: str, *, peak: float = 1e-3, hold: float = 0.0) -> Preset:
+def _expert(kind: str, begin: str, steps: int, reached: str, *, peak: float = 1e-3, hold: float = 0.0) -> RecipePreset:
     """A row for an expert, by default for one that has learned before."""
     options = ExpertOptions(kind=kind, begin=begin, steps=steps, peak=peak, hold=hold)
-    return Preset(options, _build_expert, reached)
+    return RecipePreset(options, _build_expert, reached)
 
 
 PRESETS = {
-    "gate": Preset(GateOptions(steps=3000), _build_gate, "loses 0.05 dB to the best expert"),
+    "gate": RecipePreset(GateOptions(steps=3000), _build_gate, "loses 0.05 dB to the best expert"),
     "noise": _expert("noise", "any-noise", 3000, "held-out photos, sigma 15 in a file: 39.2 dB"),
     "strong-noise": _expert("strong-noise", "any-noise", 6000, "held-out photos, sigma 50 in a file: 33.8 dB"),
     "white-noise": _expert("white-noise", "any-noise", 12000, "BSD68 sigma 15, 25: 33.64, 31.02 dB"),
@@ -413,5 +413,5 @@ PRESETS = {
     "strong-jpeg": _expert("strong-jpeg", "both", 35000, "1.4 dB over BSD68 as JPEG", hold=0.4),
     "jpeg": _expert("jpeg", "strong-jpeg", 5000, "1.3 dB over BSD68 as JPEG, and noise under it"),
     "any-noise": _expert("any-noise", "both", 8500, "BSD68 sigma 15: 33.50 dB", peak=1.5e-3, hold=0.3),
-    "both": Preset(BothOptions(steps=44000, batch=6, crop_px=112), _build_both, "BSD68 sigma 25: 30.51 dB"),
+    "both": RecipePreset(BothOptions(steps=44000, batch=6, crop_px=112), _build_both, "BSD68 sigma 25: 30.51 dB"),
 }

@@ -27,7 +27,7 @@ from engine.train import muon, sources
 from engine.train.loop import Average, descend, learning_rate
 from engine.train.metrics import MeasuredRecipe
 from engine.train.objectives import accuracy, hinge, hinge_fooled
-from engine.train.options import Preset, option
+from engine.train.options import RecipePreset, option
 from engine.train.packshots import Products, recolour
 from engine.train.perceptual import Perceptual
 from engine.train.sources import ProductOptions
@@ -44,7 +44,7 @@ def labelled(products: Products, categories: tuple[str, ...]) -> Tensor:
     return torch.where(labels < 0, len(categories) - 1, labels)
 
 
-class Heads(nn.Module):
+class SketchHeads(nn.Module):
     """The trained half of the discriminator: on four layers of `features`, beside the lines, a PatchGAN's map of
     logits.
 
@@ -115,9 +115,9 @@ class SketchRecipe(MeasuredRecipe):
         self.features = features
         self.network = Sketch(categories, size_px=pictures.shape[-1]).to(memory_format=torch.channels_last)
         self.network.fit_palettes(palettes_of(pictures), labels)
-        self.heads = Heads(len(categories), [getattr(features, f"conv{k}").out_channels for k in (2, 3, 4, 5)]).to(
-            memory_format=torch.channels_last
-        )
+        self.heads = SketchHeads(
+            len(categories), [getattr(features, f"conv{k}").out_channels for k in (2, 3, 4, 5)]
+        ).to(memory_format=torch.channels_last)
         self.average = Average(self.network, half_life_steps=400)
         self.heads_optimizer = torch.optim.Adam(self.heads.parameters(), lr=peak, betas=(0.0, 0.99))
         self.modules = {"network": self.network, "heads": self.heads, "average": self.average.module}
@@ -212,11 +212,11 @@ class SketchRecipe(MeasuredRecipe):
         x = self.shown.float().div(255)
         lines, labels = edges.from_photo(x), torch.full((len(x),), len(self.network.categories) - 1)
         rng = torch.Generator().manual_seed(0)
-        codes = [palette(x), *(self.average.module.sample_latents(ANY, len(x), 1.0, rng) for _ in range(2))]
+        latents = [palette(x), *(self.average.module.sample_latents(ANY, len(x), 1.0, rng) for _ in range(2))]
         hand = edges.sketched(x, rng)
         with torch.no_grad():
-            rows = [self.average.module(lines, code, labels) for code in codes]
-            rows += [1 - hand.expand(-1, 3, -1, -1), self.average.module(hand, codes[1], labels)]
+            rows = [self.average.module(lines, latent, labels) for latent in latents]
+            rows += [1 - hand.expand(-1, 3, -1, -1), self.average.module(hand, latents[1], labels)]
         return torch.cat([x, 1 - lines.expand(-1, 3, -1, -1), *rows])
 
     @torch.no_grad()
@@ -310,7 +310,7 @@ def build(options: SketchOptions) -> SketchRecipe:
 
 
 PRESETS = {
-    "default": Preset(
+    "default": RecipePreset(
         SketchOptions(steps=3000),
         build,
         "12.7 steps of error on held-out packshots, the nearest picture 21.0",

@@ -18,7 +18,7 @@ from engine.models.tone import THUMBNAIL_PX, Tone, adjusted
 from engine.train import data, sources
 from engine.train.loop import Average, Recipe, descend, learning_rate
 from engine.train.muon import optimizers
-from engine.train.options import Options, Preset, option
+from engine.train.options import Options, RecipePreset, option
 
 _NODES = 17  # of the tables in training
 
@@ -139,4 +139,4 @@ def build(options: ToneOptions) -> ToneRecipe:
     return ToneRecipe(sources.photos(options), **options.hyperparameters())
 
 
-PRESETS = {"default": Preset(ToneOptions(steps=4000), build)}
+PRESETS = {"default": RecipePreset(ToneOptions(steps=4000), build)}

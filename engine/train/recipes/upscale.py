@@ -19,7 +19,7 @@ from engine.train import data, sources
 from engine.train.degrade import shrink
 from engine.train.loop import Average, Recipe, descend, learning_rate
 from engine.train.muon import optimizers
-from engine.train.options import Options, Preset, option
+from engine.train.options import Options, RecipePreset, option
 from engine.train.recipes import crisp
 from engine.train.recipes.crisp import CrispOptions
 
@@ -116,8 +116,10 @@ def build(options: UpscaleOptions) -> UpscaleRecipe:
 
 
 PRESETS = {
-    "x4": Preset(UpscaleOptions(steps=24000, batch=24, crop_px=160), build, "Set5 31.33 dB, bicubic 28.62"),
-    "x4-rich": Preset(UpscaleOptions(steps=27000, rich=True), build, "Set5 31.23 dB"),
-    "x2": Preset(UpscaleOptions(scale=2, steps=3500, crop_px=128, rich=True), build, "Set5 37.26 dB, bicubic 33.94"),
-    "crisp": Preset(CrispOptions(steps=2600), crisp.build),
+    "x4": RecipePreset(UpscaleOptions(steps=24000, batch=24, crop_px=160), build, "Set5 31.33 dB, bicubic 28.62"),
+    "x4-rich": RecipePreset(UpscaleOptions(steps=27000, rich=True), build, "Set5 31.23 dB"),
+    "x2": RecipePreset(
+        UpscaleOptions(scale=2, steps=3500, crop_px=128, rich=True), build, "Set5 37.26 dB, bicubic 33.94"
+    ),
+    "crisp": RecipePreset(CrispOptions(steps=2600), crisp.build),
 }

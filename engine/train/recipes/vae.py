@@ -34,7 +34,7 @@ from engine.train import muon, sources
 from engine.train.drawing import draw
 from engine.train.loop import Average, descend, learning_rate
 from engine.train.metrics import MeasuredRecipe
-from engine.train.options import Preset, option
+from engine.train.options import RecipePreset, option
 from engine.train.packshots import Packshots, recolour
 from engine.train.perceptual import Perceptual
 from engine.train.sources import ProductOptions
@@ -62,7 +62,7 @@ class Distance:
 
 
 class FittedRecipe(MeasuredRecipe):
-    """What recipes of an autoencoder share: what ships draws from the mixture that is fitted to the codes of every
+    """What recipes of an autoencoder share: what ships draws from the mixture that is fitted to the latents of every
     packshot.
 
     Subclasses set the average of the generator and that of its encoder, and call `autoencode` in their step.
@@ -83,8 +83,8 @@ class FittedRecipe(MeasuredRecipe):
         """The loss of `batch` packshots that are encoded and drawn again, and what to log."""
         self._fitted = None
         x, labels = self.packshots.batch(rng, batch)
-        code, mean, log_variance = codes_of(encoder, x, rng)
-        perceptual, pixel = self.distance(network(code, labels), x)
+        latent, mean, log_variance = codes_of(encoder, x, rng)
+        perceptual, pixel = self.distance(network(latent, labels), x)
         kl = kl_divergence(mean, log_variance)
         logged = {"perceptual": perceptual, "pixel": pixel, "kl": kl}
         return perceptual + 4 * pixel + kl_weight * kl, {k: float(v.detach()) for k, v in logged.items()}
@@ -166,9 +166,9 @@ class VaeRecipe(FittedRecipe):
         preview = self.fitted()
         assert isinstance(preview, Autoencoder)
         with torch.no_grad():
-            codes = preview.encode(x)
-            red = preview.with_colour(codes, torch.tensor([0.8, 0.1, 0.1]))
-            return torch.cat([x, preview(codes, labels), preview(red, labels), super().sample()])
+            latents = preview.encode(x)
+            red = preview.with_colour(latents, torch.tensor([0.8, 0.1, 0.1]))
+            return torch.cat([x, preview(latents, labels), preview(red, labels), super().sample()])
 
 
 def warmed_up(kl_weight: float, step: int, steps: int) -> float:
@@ -199,8 +199,8 @@ def catalogue(network: Autoencoder | Any, columns: int = 10, truncation: float =
     return torch.cat(rows)
 
 
-def plain_codes(encoder: Encoder, x: Tensor) -> Tensor:
-    """The codes (N, D) that an encoder is surest of, with the pictures' own colours."""
+def plain_latents(encoder: Encoder, x: Tensor) -> Tensor:
+    """The latents (N, D) that an encoder is surest of, with the pictures' own colours."""
     return torch.cat([encoder(x)[0], colour_code(product_colour(x))], 1)
 
 
@@ -215,24 +215,24 @@ def codes_of(encoder: Encoder, x: Tensor, rng: np.random.Generator) -> tuple[Ten
 
 @torch.no_grad()
 def fit(network: Generator, encoder: Encoder, packshots: Packshots, most: int = 10**6) -> None:
-    """Fit the mixture of codes to every packshot, or to `most` of them; the encoder is in eval mode, and its colours
+    """Fit the mixture of latents to every packshot, or to `most` of them; the encoder is in eval mode, and its colours
     are sure.
     """
     every = slice(None, None, -(-len(packshots.pictures) // most))
-    codes, variances = [], []
+    latents, variances = [], []
     for part in packshots.pictures[every].split(128):
         x = part.float().div(255).contiguous(memory_format=torch.channels_last)
         mean, log_variance = encoder(x)
-        codes.append(torch.cat([mean, colour_code(product_colour(x))], 1))
+        latents.append(torch.cat([mean, colour_code(product_colour(x))], 1))
         variances.append(F.pad(log_variance.exp(), (0, COLOUR_DIM)))
-    network.fit_latents(torch.cat(codes), torch.cat(variances), packshots.labels[every])
+    network.fit_latents(torch.cat(latents), torch.cat(variances), packshots.labels[every])
 
 
 def grow(network: Autoencoder, state: dict[str, Tensor]) -> None:
     """Take over what a network of half the size has learned; what it lacks keeps its own beginning.
 
     The first convolution of the encoder sees each pixel of before as 2 x 2 and takes their mean. Where a layer takes
-    in more numbers than before (a code with its colour), the new ones count nothing at first.
+    in more numbers than before (a latent with its colour), the new ones count nothing at first.
     """
     own = network.state_dict()
     for name, value in state.items():
@@ -247,9 +247,9 @@ def grow(network: Autoencoder, state: dict[str, Tensor]) -> None:
             own[name].copy_(value)
         elif name in own and own[name].ndim == 2 and own[name].shape[0] == value.shape[0] and name != "start.bias":
             embedded = 32  # the category's embedding stays last
-            codes = value.shape[1] - embedded
+            latents = value.shape[1] - embedded
             own[name].zero_()
-            own[name][:, :codes].copy_(value[:, :codes])
+            own[name][:, :latents].copy_(value[:, :latents])
             own[name][:, -embedded:].copy_(value[:, -embedded:])
     network.load_state_dict(own)
 
@@ -278,6 +278,6 @@ def build(options: VaeOptions) -> VaeRecipe:
 
 
 PRESETS = {
-    "128": Preset(VaeOptions(steps=2000, size_px=128, batch=16), build, "kernel distance 608"),
-    "64": Preset(VaeOptions(steps=3600, size_px=64, widths=(256, 224, 128, 64)), build),
+    "128": RecipePreset(VaeOptions(steps=2000, size_px=128, batch=16), build, "kernel distance 608"),
+    "64": RecipePreset(VaeOptions(steps=3600, size_px=64, widths=(256, 224, 128, 64)), build),
 }

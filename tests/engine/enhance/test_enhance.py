@@ -373,7 +373,7 @@ def test_a_network_too_large_for_the_gpu_runs_on_the_cpu_and_the_note_says_so(ph
             self.device = torch.device("cpu")
 
     chain = (module._Answer(STEPS["restore"], OnGpu()),)  # type: ignore[arg-type]
-    work = module._Work(EnhanceRequest(photo, steps=("restore",)), chain, Device(), Settings(), lambda: None)
+    work = module._ChainRun(EnhanceRequest(photo, steps=("restore",)), chain, Device(), Settings(), lambda: None)
     result = finish(work.events())  # type: ignore[arg-type]
     assert "so it ran on the CPU" in result.notes.fallbacks[0]
     assert result.notes.device == "CPU"

@@ -21,12 +21,12 @@ def eyes() -> Network:
 
 
 @pytest.fixture
-def pair() -> compare.Pair:
+def pair() -> compare.StylePair:
     photo, artwork = (torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(seed)) for seed in (0, 1))
-    return compare.Pair(photo, artwork.square())
+    return compare.StylePair(photo, artwork.square())
 
 
-def test_an_effort_counts_steps_pixels_and_looks(eyes: Network, pair: compare.Pair) -> None:
+def test_an_effort_counts_steps_pixels_and_looks(eyes: Network, pair: compare.StylePair) -> None:
     took = compare.effort(eyes, pair, steps=3)
     assert (took.steps, took.work) == (3, 3 * 96 * 96)  # the photo and its margin
     assert (
@@ -34,7 +34,7 @@ def test_an_effort_counts_steps_pixels_and_looks(eyes: Network, pair: compare.Pa
     )  # the first line search looks more than once
 
 
-def test_an_effort_ends_where_its_goal_is_reached(eyes: Network, pair: compare.Pair) -> None:
+def test_an_effort_ends_where_its_goal_is_reached(eyes: Network, pair: compare.StylePair) -> None:
     whole = compare.effort(eyes, pair, steps=20)
     half = compare.effort(eyes, pair, steps=20, goal=2 * whole.loss)
     assert half.steps < 20
@@ -42,7 +42,7 @@ def test_an_effort_ends_where_its_goal_is_reached(eyes: Network, pair: compare.P
 
 
 def test_what_is_saved_is_the_share_of_the_whole(
-    eyes: Network, pair: compare.Pair, monkeypatch: pytest.MonkeyPatch
+    eyes: Network, pair: compare.StylePair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A start that is no better than noise is not reached from in time, and counts with all of twice the steps."""
     monkeypatch.setattr(

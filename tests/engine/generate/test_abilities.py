@@ -19,7 +19,7 @@ from engine.contract.errors import RequestError
 from engine.contract.events import Result
 from engine.contract.generate import CATEGORIES, GenerateRequest
 from engine.contract.recipe import from_recipe
-from engine.generate.classifier import Judge
+from engine.generate.classifier import CategoryClassifier
 from engine.generate.generate import generate
 from engine.generate.latents import CANDIDATES
 from engine.models import dcgan, generator, sketch
@@ -208,7 +208,7 @@ def test_ranking_costs_nothing_where_it_is_not_asked_for() -> None:
 
 
 def test_a_picture_counts_as_much_as_its_mirror_image() -> None:
-    judge = Judge(Network(row("categories", "classify"), Sorter()))
+    judge = CategoryClassifier(Network(row("categories", "classify"), Sorter()))
     lopsided = torch.rand(2, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(0))
     assert torch.allclose(judge.rate(lopsided, "shoe")[0], judge.rate(lopsided.flip(3), "shoe")[0])
 
@@ -395,7 +395,7 @@ def test_the_networks_of_the_house_keep_the_protocol(tmp_path: Path) -> None:
     weights = drawers(
         studio=generator.Generator(CATEGORIES, 8, widths),
         vae=generator.Autoencoder(CATEGORIES, 8, widths, encoder_widths=(4, 4)),
-        dcgan=dcgan.Generator(2, 8),
+        dcgan=dcgan.DcganGenerator(2, 8),
         sketch=sketch.Sketch((*CATEGORIES, "any"), (4, 8), seen=3, size_px=32),
     )
     photo, drawing = write_product(tmp_path / "box.png", "#cc4433"), write_sketch(tmp_path / "sketch.png")

@@ -6,13 +6,13 @@ import pytest
 import torch
 from torch import nn
 
-from engine.models.dcgan import Generator, from_state_dict
+from engine.models.dcgan import DcganGenerator, from_state_dict
 
 
 @pytest.fixture(scope="module")
 def network():
     torch.manual_seed(0)
-    return Generator(width=4, latent_dim=12).eval().requires_grad_(False)
+    return DcganGenerator(width=4, latent_dim=12).eval().requires_grad_(False)
 
 
 def codes(network, count, truncation=1.0, seed=0):
@@ -71,9 +71,9 @@ def test_a_state_names_its_own_widths(network):
 
 
 def test_it_is_the_paper_s_network_in_small():
-    layers = list(Generator(width=32).body)
+    layers = list(DcganGenerator(width=32).body)
     convolutions = [part for part in layers if isinstance(part, nn.ConvTranspose2d)]
     assert [part.out_channels for part in convolutions] == [256, 128, 64, 32, 3]
     assert {part.kernel_size for part in convolutions} == {(4, 4)}
     assert sum(isinstance(part, nn.BatchNorm2d) for part in layers) == 4
-    assert sum(p.numel() for p in Generator(width=32).parameters()) * 2 < 2.5e6  # bytes in fp16
+    assert sum(p.numel() for p in DcganGenerator(width=32).parameters()) * 2 < 2.5e6  # bytes in fp16

@@ -16,7 +16,7 @@ from engine import image
 from engine.contract.enhance import EnhanceRequest
 from engine.enhance.auto import SPREAD_LEAST_PX
 from engine.enhance.steps import deblur as step
-from engine.enhance.steps.context import Part, StepContext
+from engine.enhance.steps.context import PhotoPart, StepContext
 from engine.image import Picture
 from engine.models import deblur
 from engine.models.deblur import KERNEL_PX, WINDOW_PX, Deblur, Estimator, wiener, windows
@@ -262,7 +262,7 @@ def test_a_part_has_the_pixels_of_the_whole_also_by_a_small_copy(monkeypatch: py
         row("deblur", "deblur", tiling=Tiling(overlap_px=8, multiple_px=8, blend=True, most_px=512)), module
     )
     made = []
-    for photo, where in ((whole, None), (part, Part(whole, left, top, width, height))):
+    for photo, where in ((whole, None), (part, PhotoPart(whole, left, top, width, height))):
         made.append(
             finished(
                 step.run(
@@ -299,7 +299,7 @@ def test_a_blur_that_is_longer_than_a_kernel_is_taken_off() -> None:
     assert after > before + 3
 
 
-def _sharpened(photo: Picture, part: Part | None = None) -> list[Tensor]:
+def _sharpened(photo: Picture, part: PhotoPart | None = None) -> list[Tensor]:
     """What blur the network is told for each tile of a photo."""
     module, told = small(), []
     spied = module.forward
@@ -321,9 +321,9 @@ def test_a_part_of_a_photo_is_told_the_blur_of_the_whole_unless_it_was_enlarged(
     whole = Picture(noise(150))
     blur = small().blur_of(windows(whole.pixels))
     part = Picture(whole.pixels[..., 10:74, 20:84])
-    assert all(torch.equal(told, blur) for told in _sharpened(part, Part(whole, 20, 10, 64, 64)))
+    assert all(torch.equal(told, blur) for told in _sharpened(part, PhotoPart(whole, 20, 10, 64, 64)))
     large = part.resized(128, 128)
-    assert not any(torch.equal(told, blur) for told in _sharpened(large, Part(whole, 20, 10, 64, 64)))
+    assert not any(torch.equal(told, blur) for told in _sharpened(large, PhotoPart(whole, 20, 10, 64, 64)))
 
 
 @pytest.mark.parametrize("side", [1, 9, 30])

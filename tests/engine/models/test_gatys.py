@@ -15,7 +15,7 @@ from torch import Tensor
 
 from engine.contract.style import OPTIMIZERS, STYLE_LOSSES
 from engine.models import features, gatys, vgg
-from engine.models.gatys import BACKBONES, Backbone, Objective, measure, paint
+from engine.models.gatys import BACKBONES, Backbone, StyleObjective, measure, paint
 from engine.models.gaussian import Moments, moments, recoloured, root, wasserstein
 from engine.settings import ROOT
 
@@ -37,8 +37,10 @@ def gaussian(c: int, seed: int) -> Moments:
     return moments(samples.T[None, :, :, None])
 
 
-def objective(eyes: gatys.Eyes, content: Tensor, style: Tensor, backbone: Backbone = TINY, **options: Any) -> Objective:
-    return Objective(eyes, backbone, content, measure(eyes, backbone, style, histograms=True), **options)
+def objective(
+    eyes: gatys.Eyes, content: Tensor, style: Tensor, backbone: Backbone = TINY, **options: Any
+) -> StyleObjective:
+    return StyleObjective(eyes, backbone, content, measure(eyes, backbone, style, histograms=True), **options)
 
 
 def test_moments_of_a_known_tensor() -> None:
@@ -160,7 +162,7 @@ def whole_and_cut(
 ) -> list[tuple[float, Tensor]]:
     canvas, content, style = (picture(320, 32, seed).double() for seed in (4, 5, 6))
     known = measure(look, backbone, style, histograms=True)
-    aims = [Objective(look, backbone, content, known, style_loss=style_loss, memory=m) for m in (10**9, memory)]
+    aims = [StyleObjective(look, backbone, content, known, style_loss=style_loss, memory=m) for m in (10**9, memory)]
     assert [len(aim.strips) for aim in aims] == [1, 4]
     return [aim.loss_and_gradient(canvas) for aim in aims]
 
@@ -184,10 +186,10 @@ def test_strips_with_too_little_context_would_be_noticed(cut_in_four: tuple[torc
 def test_every_layer_with_a_weight_takes_part(cut_in_four: tuple[torch.nn.Module, Backbone, int]) -> None:
     look, backbone, _ = cut_in_four
     canvas, content, style = (picture(64, 64, seed).double() for seed in (4, 5, 6))
-    whole = Objective(look, backbone, content, measure(look, backbone, style)).loss_and_gradient(canvas)[0]
+    whole = StyleObjective(look, backbone, content, measure(look, backbone, style)).loss_and_gradient(canvas)[0]
     for k, weight in enumerate(backbone.style):
         without = replace(backbone, style=(*backbone.style[:k], 0.0, *backbone.style[k + 1 :]))
-        loss = Objective(look, without, content, measure(look, without, style)).loss_and_gradient(canvas)[0]
+        loss = StyleObjective(look, without, content, measure(look, without, style)).loss_and_gradient(canvas)[0]
         assert (loss < whole) == (weight > 0)
 
 
@@ -208,9 +210,11 @@ def test_scales_halve_down_to_the_coarsest(size_px: int, shrinks: list[int]) -> 
     assert gatys.scales(size_px) == shrinks
 
 
-def painted(eyes: gatys.Eyes, photo: Tensor, style: Tensor, **options: Any) -> list[gatys.Step]:
+def painted(eyes: gatys.Eyes, photo: Tensor, style: Tensor, **options: Any) -> list[gatys.GatysStep]:
     known = measure(eyes, TINY, style, histograms=True)
-    return [gatys.Step(s.done, s.total, s.loss, s.picture.clone()) for s in paint(eyes, TINY, photo, known, **options)]
+    return [
+        gatys.GatysStep(s.done, s.total, s.loss, s.picture.clone()) for s in paint(eyes, TINY, photo, known, **options)
+    ]
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
@@ -297,7 +301,7 @@ def test_nothing_is_looked_at_after_it_was_closed(eyes: features.Features) -> No
         return eyes(x, depth)
 
     known = measure(eyes, TINY, picture())
-    steps: Iterator[gatys.Step] = paint(noting, TINY, picture(), known, steps=50)
+    steps: Iterator[gatys.GatysStep] = paint(noting, TINY, picture(), known, steps=50)
     next(steps)
     next(steps)
     seen = len(looks)

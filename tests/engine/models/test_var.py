@@ -327,8 +327,10 @@ def test_without_guidance_the_class_decides_alone_and_no_class_is_never_moved() 
 
 def test_guidance_grows_from_nothing_to_its_whole_strength(monkeypatch: pytest.MonkeyPatch) -> None:
     network, heard, said = tiny(), [], []
-    foretell, draw = var.Drawing.foretell, var.draw
-    monkeypatch.setattr(var.Drawing, "foretell", lambda self, canvas: said.append(foretell(self, canvas)) or said[-1])
+    foretell, draw = var.TokenDrawing.foretell, var.draw
+    monkeypatch.setattr(
+        var.TokenDrawing, "foretell", lambda self, canvas: said.append(foretell(self, canvas)) or said[-1]
+    )
     monkeypatch.setattr(var, "draw", lambda logits, *more: heard.append(logits) or draw(logits, *more))
     network(codes(network, 1), torch.tensor([0]), guidance=6.0)
     for (of_class, of_none), logits, strength in zip(said, heard, (0, 2, 4, 6), strict=True):

@@ -12,6 +12,7 @@ import pytest
 import torch
 from hub import Hub, checkpoint, onnx_model, onnx_tensor, serve_hub  # noqa: F401 (the fixture)
 from safetensors.torch import save_file
+from shelf import row
 from tint import BY_NAME, HUB_ROWS, Tint, load, refusal, shelf, tint_bytes, tint_row
 from torch import Tensor
 
@@ -231,3 +232,43 @@ def test_the_gpu_agrees_with_the_cpu(row: Weight, hub: Hub, tmp_path: Path) -> N
     there = network(*inputs)
     network.to_cpu()
     torch.testing.assert_close(there, network(*inputs), atol=0.03, rtol=0)
+
+
+def test_a_network_that_fled_to_the_cpu_comes_back_when_there_is_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The device `meta` stands in for a GPU."""
+    network = Network(row("restore", "restore"), torch.nn.Conv2d(3, 3, 1))
+    gpu = torch.device("meta")
+    network.to(gpu, torch.float16)
+    moved: list[str] = []
+
+    def to(device: torch.device, dtype: torch.dtype) -> None:
+        moved.append(device.type)
+        if device.type == "meta" and len(moved) < 3:
+            raise RuntimeError("CUDA out of memory.")
+
+    monkeypatch.setattr(network, "to", to)
+    network.to_cpu()
+    network.come_back()
+    assert moved == ["cpu", "meta", "cpu"], "there was no room yet, so it stays"
+    network.come_back()
+    network.come_back()
+    assert moved == ["cpu", "meta", "cpu", "meta"], "there was, and it is asked no more"
+
+
+def test_a_network_that_needs_the_whole_photo_is_told_it_before_its_tiles() -> None:
+    class Brightest(torch.nn.Conv2d):
+        """Takes off every tile what was brightest in the whole photo, at half the size."""
+
+        def for_photo(self, ask: Any, photo: torch.Tensor) -> Any:
+            most = ask(lambda x: x.amax().view(1), photo)
+            return lambda x, level: x - level, (most,), 2
+
+    plain, told = (
+        Network(row("restore", "restore"), module) for module in (torch.nn.Conv2d(3, 3, 1), Brightest(3, 3, 1))
+    )
+    photo = torch.full((1, 3, 8, 8), 0.25)
+    photo[..., 7, 7] = 0.75
+    call, factor = told.for_photo(photo)
+    assert factor == 2
+    torch.testing.assert_close(call(torch.full((1, 3, 4, 4), 0.875)), torch.full((1, 3, 4, 4), 0.125))
+    assert plain.for_photo(photo) == (plain, 1)

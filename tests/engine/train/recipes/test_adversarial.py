@@ -134,7 +134,7 @@ def test_the_critic_takes_as_many_steps_to_one_of_the_generator_as_its_paper_say
 
 def test_the_average_draws_with_statistics_of_its_own():
     torch.manual_seed(0)
-    average = dcgan.Generator(4, 12)
+    average = dcgan.DcganGenerator(4, 12)
     average.body[1].running_mean.fill_(7.0)
     network = with_own_statistics(average, batches=8)
     z = torch.randn(512, 12)

@@ -29,7 +29,8 @@ from engine.runtime.device import Device, configure
 from engine.runtime.work import finished
 from engine.settings import ROOT, Settings
 from engine.style import presets
-from engine.style.stylize import seen, stylize
+from engine.style.styles import seen
+from engine.style.stylize import stylize
 from engine.train.data import read_pictures
 from engine.weights import Weights
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, DcganGenerator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -100,7 +100,7 @@ class Shelf:
     def where(self, name: str) -> str:
         return "Hub" if self._networks[name][0].repo else "weights/"
 
-    def load(self, name: str) -> DcganGenerator[Progress, None, Network]:
+    def load(self, name: str) -> Generator[Progress, None, Network]:
         self.asked.append(name)
         yield Progress(0, 0, f"Loading {name}")
         weight, module = self._networks[name]
@@ -108,7 +108,7 @@ class Shelf:
             raise WeightsUnavailable(name, "the Hub cannot be reached")
         return Network(weight, module)
 
-    def load_first(self, names: Sequence[str]) -> DcganGenerator[Progress, None, tuple[Network, tuple[str, ...]]]:
+    def load_first(self, names: Sequence[str]) -> Generator[Progress, None, tuple[Network, tuple[str, ...]]]:
         failures = []
         for name in names:
             try:
@@ -153,7 +153,7 @@ def shelf(**functions: Callable[..., Tensor] | None) -> Shelf:
     )
 
 
-def finish(events: DcganGenerator[Event, None, None]) -> Result:
+def finish(events: Generator[Event, None, None]) -> Result:
     """The Result, after checking that it is the only one and the last."""
     heard = list(events)
     assert all(isinstance(event, Progress) for event in heard[:-1])
@@ -175,13 +175,13 @@ def write_networks(folder: Path) -> None:
 
     from engine.contract.generate import CATEGORIES
     from engine.models.categories import Categories
-    from engine.models.dcgan import DcganGenerator as DcganGenerator
+    from engine.models.dcgan import DcganGenerator
     from engine.models.deblur import Deblur, Estimator
     from engine.models.discriminator import Discriminator
     from engine.models.faststyle import FastStyle
     from engine.models.features import Features
     from engine.models.generator import Autoencoder
-    from engine.models.generator import DcganGenerator as ProductGenerator
+    from engine.models.generator import Generator as ProductGenerator
     from engine.models.inpaint import Inpaint
     from engine.models.matte import Matte
     from engine.models.restore import Gate, Restore

@@ -673,3 +673,20 @@ def test_gatys_begins_where_one_pass_ends_and_has_one_scale_to_go(photo: str, ar
         2,
     ]  # of 3 scales, 1
     assert heard[-1].notes.networks == ("faststyle", "features")  # type: ignore[union-attr]
+
+
+def test_the_method_gatys_is_told_each_setting_by_its_own_name(
+    photo: str, artwork: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: dict[str, Any] = {}
+    paint = gatys.paint
+
+    def spied(*networks: Any, **settings: Any) -> Any:
+        told.update(settings)
+        return paint(*networks, **settings)
+
+    monkeypatch.setattr(gatys, "paint", spied)
+    wanted = {"content_weight": 2.5, "style_weight": 3.5, "steps": 1, "seed": 9, "optimizer": "lbfgs"}
+    run(photo, artwork, style_loss="gram", **wanted)
+    assert {name: told[name] for name in wanted} == wanted
+    assert told["style_loss"] == "gram"

@@ -8,7 +8,9 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(1, str(Path(__file__).resolve().parent / "support"))
+sys.path.insert(2, str(Path(__file__).resolve().parent / "gradio_ui"))
 
 from playwright.sync_api import expect, sync_playwright
 from serving import served

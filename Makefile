@@ -1,6 +1,7 @@
 # make run          the page on 127.0.0.1:7860 (VITRINE_HOST, VITRINE_PORT; SHARE=1 for a public link)
 # make test         every test; ARGS="-k door" for some
 # make check        what CI runs: format, lint, types, tests
+# make coverage     what no test runs
 # make screenshot   the README's picture of the running page
 
 SHELL := /bin/sh
@@ -8,7 +9,7 @@ PYTHON ?=
 BIN := .venv/bin
 export PYTHON
 
-.PHONY: run test check screenshot clean
+.PHONY: run test check coverage screenshot clean
 
 run: .venv/ready
 	@$(BIN)/python app.py $(if $(SHARE),--share)
@@ -20,8 +21,12 @@ test: .venv/ready-to-test
 check: .venv/ready-to-test
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy engine gradio_ui app.py
+	$(BIN)/mypy --strict engine gradio_ui app.py
 	$(BIN)/python -m pytest $(ARGS)
+
+# Lists the lines that nothing runs. There is no threshold: read it.
+coverage: .venv/ready-to-test
+	$(BIN)/python -m pytest --cov=engine --cov=gradio_ui --cov-report=term-missing:skip-covered $(ARGS)
 
 screenshot: .venv/ready-to-test
 	$(BIN)/python tests/screenshot.py docs/page.png

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -127,9 +128,11 @@ def learned(pixels: Tensor, network: Network) -> Tensor:
     """The matte (1, 1, H, W) in [0, 1] that a network sees on a photo (1, 3, H, W),
     brought to the photo's own edges.
     """
-    from engine.models import segment
+    from engine.models import matte, segment
 
-    small, seen = network.module.product_on(network.apply, pixels)
+    # A network that looks at photos in its own way says how; any other gives logits as `matte` does.
+    look = getattr(network.module, "product_on", partial(matte.product_on, network.module))
+    small, seen = look(network.apply, pixels)
     return segment.to_full_size(pixels, small, seen)
 
 

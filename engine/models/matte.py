@@ -73,14 +73,14 @@ class Matte(nn.Module):
             y = up(grow(y) + skip)
         return F.pixel_shuffle(self.tail(y), 4)
 
-    def product_on(self, ask: Callable[..., Tensor], pixels: Tensor) -> tuple[Tensor, Tensor]:
-        """A copy (1, 3, h, w) of a photo (1, 3, H, W) in [0, 1], and the matte (1, 1, h, w) that network and colours
-        give it.
 
-        ask: calls a function of the network with inputs that are on the CPU.
-        """
-        small = shrunk(pixels, WORK_PX)
-        return small, agreed(small, ask(partial(matte_of, self), small))
+def product_on(network: nn.Module, ask: Callable[..., Tensor], pixels: Tensor) -> tuple[Tensor, Tensor]:
+    """A copy (1, 3, h, w) of a photo (1, 3, H, W) in [0, 1], and the matte (1, 1, h, w) of network and colours on it.
+
+    network: gives logits as `Matte` does. ask: calls a function of it with inputs that are on the CPU.
+    """
+    small = shrunk(pixels, WORK_PX)
+    return small, agreed(small, ask(partial(matte_of, network), small))
 
 
 @torch.no_grad()
@@ -93,7 +93,7 @@ def small_matte(network: Matte, pixels: Tensor) -> tuple[Tensor, Tensor]:
 
 
 @torch.no_grad()
-def matte_of(network: Matte, small: Tensor) -> Tensor:
+def matte_of(network: nn.Module, small: Tensor) -> Tensor:
     """The matte (1, 1, h, w) in [0, 1] of a small copy (1, 3, h, w), of any shape."""
     height, width = small.shape[-2:]
     padding = (0, -width % MULTIPLE_PX, 0, -height % MULTIPLE_PX)

@@ -687,6 +687,6 @@ def test_the_method_gatys_is_told_each_setting_by_its_own_name(
 
     monkeypatch.setattr(gatys, "paint", spied)
     wanted = {"content_weight": 2.5, "style_weight": 3.5, "steps": 1, "seed": 9, "optimizer": "lbfgs"}
-    run(photo, artwork, style_loss="gram", **wanted)
+    run(shelf(), photo, artwork, style_loss="gram", **wanted)
     assert {name: told[name] for name in wanted} == wanted
     assert told["style_loss"] == "gram"

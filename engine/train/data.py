@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import csv
 import hashlib
-import io
 import json
 import tarfile
 import tempfile
@@ -18,11 +17,14 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from PIL import Image, ImageOps
+from PIL import Image
 from torch import Tensor
 
+from engine import image
 from engine.contract.errors import RequestError
+from engine.settings import Settings
 
+_ANY_SIZE = Settings(input_mpx=500.0)  # nobody waits for one of them
 HEIC_SUFFIXES = {".heic", ".heif"}  # as many phones write
 PICTURE_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".avif", ".bmp", ".tif", ".tiff"} | HEIC_SUFFIXES
 
@@ -49,7 +51,7 @@ def read_pictures(source: Path) -> Iterator[tuple[str, Image.Image]]:
         for member in sorted(members, key=lambda m: m.name):
             stream = tar.extractfile(member)
             assert stream is not None  # isfile() said so
-            yield member.name, _decoded(io.BytesIO(stream.read()), member.name)
+            yield member.name, _unpacked(stream.read(), member.name)
 
 
 def _is_picture(path: Path) -> bool:
@@ -60,30 +62,21 @@ def _pictures_in(folder: Path) -> list[Path]:
     return sorted(path for path in folder.rglob("*") if _is_picture(path))
 
 
-def _decoded(file: Path | io.BytesIO, name: str) -> Image.Image:
-    """Upright RGB, what is transparent laid on white."""
+def _decoded(file: Path, name: str) -> Image.Image:
+    """Upright RGB in 8 bits, in sRGB by the file's own profile, what is transparent laid on white: through the door."""
     try:
-        with _opened(file, name) as opened:
-            picture = ImageOps.exif_transpose(opened)
-            if not picture.has_transparency_data:
-                return picture.convert("RGB")
-            white = Image.new("RGBA", picture.size, "white")
-            return Image.alpha_composite(white, picture.convert("RGBA")).convert("RGB")
-    except (
-        OSError,
-        ValueError,
-        SyntaxError,
-        Image.DecompressionBombError,
-    ) as error:  # all of them are said of damaged files
+        picture = image.load(file, _ANY_SIZE)
+    except RequestError as error:
         raise RequestError(f"{name} cannot be read as a picture; take it out of the training data.") from error
+    return image.Picture(picture.on_white()).pil()
 
 
-def _opened(file: Path | io.BytesIO, name: str) -> Image.Image:
-    if Path(name).suffix.lower() not in HEIC_SUFFIXES:
-        return Image.open(file)
-    from pillow_heif import HeifImageFile
-
-    return HeifImageFile(file)
+def _unpacked(data: bytes, name: str) -> Image.Image:
+    """The same of a file in a tar."""
+    with tempfile.NamedTemporaryFile(suffix=Path(name).suffix) as file:
+        file.write(data)
+        file.flush()
+        return _decoded(Path(file.name), name)
 
 
 def read_categories(table: Path) -> dict[str, str]:

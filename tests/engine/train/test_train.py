@@ -13,11 +13,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from pictures import P3_COLOURANTS, rgb_profile
 from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from shelf import Plain
 
+from engine import image
 from engine.contract.errors import RequestError
 from engine.models import generator, restore, unet
 from engine.models.deblur import Deblur, Estimator
@@ -805,3 +807,19 @@ def tensors_of(state: object) -> list[torch.Tensor]:
 
 def assert_states_equal(one: object, two: object) -> None:
     assert all(torch.equal(a, b) for a, b in zip(tensors_of(one), tensors_of(two), strict=True))
+
+
+def test_pictures_to_learn_from_are_in_srgb_whatever_their_profile_says(tmp_path):
+    """A red of Display P3 that sRGB can show, as a phone writes it."""
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    red = Image.new("RGB", (40, 40), (180, 90, 80))
+    red.save(folder / "p3.png", icc_profile=rgb_profile(P3_COLOURANTS))
+    expected = image.load(folder / "p3.png").pixels[0, :, 20, 20]
+    (_, read), *_ = data.read_pictures(folder)
+    assert torch.tensor(read.getpixel((20, 20))) / 255 == pytest.approx(expected, abs=1 / 255)
+    assert read.getpixel((20, 20))[0] > 185, "as it is written it would be paler"
+    with tarfile.open(tmp_path / "pictures.tar", "w") as tar:
+        tar.add(folder / "p3.png", "p3.png")
+    (_, packed), *_ = data.read_pictures(tmp_path / "pictures.tar")
+    assert packed.getpixel((20, 20)) == read.getpixel((20, 20))

@@ -145,10 +145,10 @@ def content_distances(ours: Tensor, photos: Tensor) -> Tensor:
     return (normalised(ours) - normalised(photos)).square().mean((1, 2, 3))
 
 
-def evenness(x: Tensor) -> Tensor:
-    """1 where luma is even around a pixel, 0 where it is not, (N, 3, H, W) -> (N, 1, H, W)."""
+def evenness(x: Tensor, window: int = EVEN_PX) -> Tensor:
+    """1 where luma is even in a window around a pixel, 0 where it is not, (N, 3, H, W) -> (N, 1, H, W)."""
     grey = data.luma(x)
-    variance = _mean_around(grey.square()) - _mean_around(grey).square()
+    variance = _mean_around(grey.square(), window) - _mean_around(grey, window).square()
     return torch.sigmoid((EVEN_MOST - variance.clamp(min=1e-8).sqrt()) / 0.004)
 
 
@@ -162,8 +162,11 @@ def ground(x: Tensor) -> Tensor:
     reached = reached * open_
     for _ in range(sum(open_.shape[-2:])):
         reached = torch.minimum(F.max_pool2d(reached, 3, 1, 1), open_)
-    reached = F.max_pool2d(reached, 3, 1, 1)  # up to the product, as far as it is even
-    return F.interpolate(reached, x.shape[-2:], mode="nearest") * even
+    reached = F.interpolate(F.max_pool2d(reached, 3, 1, 1), x.shape[-2:], mode="nearest") * even
+    # Windows end before the product does; the rest of the way goes by smaller ones, lest the product gets a halo.
+    reach = EVEN_PX // 2 + 1
+    near = F.max_pool2d(F.max_pool2d(reached, (1, 2 * reach + 1), 1, (0, reach)), (2 * reach + 1, 1), 1, (reach, 0))
+    return torch.maximum(reached, near * evenness(x, 3))
 
 
 def ground_distance(made: Tensor, photos: Tensor, even: Tensor) -> Tensor:
@@ -172,7 +175,7 @@ def ground_distance(made: Tensor, photos: Tensor, even: Tensor) -> Tensor:
     uneven = ((grey - _mean_around(grey)).square() * even).mean()
     white = even * torch.sigmoid((photos.amin(1, keepdim=True) - 0.9) / 0.015)
     dark = (F.relu(WHITE_LEAST - made).square().mean(1, keepdim=True) * white).mean()
-    return 20 * uneven + 4 * dark
+    return 20 * uneven + 8 * dark
 
 
 def variation(x: Tensor) -> Tensor:
@@ -180,8 +183,10 @@ def variation(x: Tensor) -> Tensor:
     return (x[..., 1:, :] - x[..., :-1, :]).abs().mean() + (x[..., 1:] - x[..., :-1]).abs().mean()
 
 
-def _mean_around(x: Tensor) -> Tensor:
-    return F.avg_pool2d(x, EVEN_PX, 1, EVEN_PX // 2, count_include_pad=False)
+def _mean_around(x: Tensor, window: int = EVEN_PX) -> Tensor:
+    half = window // 2  # a row and a column instead of a square
+    x = F.avg_pool2d(x, (1, window), 1, (0, half), count_include_pad=False)
+    return F.avg_pool2d(x, (window, 1), 1, (half, 0), count_include_pad=False)
 
 
 class PaintRecipe(Recipe):
@@ -243,7 +248,7 @@ class PaintRecipe(Recipe):
             "adam": torch.optim.Adam(
                 [named[name] for name in sorted(own - {"scale", "shift"})], self.peak / 2, betas=(0.9, 0.99)
             ),
-            "table_adam": torch.optim.Adam(self.table.parameters(), 2 * self.peak, betas=(0.9, 0.99)),
+            "table_adam": torch.optim.Adam(self.table.parameters(), 8 * self.peak, betas=(0.9, 0.99)),
         }
 
     def step(self, step: int) -> dict[str, float]:

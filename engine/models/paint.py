@@ -72,7 +72,7 @@ class _Norms:
     """Hands out scales and shifts layer by layer, and writes down, or takes, the statistics of each layer."""
 
     def __init__(self, widths: Sequence[int], scale: Tensor, shift: Tensor, given: Sequence[Normal] | None) -> None:
-        self._parts = iter(zip(scale.split(list(widths), 1), shift.split(list(widths), 1), strict=True))
+        self._parts = iter(zip(*(torch.split(part, list(widths), 1) for part in (scale, shift)), strict=True))
         self._given = iter(given) if given is not None else None
         self.seen: list[Normal] = []
 

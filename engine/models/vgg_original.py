@@ -51,7 +51,7 @@ class OriginalVGG19(nn.Module):
                 inputs = width
 
     def forward(self, x: Tensor, depth: int = len(LAYERS)) -> list[Tensor]:
-        x = (x - self.mean).to(self.conv1_1.weight.dtype)
+        x = (x - self.mean).to(next(self.parameters()).dtype)
         activations = []
         for block in range(1, depth + 1):
             for k in range(1, BLOCKS[block - 1] + 1):
@@ -74,4 +74,4 @@ def from_state_dict(state: Mapping[str, Tensor]) -> OriginalVGG19:
 def from_file(file: Path, dtype: torch.dtype = torch.float32) -> OriginalVGG19:
     """The frozen network of `file`, channels last."""
     network = from_state_dict(unpacked(torch.load(file, map_location="cpu", weights_only=True)))
-    return network.eval().requires_grad_(False).to(dtype=dtype, memory_format=torch.channels_last)
+    return network.eval().requires_grad_(False).to(dtype=dtype).to(memory_format=torch.channels_last)

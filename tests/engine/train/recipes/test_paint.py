@@ -76,7 +76,7 @@ def test_even_light_ground_costs_nothing_and_dirt_and_darkness_do() -> None:
     even = torch.ones(1, 1, 64, 64)
     assert paint.ground_distance(torch.full_like(photo, 0.9), photo, even) < 1e-9
     dark = paint.ground_distance(torch.full_like(photo, 0.5), photo, even)
-    torch.testing.assert_close(dark, torch.tensor(8 * 0.35**2), atol=1e-3, rtol=1e-2)
+    torch.testing.assert_close(dark, torch.tensor(8 * (paint.WHITE_LEAST - 0.5) ** 2), atol=1e-3, rtol=1e-2)
     dirty = 0.92 + 0.05 * torch.randn(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
     assert paint.ground_distance(dirty, photo, even) > 1e-3
     on_grey = paint.ground_distance(torch.full_like(photo, 0.5), 0.5 * photo, even)

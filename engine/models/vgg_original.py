@@ -8,7 +8,6 @@ scale are folded into the first layer. The mean is subtracted outside, since the
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 
 import torch
 import torch.nn.functional as F
@@ -71,7 +70,7 @@ def from_state_dict(state: Mapping[str, Tensor]) -> OriginalVGG19:
     return network
 
 
-def from_file(file: Path, dtype: torch.dtype = torch.float32) -> OriginalVGG19:
-    """The frozen network of `file`, channels last."""
-    network = from_state_dict(unpacked(torch.load(file, map_location="cpu", weights_only=True)))
+def frozen(state: Mapping[str, Tensor], dtype: torch.dtype = torch.float32) -> OriginalVGG19:
+    """The network of the package's file, read into `state`, to look through: without gradients, channels last."""
+    network = from_state_dict(unpacked(state))
     return network.eval().requires_grad_(False).to(dtype=dtype).to(memory_format=torch.channels_last)

@@ -27,7 +27,8 @@ from PIL import Image
 from torch import Tensor, nn
 
 from engine.models.paint import BRUSHES, NOISE_CHANNELS, PRESETS, Paint
-from engine.models.vgg_original import OriginalVGG19, from_file
+from engine.models.srgb import luma
+from engine.models.vgg_original import OriginalVGG19, frozen
 from engine.runtime.device import configure
 from engine.train import data
 from engine.train.loop import Average, Recipe, learning_rate, report, train
@@ -59,7 +60,7 @@ GROUND_PX = 8  # the side of a cell of the map that says what is ground
 WHITE_LEAST = 0.9  # no channel of a white ground is to come out darker
 
 
-class Table(nn.Module):
+class StyleRows(nn.Module):
     """The scales and shifts while they are learned: a part for the preset, one for the brush and one for both together,
     so that the brushes of a preset learn from each other. Begins as the rows of `network`."""
 
@@ -147,7 +148,7 @@ def content_distances(ours: Tensor, photos: Tensor) -> Tensor:
 
 def evenness(x: Tensor, window: int = EVEN_PX) -> Tensor:
     """1 where luma is even in a window around a pixel, 0 where it is not, (N, 3, H, W) -> (N, 1, H, W)."""
-    grey = data.luma(x)
+    grey = luma(x)
     variance = _mean_around(grey.square(), window) - _mean_around(grey, window).square()
     return torch.sigmoid((EVEN_MOST - variance.clamp(min=1e-8).sqrt()) / 0.004)
 
@@ -171,7 +172,7 @@ def ground(x: Tensor) -> Tensor:
 
 def ground_distance(made: Tensor, photos: Tensor, even: Tensor) -> Tensor:
     """How uneven luma is where the photo is even ground, and how much darker than light where it is white: scalar."""
-    grey = data.luma(made)
+    grey = luma(made)
     uneven = ((grey - _mean_around(grey)).square() * even).mean()
     white = even * torch.sigmoid((photos.amin(1, keepdim=True) - 0.96) / 0.007)
     dark = (F.relu(WHITE_LEAST - made).square().mean(1, keepdim=True) * white).mean()
@@ -227,7 +228,7 @@ class PaintRecipe(Recipe):
         self.network = Paint(len(presets) * len(BRUSHES)).to(memory_format=torch.channels_last)
         if start is not None:
             self.network.load_state_dict(start)
-        self.table = Table(self.network)
+        self.table = StyleRows(self.network)
         self.network.scale.requires_grad_(False)
         self.network.shift.requires_grad_(False)
         self.average, self.average_table = Average(self.network, 200), Average(self.table, 200)
@@ -349,7 +350,7 @@ class PaintRecipe(Recipe):
             seen = self.vgg(made, DEPTH)
             left.append(style_left(seen, kept, self.targets, torch.tensor(rows)))
             lost.append(content_distances(seen[3], kept[3]))
-            uneven.append((data.luma(made) - _mean_around(data.luma(made))).square().mul(even).sum() / even.sum())
+            uneven.append((luma(made) - _mean_around(luma(made))).square().mul(even).sum() / even.sum())
         return {
             "style left": float(torch.cat(left).mean()),
             "content lost": float(torch.cat(lost).mean()),
@@ -470,7 +471,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parser.parse_args(argv)
     configure()
     torch.set_flush_denormal(True)
-    vgg = from_file(teacher(args.teacher), torch.float32 if args.fp32 else torch.bfloat16)
+    state = torch.load(teacher(args.teacher), map_location="cpu", weights_only=True)
+    vgg = frozen(state, torch.float32 if args.fp32 else torch.bfloat16)
     artworks = read_artworks(args.artworks)
     args.run.mkdir(parents=True, exist_ok=True)
     recipe = PaintRecipe(

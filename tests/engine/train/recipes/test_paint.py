@@ -86,7 +86,7 @@ def test_even_light_ground_costs_nothing_and_dirt_and_darkness_do() -> None:
 def test_the_table_begins_as_the_network_and_brushes_share_a_part() -> None:
     network = Paint(6, fine=8, width=8, full=4, blocks=1)
     torch.nn.init.normal_(network.scale)
-    table = paint.Table(network)
+    table = paint.StyleRows(network)
     scale, shift = table.whole()
     assert torch.equal(scale, network.scale)
     assert torch.equal(shift, network.shift)

@@ -29,6 +29,7 @@ NAMES = (
     "inpaint",
     "upscale",
     "faststyle",
+    "paint",
     "categories",
     "vae",
     "gan",

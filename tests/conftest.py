@@ -19,6 +19,12 @@ if TYPE_CHECKING:
 configure()
 
 
+@pytest.fixture(autouse=True)
+def in_float32(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same arithmetic on every processor; a test of another format asks for it."""
+    monkeypatch.setattr("engine.weights.load.multiplies_bf16", lambda: False)
+
+
 @pytest.fixture(scope="module")
 def studio(tmp_path_factory: pytest.TempPathFactory) -> StandIn:
     """A studio that answers at once."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from engine.contract.errors import RequestError
 from engine.contract.events import Progress
-from engine.runtime.device import is_out_of_memory
+from engine.runtime.device import is_out_of_memory, multiplies_bf16
 from engine.settings import Settings
 from engine.weights import hub
 from engine.weights.index import FOLDER, read_index, sha256_of, with_index
@@ -186,6 +186,7 @@ class Weights:
         for last_try in (False, True):
             try:
                 network.to(target, format_on(network.weight, target))
+                network.mixed = self._settings.mixed and network.weight.mixed and multiplies_bf16()
                 break
             except Exception as error:
                 if not is_out_of_memory(error) or target.type == "cpu":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import logging
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +30,7 @@ class Network:
 
     def __init__(self, weight: Weight, module: nn.Module, call: Callable[..., Tensor] | None = None) -> None:
         self.weight = weight
+        self.mixed = False  # on a CPU, multiply in bfloat16 and add in float32
         self.module: Any = module.eval().requires_grad_(False)  # Any: each network has methods of its own
         self._call = call or module
         self._left: tuple[torch.device, torch.dtype] | None = None  # where it was before it fled to the CPU
@@ -62,9 +64,16 @@ class Network:
         whose answer is no picture."""
         import torch
 
-        with torch.inference_mode():
+        with torch.inference_mode(), self.arithmetic():
             y = function(*(self._moved(t) for t in inputs))
         return y.float().cpu()
+
+    def arithmetic(self) -> AbstractContextManager[Any]:
+        """What its convolutions and products are computed in."""
+        import torch
+
+        on_cpu = self.mixed and self.device.type == "cpu"
+        return torch.autocast("cpu", torch.bfloat16) if on_cpu else nullcontext()
 
     def for_photo(self, photo: Tensor) -> tuple[Callable[[Tensor], Tensor], int]:
         """What works on tiles of one photo, (1, 3, H, W) in [0, 1], and how many times smaller the copy is that it
@@ -117,7 +126,7 @@ def format_on(row: Weight, device: torch.device) -> torch.dtype:
     import torch
 
     if device.type == "cpu":
-        return torch.float32  # half formats are slower there
+        return torch.float32  # weights and sums; what is multiplied may be rounded (Network.mixed)
     if row.half:
         return torch.float16
     return torch.bfloat16 if row.bfloat16 and torch.cuda.is_bf16_supported() else torch.float32

@@ -52,6 +52,7 @@ ROWS = (
         builder="engine.models.restore:from_state_dict",
         tiling=Tiling(scale=1, overlap_px=32, multiple_px=16, blend=True, bytes_per_px=450, most_px=1024),
         half=True,
+        mixed=True,
     ),
     Weight(
         name="deblur",
@@ -63,6 +64,7 @@ ROWS = (
         builder="engine.models.deblur:from_state_dict",
         tiling=Tiling(scale=1, overlap_px=64, multiple_px=8, blend=True, bytes_per_px=650, most_px=1024),
         half=True,
+        mixed=True,
     ),
     Weight(
         name="inpaint",
@@ -74,6 +76,7 @@ ROWS = (
         builder="engine.models.inpaint:from_state_dict",
         tiling=Tiling(scale=1, overlap_px=64, multiple_px=8, blend=True, bytes_per_px=900, most_px=512),
         half=True,
+        mixed=True,
     ),
     Weight(
         name="matte",
@@ -103,6 +106,7 @@ ROWS = (
         builder="engine.models.upscale:from_state_dict",
         tiling=Tiling(scale=2, overlap_px=12, bytes_per_px=800),
         half=True,
+        mixed=True,
     ),
     Weight(
         name="upscale-x4",
@@ -114,6 +118,7 @@ ROWS = (
         builder="engine.models.upscale:from_state_dict",
         tiling=Tiling(scale=4, overlap_px=12, bytes_per_px=1300),
         half=True,
+        mixed=True,
     ),
     Weight(
         name="upscale-x4-crisp",
@@ -125,6 +130,7 @@ ROWS = (
         builder="engine.models.upscale:from_state_dict",
         tiling=Tiling(scale=4, overlap_px=12, bytes_per_px=1300),
         half=True,
+        mixed=True,
     ),
     Weight(
         name="studio",
@@ -202,6 +208,7 @@ ROWS = (
         builder="engine.models.faststyle:from_state_dict",
         tiling=Tiling(overlap_px=40, multiple_px=4, bytes_per_px=400, most_px=1024),
         half=True,
+        mixed=True,
     ),
     Weight(
         name="categories",

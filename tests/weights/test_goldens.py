@@ -49,10 +49,11 @@ def shipped(name: str) -> Network:
     return finished(Weights(Device(), Settings()).load(name))
 
 
-def given_by(name: str) -> np.ndarray:
-    """What the shipped network makes of the drawing, uint8 (H, W, 3)."""
+def given_by(name: str, *, mixed: bool = False) -> np.ndarray:
+    """What the shipped network makes of the drawing, uint8 (H, W, 3); mixed: with products in bfloat16."""
     network = shipped(name)
     network.to_cpu()
+    network.mixed = mixed
     if network.weight.task == "generate":
         codes = network.module.sample_latents("shoe", 1, 0.5, torch.Generator().manual_seed(0))
         y = network(codes, torch.zeros(1, dtype=torch.long))
@@ -97,6 +98,14 @@ def assert_same(picture: np.ndarray, golden: np.ndarray) -> None:
 def test_a_shipped_file_gives_its_golden_picture(name: str) -> None:
     with Image.open(FOLDER / f"{name}.png") as golden:
         assert_same(given_by(name), np.asarray(golden))
+
+
+@pytest.mark.parametrize("name", [row.name for row in TABLE if row.embedded and row.mixed])
+def test_products_in_bfloat16_move_a_picture_by_less_than_a_level_on_average(name: str) -> None:
+    with Image.open(FOLDER / f"{name}.png") as golden:
+        moved = np.abs(given_by(name, mixed=True).astype(int) - np.asarray(golden))
+    assert 0 < moved.mean() < 1
+    assert moved.max() <= 12
 
 
 def test_a_spoiled_picture_is_noticed() -> None:

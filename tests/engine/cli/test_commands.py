@@ -277,6 +277,14 @@ def test_a_setting_that_is_no_number_above_0_is_one_sentence(
     )
 
 
+def test_a_precision_that_there_is_not_is_one_sentence(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("VITRINE_PRECISION", "int4")
+    said = mistake(capsys, "generate", "--out", tmp_path / "o.png")
+    assert said == "VITRINE_PRECISION must be auto or fp32, not 'int4'."
+
+
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"vitrine": 1}', "not json", "\udcff", "[" * 100_000])
 def test_a_recipe_that_is_none_is_one_sentence(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, content: str

@@ -17,7 +17,9 @@ from tint import BY_NAME, HUB_ROWS, Tint, load, refusal, shelf, tint_bytes, tint
 from torch import Tensor
 
 from engine.models import transformer
-from engine.weights import Network, Weight
+from engine.runtime.device import Device
+from engine.settings import Settings
+from engine.weights import Network, Weight, Weights
 from engine.weights.network import format_on
 
 
@@ -217,6 +219,35 @@ def test_a_gpu_gets_the_smallest_format_the_network_stands(
     assert format_on(BY_NAME[name], torch.device("cpu")) == torch.float32
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: False)
     assert format_on(BY_NAME[name], torch.device("cuda")) in (torch.float16, torch.float32)
+
+
+@pytest.mark.parametrize(
+    ("multiplies", "wanted", "stands", "expected"),
+    [
+        (True, True, True, torch.bfloat16),
+        (False, True, True, torch.float32),
+        (True, False, True, torch.float32),
+        (True, True, False, torch.float32),
+    ],
+)
+def test_products_are_in_bfloat16_where_processor_setting_and_network_allow_it(
+    multiplies: bool, wanted: bool, stands: bool, expected: torch.dtype, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engine.weights.load.multiplies_bf16", lambda: multiplies)
+    (tmp_path / "tint.safetensors").write_bytes(tint_bytes())
+    weights = Weights(Device(), Settings(weights=tmp_path, mixed=wanted), (tint_row(mixed=stands),))
+    network = load(weights, "tint")
+    products: list[torch.dtype] = []
+
+    def look(x: Tensor) -> Tensor:
+        products.append((x.view(3, -1) @ x.view(3, -1).T).dtype)
+        return network.module(x)
+
+    if network.device.type == "cuda":
+        network.to_cpu()
+    y = network.apply(look, torch.rand(1, 3, 4, 4))
+    assert products == [expected]
+    assert y.dtype == network.dtype == torch.float32
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")

@@ -26,6 +26,7 @@ NAMES = (
     "deblur",
     "tone",
     "matte",
+    "matte_lite",
     "inpaint",
     "upscale",
     "faststyle",

@@ -239,19 +239,19 @@ def composites(
     for _ in range(count):
         corner = bool(corners) and rng.uniform() < 0.2
         ground = (
-            _corner(photos[corners[int(rng.integers(len(corners)))]], size_px, rng)
+            corner_of(photos[corners[int(rng.integers(len(corners)))]], size_px, rng)
             if corner
-            else _ground(photos, grounds, size_px, rng)
+            else _background(photos, grounds, size_px, rng)
         )
-        product, matte = _placed(cut_outs[int(rng.integers(len(cut_outs)))], size_px, rng, sizes)
+        product, matte = placed(cut_outs[int(rng.integers(len(cut_outs)))], size_px, rng, sizes)
         if rng.uniform() < 0.6:
-            ground = ground * (1 - _shadow(matte, rng))
-        pictures.append(_as_taken(torch.lerp(ground, product, matte), rng))
+            ground = ground * (1 - shadow_of(matte, rng))
+        pictures.append(as_taken(torch.lerp(ground, product, matte), rng))
         mattes.append(matte)
     return torch.cat(pictures), torch.cat(mattes)
 
 
-def _as_taken(picture: Tensor, rng: np.random.Generator) -> Tensor:
+def as_taken(picture: Tensor, rng: np.random.Generator) -> Tensor:
     """With a camera's noise and a JPEG's blocks, at times."""
     if rng.uniform() < 0.5:
         picture = degrade.gaussian_noise(picture, float(rng.uniform(0, 8)), rng)
@@ -259,17 +259,27 @@ def _as_taken(picture: Tensor, rng: np.random.Generator) -> Tensor:
     return degrade.jpeg(picture[0], int(rng.integers(55, 96)))[None] if rng.uniform() < 0.4 else picture
 
 
-def _ground(photos: Sequence[Tensor], grounds: Sequence[int], size_px: int, rng: np.random.Generator) -> Tensor:
+def _background(photos: Sequence[Tensor], grounds: Sequence[int], size_px: int, rng: np.random.Generator) -> Tensor:
     """A crop of a photo, often out of focus; a soft gradient; or a plain colour: (1, 3, S, S)."""
     kind = rng.uniform()
     if kind < 0.55:
-        crop = data.random_crops(photos, grounds, 1, size_px, rng)
-        if rng.uniform() < 0.5:
-            small = max(6, round(size_px / rng.uniform(2, 14)))
-            crop = F.interpolate(F.interpolate(crop, (small, small), mode="area"), (size_px, size_px), mode="bicubic")
-        return crop.clamp(0, 1)
+        return defocused(data.random_crops(photos, grounds, 1, size_px, rng), rng)
+    return plain(kind < 0.85, size_px, rng)
+
+
+def defocused(crop: Tensor, rng: np.random.Generator) -> Tensor:
+    """Out of focus every other time."""
+    size_px = crop.shape[-1]
+    if rng.uniform() < 0.5:
+        small = max(6, round(size_px / rng.uniform(2, 14)))
+        crop = F.interpolate(F.interpolate(crop, (small, small), mode="area"), (size_px, size_px), mode="bicubic")
+    return crop.clamp(0, 1)
+
+
+def plain(gradient: bool, size_px: int, rng: np.random.Generator) -> Tensor:
+    """A soft gradient, or nearly one colour: (1, 3, S, S)."""
     corners = torch.from_numpy(
-        rng.uniform(0, 1, (1, 3, 1, 1)) + rng.normal(0, 0.12 if kind < 0.85 else 0.01, (1, 3, 2, 2))
+        rng.uniform(0, 1, (1, 3, 1, 1)) + rng.normal(0, 0.12 if gradient else 0.01, (1, 3, 2, 2))
     ).float()
     if rng.uniform() < 0.4:  # mostly greys and whites, as of a table or a wall
         corners = corners.mean(1, keepdim=True) + 0.1 * (corners - corners.mean(1, keepdim=True))
@@ -277,7 +287,7 @@ def _ground(photos: Sequence[Tensor], grounds: Sequence[int], size_px: int, rng:
     return F.interpolate(corners, (size_px, size_px), mode="bilinear", align_corners=True).clamp(0, 1)
 
 
-def _corner(photo: Tensor, size_px: int, rng: np.random.Generator) -> Tensor:
+def corner_of(photo: Tensor, size_px: int, rng: np.random.Generator) -> Tensor:
     """The floor, bed or wall that most photos show in their corners, with its seams and folds, mirrored on all sides:
     (1, 3, S, S).
     """
@@ -293,12 +303,12 @@ def _corner(photo: Tensor, size_px: int, rng: np.random.Generator) -> Tensor:
     return tile.repeat(1, 1, repeats, repeats)[:, :, :size_px, :size_px].clamp(0, 1)
 
 
-def _placed(
+def placed(
     cut_out: Tensor, size_px: int, rng: np.random.Generator, sizes: tuple[float, float]
 ) -> tuple[Tensor, Tensor]:
     """A product turned, scaled, moved and in another light and hue: (1, 3, S, S) and its matte (1, 1, S, S)."""
-    placed = _moved(cut_out, size_px, rng, turn=0.25, sizes=sizes, shift=0.25, padding="zeros")
-    return _lit(placed[:, :3], rng), placed[:, 3:]
+    moved = _moved(cut_out, size_px, rng, turn=0.25, sizes=sizes, shift=0.25, padding="zeros")
+    return lit(moved[:, :3], rng), moved[:, 3:]
 
 
 def _photographed(seen: Tensor, size_px: int, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
@@ -306,7 +316,7 @@ def _photographed(seen: Tensor, size_px: int, rng: np.random.Generator) -> tuple
     matte (1, 1, S, S).
     """
     moved = _moved(seen, size_px, rng, turn=0.15, sizes=(0.85, 1.35), shift=0.15, padding="reflection")
-    return _as_taken(_lit(moved[:, :3], rng), rng), moved[:, 3:]
+    return as_taken(lit(moved[:, :3], rng), rng), moved[:, 3:]
 
 
 def _moved(
@@ -331,14 +341,14 @@ def _moved(
     return F.grid_sample(rgba[None].float() / 255, where, padding_mode=padding, align_corners=False)
 
 
-def _lit(colour: Tensor, rng: np.random.Generator) -> Tensor:
+def lit(colour: Tensor, rng: np.random.Generator) -> Tensor:
     """In another hue by chance, another light and contrast."""
     colour = recolour(colour, rng, chance=0.3)
     gains = torch.from_numpy(rng.normal(0, 0.06, (1, 3, 1, 1))).float() + float(rng.uniform(0.65, 1.1))
     return (colour * gains).clamp(0, 1).pow(float(rng.uniform(0.8, 1.25)))
 
 
-def _shadow(matte: Tensor, rng: np.random.Generator) -> Tensor:
+def shadow_of(matte: Tensor, rng: np.random.Generator) -> Tensor:
     """A soft shadow of the product, (1, 1, S, S): how much light it takes."""
     size = matte.shape[-1]
     small = F.interpolate(matte, (max(4, round(size / rng.uniform(4, 24))),) * 2, mode="area")

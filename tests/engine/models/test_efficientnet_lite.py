@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from engine.models.efficientnet_lite import CHANNELS, InvertedResidual, EfficientNetLite0, Same, from_package
+from engine.models.efficientnet_lite import CHANNELS, EfficientNetLite0, InvertedResidual, Same, from_package
 
 
 def as_package(network: EfficientNetLite0) -> dict[str, Tensor]:

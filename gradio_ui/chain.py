@@ -27,28 +27,30 @@ class Chain:
         """The steps that are on, in the order they run."""
         return in_order(on or (), order)
 
-    def switch_on(self, step: str, *triggers: Callable[..., Any]) -> None:
+    def on_as_well(self, setting: str, on: Sequence[str] | None, order: Sequence[str]) -> list[str]:
+        """The steps that are on, and one that a setting is of: the first such step, unless another of them is on."""
+        of_it = STEPS.with_setting(setting)
+        return list(self.steps([*(on or ()), *(() if set(of_it) & set(on or ()) else of_it[:1])], order))
+
+    def switch_on(self, setting: str, *triggers: Callable[..., Any]) -> None:
         """Let what is set for a step switch it on."""
 
         def on_as_well(on: list[str], order: list[str]) -> list[str]:
-            return list(self.steps([*on, step], order))
+            return self.on_as_well(setting, on, order)
 
         gr.on([*triggers], on_as_well, [self.switches, self.order], self.switches, **QUICK)
 
-    def switch_on_where_filled(self, step: str, place: gr.Image, *instead: str) -> None:
-        """Let a picture that is put, or drawn, into a place switch a step on,
-        unless one of the steps `instead` is on.
-        """
+    def switch_on_where_filled(self, setting: str, place: gr.Image) -> None:
+        """Let a picture that is put, or drawn, into the place of a setting switch a step of it on."""
 
         def on_as_well(sent: Any, on: list[str], order: list[str]) -> Any:
-            return list(self.steps([*on, step], order)) if sent and not set(instead) & set(on) else gr.skip()
+            return self.on_as_well(setting, on, order) if sent else gr.skip()
 
         place.change(on_as_well, [place, self.switches, self.order], self.switches, preprocess=False, **QUICK)
 
-    def switched_on(self, step: str, data: Values, *instead: str) -> Updates:
-        """The switches with a step on as well, unless one of the steps `instead` is."""
-        on = data[self.switches] or []
-        return {} if set(instead) & set(on) else {self.switches: list(self.steps([*on, step], data[self.order]))}
+    def switched_on(self, setting: str, data: Values) -> Updates:
+        """The switches with a step of a setting on as well."""
+        return {self.switches: self.on_as_well(setting, data[self.switches], data[self.order])}
 
     def put(self, steps: Sequence[str]) -> list[Any]:
         """Values for `switches` and `order`: these steps are on, in this order; one that is not offered, as "auto", can

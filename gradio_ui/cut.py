@@ -80,7 +80,7 @@ def cut(studio: Studio, photo: gr.Image, steps: Chain) -> Cut:
         studio.find_product,
         photo,
         product,
-        on_drawn=lambda data: steps.switched_on("cut-out", data),
+        on_drawn=lambda data: steps.switched_on("product", data),
     )
     product.render()
     ground.change(
@@ -89,6 +89,6 @@ def cut(studio: Studio, photo: gr.Image, steps: Chain) -> Cut:
         [colour, picture],
         **QUICK,
     )
-    steps.switch_on("cut-out", ground.input, shadow.release)
-    steps.switch_on_where_filled("cut-out", product)
+    steps.switch_on("cut_out_background", ground.input, shadow.release)
+    steps.switch_on_where_filled("product", product)
     return Cut(ground, colour, picture, shadow, product, brush)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import gradio as gr
 
-from engine.contract import STEPS, EnhanceRequest, marketplaces
+from engine.contract import ENLARGE, GOALS, OWN, STEPS, EnhanceRequest, goal_of, marketplaces
 from gradio_ui import controls, example_pictures, inputs
 from gradio_ui import mask as brush_mask
 from gradio_ui.chain import Chain, chain
@@ -27,15 +27,6 @@ from gradio_ui.words import ENGLISH, said
 if TYPE_CHECKING:
     from engine import Studio
 
-_GOALS = {
-    "clean": ["restore"],
-    "clean_x2": ["restore", "upscale-x2"],
-    "clean_x4": ["restore", "upscale-x4"],
-    "enlarge_x4": ["upscale-x4"],
-    "cut_out": ["cut-out"],
-    "list_it": ["listing"],
-}
-_OWN = "own_steps"  # the goal that stands for any other chain
 _LEFT_ALONE = (
     "No step is chosen, so the photo stays as it is. "
     f"To change it, choose under “{ENGLISH['goal']}” or “{ENGLISH['chain_more']}”."
@@ -127,7 +118,7 @@ class _EnhanceForm:
         values = request.values()
         return [
             *self.steps.put(request.steps),
-            _goal(request.steps),
+            goal_of(request.steps),
             *(values[name] for name in self.settings),
             controls.offered(self.network, request.network),
             *self.amounts.put(request.adjust),
@@ -160,7 +151,7 @@ def tab(
             form = _form(studio, models)
         with gr.Column(scale=3, min_width=320):
             right = _right(studio, form.photo)
-    sent = arrives(form.photo, {form.steps.switches: _GOALS["enlarge_x4"], form.goal: "enlarge_x4"})
+    sent = arrives(form.photo, {form.steps.switches: list(GOALS[ENLARGE]), form.goal: ENLARGE})
     _run_on(run, form, right, sent)
     _follow_steps(form)
     steps = form.steps
@@ -181,19 +172,19 @@ def _form(studio: Studio, models: Sequence[Mapping[str, Any]]) -> _EnhanceForm:
     photo = inputs.photo_input(studio, "photo", height=200, elem_id="enhance-photo")
     tried = example_pictures.examples(example_pictures.example_photos(spoiled=True), photo)
     proposed = proposal()
-    goals = [(said(name), name) for name in (*_GOALS, _OWN)]
-    goal = gr.Radio(goals, value=_goal(first), label=said("goal"), elem_id="enhance-goal")
+    goals = [(said(name), name) for name in (*GOALS, OWN)]
+    goal = gr.Radio(goals, value=goal_of(first), label=said("goal"), elem_id="enhance-goal")
     go, stop = controls.buttons("enhance")
     attempt = gr.Button(said("try_part"), elem_id="enhance-try")
     gr.Markdown(said("try_about"), elem_classes="v-hint")
     with gr.Accordion(said("chain_more"), open=False, elem_id="enhance-steps") as below:
         steps = chain(first, "enhance-chain")
         settings, rule = _settings()
-    with gr.Accordion(said("tone"), open=False, elem_id="enhance-tone"):
+    with gr.Accordion(_of("adjust"), open=False, elem_id="enhance-tone"):
         amounts = light(photo, steps, studio.propose_tone)
-    with gr.Accordion(said("cut-out"), open=False, elem_id="enhance-cut-out"):
+    with gr.Accordion(_of("cut_out_background"), open=False, elem_id="enhance-cut-out"):
         laid = cut(studio, photo, steps)
-    with gr.Accordion(said("inpaint"), open=False, elem_id="enhance-fill"):
+    with gr.Accordion(_of("mask"), open=False, elem_id="enhance-fill"):
         mask = inputs.photo_input(studio, "mask", height=180, elem_id="enhance-mask").unrender()
         brush = brush_mask.editor(
             studio,
@@ -201,7 +192,7 @@ def _form(studio: Studio, models: Sequence[Mapping[str, Any]]) -> _EnhanceForm:
             None,
             photo,
             mask,
-            on_drawn=lambda data: steps.switched_on("inpaint", data, "prior"),
+            on_drawn=lambda data: steps.switched_on("mask", data),
         )
         mask.render()
     with gr.Accordion(said("rivals"), open=False, elem_id="enhance-rivals"):
@@ -250,6 +241,11 @@ def _settings() -> tuple[dict[str, Any], gr.Markdown]:
         _markets(), value=market, label=said("marketplace"), elem_id="enhance-marketplace"
     )
     return settings, gr.Markdown(_rule(market), elem_classes="v-hint", elem_id="enhance-rule")
+
+
+def _of(setting: str) -> Any:
+    """The words of the step that a setting is of, where several are, of the first."""
+    return said(STEPS.with_setting(setting)[0])
 
 
 def _right(studio: Studio, photo: gr.Image) -> _EnhanceResult:
@@ -310,13 +306,13 @@ def _follow_steps(form: _EnhanceForm) -> None:
     steps, settings = form.steps, form.settings
 
     def aimed(chosen: str) -> list[Any]:
-        if chosen == _OWN:
+        if chosen == OWN:
             return [gr.skip(), gr.skip(), gr.update(open=True)]
-        return [*steps.put(_GOALS[chosen]), gr.skip()]
+        return [*steps.put(GOALS[chosen]), gr.skip()]
 
     def followed(on: Sequence[str], order: Sequence[str]) -> list[Any]:
         shown = _in_sight(on, settings)
-        return [_goal(steps.steps(on, order)), *(gr.update(visible=is_shown) for is_shown in shown)]
+        return [goal_of(steps.steps(on, order)), *(gr.update(visible=is_shown) for is_shown in shown)]
 
     form.goal.input(aimed, form.goal, [steps.switches, steps.order, form.below], **QUICK)
     needing = [*settings.values(), form.rule]
@@ -326,13 +322,10 @@ def _follow_steps(form: _EnhanceForm) -> None:
         component.visible = is_shown
     market = settings["marketplace"]
     market.change(_rule, market, form.rule, **QUICK)
-    steps.switch_on("listing", market.input)
-    steps.switch_on("prior", settings["prior_task"].input)
-    for step in STEPS.values():
-        for name in step.options:
-            component = settings[name]
-            steps.switch_on(step.name, component.release if isinstance(component, gr.Slider) else component.input)
-    steps.switch_on_where_filled("inpaint", form.mask, "prior")
+    for name, component in settings.items():
+        if len(STEPS.with_setting(name)) == 1:
+            steps.switch_on(name, component.release if isinstance(component, gr.Slider) else component.input)
+    steps.switch_on_where_filled("mask", form.mask)
 
 
 def _in_sight(on: Sequence[str], settings: Mapping[str, Any]) -> list[bool]:
@@ -363,8 +356,3 @@ def _rule(market: str) -> str:
 def _proposed(report: Mapping[str, Any], steps: Chain) -> list[Any]:
     """Values for the switches, the order and the strength."""
     return [*steps.put([step["name"] for step in report["steps"]]), report["strength"]]
-
-
-def _goal(steps: Sequence[str]) -> str:
-    """The button that stands for a chain of steps."""
-    return next((name for name, chosen in _GOALS.items() if chosen == list(steps)), _OWN)

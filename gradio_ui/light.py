@@ -8,14 +8,14 @@ from typing import Any, TypeAlias
 
 import gradio as gr
 
-from engine.contract import ADJUSTMENTS, STEPS
+from engine.contract import ADJUSTMENTS
 from engine.contract.errors import RequestError
 from gradio_ui import inputs, sentences
 from gradio_ui.chain import Chain
 from gradio_ui.wiring import DEVICE_QUEUE, Values
 from gradio_ui.words import said
 
-_STEP = STEPS.with_setting("adjust")
+_SETTING = "adjust"  # of which step this is
 
 Propose: TypeAlias = Callable[
     [str], "tuple[float, ...] | None"
@@ -62,7 +62,7 @@ def light(photo: gr.Image, steps: Chain, propose: Propose) -> LightControls:
             gr.Info(
                 "The network that looks at light and colour is not there: set the amounts yourself.", title="Vitrine"
             )
-        return [True, *(amounts or [0.0] * len(sliders)), list(steps.steps([*on, _STEP], order))]
+        return [True, *(amounts or [0.0] * len(sliders)), steps.on_as_well(_SETTING, on, order)]
 
     private: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
     look.click(
@@ -76,5 +76,5 @@ def light(photo: gr.Image, steps: Chain, propose: Propose) -> LightControls:
     for slider in sliders:
         slider.release(lambda: True, None, own, queue=False, **private)
     inputs.goes_with(photo, own, False)
-    steps.switch_on(_STEP, *(slider.release for slider in sliders))
+    steps.switch_on(_SETTING, *(slider.release for slider in sliders))
     return made

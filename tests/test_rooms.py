@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from engine.contract import STEPS
 from engine.settings import ROOT
 
 # Methods that are optimisations: the only code on the path of a request that may take gradients.
@@ -273,3 +274,15 @@ def test_no_two_classes_have_one_name() -> None:
             if isinstance(node, ast.ClassDef) and node.name not in SHARED_NAMES:
                 names.setdefault(node.name, []).append(name(file))
     assert {key: files for key, files in names.items() if len(files) > 1} == {}
+
+
+def test_the_page_knows_no_step_by_its_name() -> None:
+    """Its words do (words.py); everything else asks what a step declares."""
+    found = {
+        f"{file.name}:{node.lineno}": node.value
+        for file in (ROOT / "gradio_ui").glob("*.py")
+        if file.name != "words.py"
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.Constant) and node.value in STEPS
+    }
+    assert found == {}

@@ -5,6 +5,7 @@ batch.
     fields.py         what a field of a request is: its kind, bounds and words, said once
     style.py          StyleRequest      enhance.py   EnhanceRequest
     generate.py       GenerateRequest   recolour.py  RecolourRequest
+    goals.py          what people come for, as chains of steps
     steps.py          what a step of Enhance declares, and which steps there are
     marketplaces.py   what the marketplaces ask of a listing picture
     events.py         Progress, Result and its Notes
@@ -34,6 +35,7 @@ from engine.contract.generate import (
     GenerateRequest,
     categories_of,
 )
+from engine.contract.goals import ENLARGE, GOALS, OWN, goal_of
 from engine.contract.marketplaces import KINDS, Marketplace, asked_by, marketplace, marketplaces
 from engine.contract.recipe import REQUESTS, Requests, from_recipe
 from engine.contract.recolour import COLOURS_MOST, RecolourRequest
@@ -59,7 +61,9 @@ __all__ = [
     "COLOURS_MOST",
     "DIRECTIONS_MOST",
     "DIRECTION_MOST",
+    "ENLARGE",
     "GATYS_MOST_PX",
+    "GOALS",
     "GROUND_PICTURE",
     "JOHNSON",
     "KINDS",
@@ -67,6 +71,7 @@ __all__ = [
     "MORE_CATEGORIES",
     "MORE_NETWORK",
     "OPTIMIZERS",
+    "OWN",
     "PICTURES_MOST",
     "PRIOR_TASKS",
     "RECIPE_VERSION",
@@ -97,6 +102,7 @@ __all__ = [
     "asked_by",
     "categories_of",
     "from_recipe",
+    "goal_of",
     "marketplace",
     "marketplaces",
 ]

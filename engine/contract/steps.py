@@ -95,12 +95,12 @@ class Steps(Mapping[str, Step]):
         """The settings that steps bring along, by name."""
         return {key: option for step in self._steps.values() for key, option in step.options.items()}
 
-    def with_setting(self, setting: str) -> str:
-        """The first step that is told by a setting. KeyError where none is."""
-        for step in self._steps.values():
-            if setting in (*step.settings, *step.options):
-                return step.name
-        raise KeyError(setting)
+    def with_setting(self, setting: str) -> tuple[str, ...]:
+        """The steps that are told by a setting, in their order. KeyError where none is."""
+        found = tuple(step.name for step in self._steps.values() if setting in (*step.settings, *step.options))
+        if not found:
+            raise KeyError(setting)
+        return found
 
     def __getitem__(self, name: str) -> Step:
         return self._steps[name]

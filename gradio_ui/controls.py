@@ -63,14 +63,20 @@ def dropdown(kind: type[Request], name: str) -> gr.Dropdown:
 def option(kind: type[Request], name: str) -> Any:
     """The control of a setting that a step brings along: a choice, or a slider in a hundred steps or so."""
     setting = kind.settings()[name]
-    label = said(name) if name in ENGLISH else name.replace("_", " ").capitalize()
+    label = _spelled(name, name)
     common: dict[str, Any] = {"label": label, "info": said(f"about.{kind.verb}.{name}"), "elem_id": _id(kind, name)}
     if setting.kind == "choice":
-        return gr.Dropdown([(str(value), value) for value in setting.options], value=default(kind, name), **common)
+        worded = [(_spelled(f"{name}.{value}", str(value)), value) for value in setting.options]
+        return gr.Dropdown(worded, value=default(kind, name), **common)
     if setting.kind != "number" or setting.many:
         raise ValueError(f"{name} is neither a number nor a choice, so it needs a control of its own.")
     step = 1 if setting.whole else 10 ** math.floor(math.log10((setting.high - setting.low) / 100))
     return gr.Slider(setting.low, setting.high, default(kind, name), step=step, **common)
+
+
+def _spelled(key: str, plain: str) -> Any:
+    """The words of a key; where the page has none yet, a name made readable."""
+    return said(key) if key in ENGLISH else plain.replace("_", " ").replace("-", " ").capitalize()
 
 
 def _id(kind: type[Request], name: str) -> str:

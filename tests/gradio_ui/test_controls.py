@@ -11,7 +11,18 @@ from hand import Hand, sent
 from standin import StandIn
 
 import gradio_ui
-from engine.contract import ADJUSTMENTS, REQUESTS, STEPS, EnhanceRequest, GenerateRequest, RecolourRequest, StyleRequest
+from engine.contract import (
+    ADJUSTMENTS,
+    REQUESTS,
+    STEPS,
+    EnhanceRequest,
+    GenerateRequest,
+    RecolourRequest,
+    Setting,
+    StyleRequest,
+)
+from gradio_ui import controls
+from gradio_ui.words import said
 
 FILE = object()  # an upload of its own, which the request has to name
 
@@ -108,6 +119,7 @@ ELSEWHERE = {
 }
 # A thumbnail is chosen by a click, which test_tabs.py does; the page shows the best first, as the request does not.
 BEGIN_OTHERWISE = {("stylize", "style"), ("generate", "order")}
+LABELLED_OTHERWISE = {("stylize", "steps"): "steps_count"}
 NAMED_OTHERWISE = {"ground": "ground_picture", "brush": "brush_size"}  # setting -> the control that holds it
 
 
@@ -145,6 +157,38 @@ def test_the_request_holds_what_the_control_says(asked: Any, verb: str, setting:
     assert got == (pytest.approx(wanted) if isinstance(got, tuple) and got and isinstance(got[0], float) else wanted)
     if (verb, setting) not in BEGIN_OTHERWISE:
         assert got != REQUESTS[verb].defaults().get(setting), "the control was left where it begins"
+
+
+@pytest.mark.parametrize(
+    ("verb", "setting"),
+    [
+        (verb, key)
+        for verb, kind in REQUESTS.items()
+        for key, setting in kind.settings().items()
+        if setting.kind in ("number", "choice") and not setting.many and key not in ELSEWHERE.get(verb, ())
+    ],
+)
+def test_a_control_is_labelled_with_the_words_of_its_setting(page: Any, verb: str, setting: str) -> None:
+    """A slider built for one setting and handed over as another would hold the right value under the wrong name."""
+    control = Hand(page).find(f"{verb}-{NAMED_OTHERWISE.get(setting, setting)}".replace("_", "-"))
+    assert str(control.label) == str(said(LABELLED_OTHERWISE.get((verb, setting), setting)))
+    if getattr(control, "info", None):
+        assert str(control.info) == str(said(f"about.{verb}.{setting}"))
+
+
+def test_the_choices_of_an_option_without_words_are_readable() -> None:
+    class Grained(EnhanceRequest):
+        @classmethod
+        def settings(cls) -> Any:
+            return {"grain_kind": Setting("choice", "what the grain is like", options=("film_400", "digital-x1", 3))}
+
+        @classmethod
+        def defaults(cls) -> Any:
+            return {"grain_kind": "film_400"}
+
+    control = controls.option(Grained, "grain_kind")
+    assert control.choices == [("Film 400", "film_400"), ("Digital x1", "digital-x1"), ("3", 3)]
+    assert control.label == "Grain kind"
 
 
 def test_every_control_that_is_set_differs_from_every_other(asked: Any) -> None:

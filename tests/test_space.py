@@ -99,7 +99,7 @@ def test_what_is_imported_is_required() -> None:
         "pandas": "gradio",
         "matplotlib": "",
     }
-    optional = {"spaces", "torchmetrics", "torch_fidelity"}  # on ZeroGPU only; for measuring only
+    optional = {"spaces", "torchmetrics", "torch_fidelity", "onnxruntime"}  # on ZeroGPU; to measure; teachers
     files = [ROOT / "app.py", *(ROOT / "engine").rglob("*.py"), *(ROOT / "gradio_ui").rglob("*.py")]
     imported = (
         {name.split(".")[0] for file in files for name in _imports(ast.parse(file.read_text()))}

@@ -210,7 +210,7 @@ class _ChainRun:
             tuple(answer.name for answer in self.chain),
             place(networks, self.device),
             tuple(self.fallbacks),
-            tuple(self.remarks),
+            (*photo.remarks, *self.remarks),
             change.changed(photo, result),
             fidelity,
         )

@@ -7,14 +7,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from PIL import Image
+from PIL import Image, ImageFile
 from PIL.JpegImagePlugin import JpegImageFile
 
 from engine.contract.errors import RequestError
+from engine.image import tiff
 from engine.image.files import kind_of, open_as, opened, printable, readable, shown, stream_of
-from engine.image.metadata import kept_exif, orientation_of, recipe_text
+from engine.image.metadata import exif_of, kept_exif, orientation_of, recipe_text
 from engine.image.picture import Picture
 from engine.image.pixels import to_tensors
+from engine.image.spaces import HDR_REMARK, has_gain_map, named_space, to_profile, to_standard_range
 from engine.settings import Settings
 
 if TYPE_CHECKING:
@@ -69,9 +71,9 @@ def load(file: str | Path, settings: Settings | None = None) -> Picture:
     while they are read, twice 0.2 GB in Pillow.
     """
     path = Path(file)
-    image, exif = _decoded(path, settings)
+    image, exif, remarks = _decoded(path, settings)
     pixels, alpha = to_tensors(image)
-    return Picture(pixels, alpha, printable(path.stem), exif)
+    return Picture(pixels, alpha, printable(path.stem), exif, remarks=remarks)
 
 
 def load_mask(file: str | Path, settings: Settings | None = None) -> Tensor:
@@ -108,11 +110,51 @@ def read_recipe(file: str | Path) -> dict[str, Any]:
     return recipe
 
 
-def _decoded(path: Path, settings: Settings | None) -> tuple[Image.Image, bytes | None]:
-    """The upright pixels, and the EXIF data that may be kept; the decoder's own buffers are free afterwards."""
+def _decoded(path: Path, settings: Settings | None) -> tuple[Image.Image, bytes | None, tuple[str, ...]]:
+    """The upright pixels, the EXIF data that may be kept, and what is to say of the file; the decoder's own buffers are
+    free afterwards.
+    """
     with opened(path, settings) as (picture, kind):
         orientation = orientation_of(picture, kind)
+        space = named_space(picture, kind, path, Image.Exif() if kind == "PNG" else exif_of(picture))
+        remarks = _remarks(picture, kind)
         with readable(path, kind):
-            picture.load()
-        upright = picture.transpose(_TURNS[orientation]) if orientation in _TURNS else picture.copy()
-        return upright, kept_exif(picture)
+            image: Image.Image = _planes(picture, path) if kind == "TIFF" else picture
+            image.load()
+            upright = image.transpose(_TURNS[orientation]) if orientation in _TURNS else image.copy()
+            if space and space.is_hdr:
+                upright = to_standard_range(upright, space)
+                remarks = (*remarks, HDR_REMARK)
+            elif space:
+                upright.info["icc_profile"] = to_profile(space)
+        return upright, kept_exif(picture), remarks
+
+
+def _planes(picture: ImageFile.ImageFile, path: Path) -> Image.Image:
+    """A TIFF as Pillow reads it, or, where it would read planes wrongly, as we do."""
+    stream = picture.fp
+    assert stream is not None
+    pictures = tiff.directories(stream)  # type: ignore[arg-type]
+    directory = pictures[picture.tell()] if picture.tell() < len(pictures) else None
+    if directory is None or not tiff.is_misread(directory):
+        return picture
+    made = tiff.read_planes(stream, directory)  # type: ignore[arg-type]
+    if made is None:
+        raise RequestError(f"{shown(path)} keeps its channels apart in a way that Vitrine does not read; save it anew.")
+    made.info.update(picture.info)
+    return made
+
+
+def _remarks(picture: ImageFile.ImageFile, kind: str) -> tuple[str, ...]:
+    """What a person should know of how the file is read."""
+    said = []
+    if kind in ("GIF", "PNG", "WebP", "AVIF"):
+        try:
+            moves = bool(getattr(picture, "is_animated", False))
+        except Exception:  # a second frame that is damaged
+            moves = False
+        if moves:
+            said.append("The file is an animation; its first frame was taken.")
+    if kind in ("JPEG", "HEIC") and has_gain_map(picture):
+        said.append("The photo carries a gain map for HDR screens; its picture for ordinary ones was taken.")
+    return tuple(said)

@@ -23,12 +23,17 @@ from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
 from engine.contract.errors import RequestError
+from engine.image import tiff
 from engine.settings import Settings
 
 log = logging.getLogger("vitrine")
 
 
 FORMATS = "JPEG, PNG, WebP, AVIF, HEIC, TIFF, BMP and GIF"
+RAW = "a camera's raw file; develop it first, and give the JPEG, TIFF or HEIC that comes out."
+# Fujifilm, Olympus, Panasonic, Sigma, Minolta, and Canon before CR2. Others are TIFFs (engine/image/tiff.py).
+_RAW_STARTS = (b"FUJIFILMCCD-RAW", b"IIRO", b"IIRS", b"MMOR", b"IIU\0", b"FOVb", b"\0MRM", b"II\x1a\0\0\0HEAPCCDR")
+SCANS_MOST = 200  # of a JPEG: each goes through all of the picture; progressive ones have about ten
 MOST_ASPECT = 100  # a longer strip than this is no photo, and networks that halve it several times have nothing left
 
 
@@ -41,8 +46,11 @@ def opened(path: Path, settings: Settings | None) -> Iterator[tuple[ImageFile.Im
         kind = kind_of(path, head)
         if size := _declared_size(kind, head):
             _check_size(path, *size, settings)
+        frame = _checked_parts(path, kind, stream)
         with readable(path, kind):
             picture = open_as(stream, kind)
+            if frame:
+                picture.seek(frame)
         _check_size(path, *picture.size, settings)
         yield picture, kind
 
@@ -106,6 +114,22 @@ def open_as(stream: BinaryIO, kind: str) -> ImageFile.ImageFile:
     return kinds[kind](stream)
 
 
+def _checked_parts(path: Path, kind: str, stream: BinaryIO) -> int:
+    """Which of a file's pictures to take; RequestError for a raw file, and for one whose parts take for ever."""
+    if kind == "JPEG":
+        stream.seek(0)
+        if (scans := stream.read().count(b"\xff\xda")) > SCANS_MOST:
+            raise RequestError(f"{shown(path)} has {scans} scans, and at most {SCANS_MOST} are read; save it anew.")
+    if kind != "TIFF":
+        return 0
+    pictures = tiff.directories(stream)
+    if tiff.is_raw(stream, pictures):
+        raise RequestError(f"{shown(path)} is {RAW}")
+    if any(directory.has_too_many_parts for directory in pictures):
+        raise RequestError(f"{shown(path)} is cut into more strips than it has rows; save it anew.")
+    return tiff.whole(pictures)
+
+
 def kind_of(path: Path, head: bytes) -> str:
     """The format by its first bytes; RequestError names what the file is instead, where that can be told."""
     if head.startswith(b"\xff\xd8\xff"):
@@ -127,6 +151,8 @@ def kind_of(path: Path, head: bytes) -> str:
             return "AVIF"
         if brands & {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}:
             return "HEIC"
+    if head.startswith(_RAW_STARTS) or head[4:12] == b"ftypcrx ":
+        raise RequestError(f"{shown(path)} is {RAW}")
     raise RequestError(f"{shown(path)} is {_otherwise(head)}; Vitrine opens {FORMATS}.")
 
 

@@ -23,7 +23,7 @@ class Picture:
     pixels: float (1, 3, H, W), sRGB in [0, 1]; float32, or float16 above LARGE_PX pixels. alpha: float (1, 1, H, W)
     in [0, 1], 1 is opaque, colours are not multiplied by it; None when all is opaque. name: for file names, the stem
     of the file it came from. exif: what may be kept on request; without orientation, position, thumbnail, MakerNote.
-    most_bytes: no file of it may be larger.
+    most_bytes: no file of it may be larger. remarks: sentences about how its file was read.
     """
 
     pixels: Tensor
@@ -31,6 +31,7 @@ class Picture:
     name: str = "picture"
     exif: bytes | None = None
     most_bytes: int | None = None
+    remarks: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         shape = tuple(self.pixels.shape)

@@ -89,7 +89,7 @@ class _StyleRun:
             tuple(network.weight.name for network in self.networks.all) or (self.request.method,),
             place(self.networks.all, self.device),
             tuple(self.networks.fallbacks),
-            (*self._enlarged(original, photo), *self.remarks),
+            (*photo.remarks, *self._enlarged(original, photo), *self.remarks),
             measures,
         )
         yield Result((result,), self._recipe(), notes, time.monotonic() - started, photo)

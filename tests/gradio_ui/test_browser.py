@@ -180,6 +180,7 @@ def test_a_photo_is_enlarged(page: Page, shoe: Path, tmp_path: Path) -> None:
     tab(page, "Enhance")
     give(page, "enhance-photo", shoe)
     page.get_by_text("Clean, enlarge x2").click()
+    page.locator("#enhance-steps > button").click()
     expect(page.locator("#enhance-chain").get_by_label("Enlarge x2")).to_be_checked()
     page.locator("#enhance-run").click()
     finished(page, "enhance")

@@ -95,13 +95,11 @@ def settled(pixels: Tensor, plain: Tensor, network: Network) -> Tensor:
     believed, unless it has lost a part of what stands out: then the two are reconciled. One that sees nothing has
     nothing to say.
     """
-    import torch.nn.functional as F
-
     from engine.models import filters, guided, matte, segment
 
     small = segment.shrunk(pixels, matte.WORK_PX)
     mask = segment.shrunk(plain, max(small.shape[2:]))
-    ground = F.max_pool2d(mask, 9, 1, 4) < 0.05
+    ground = filters.maximum(mask, 4) < 0.05
     if not ground.any() or float(small.amin(1, keepdim=True)[ground].mean()) > _WHITE:
         return plain
     look = _look(small, network)
@@ -118,10 +116,9 @@ def settled(pixels: Tensor, plain: Tensor, network: Network) -> Tensor:
 
 def _is_rough(small: Tensor, ground: Tensor) -> bool:
     """Whether the ground, bool (1, 1, h, w), of a copy (1, 3, h, w) has a grain."""
-    import torch.nn.functional as F
+    from engine.models.filters import box
 
-    blurred = F.avg_pool2d(F.pad(small, (2, 2, 2, 2), mode="replicate"), 5, 1)
-    return float((small - blurred).abs().mean(1, keepdim=True)[ground].mean()) > _ROUGH
+    return float((small - box(small, 2)).abs().mean(1, keepdim=True)[ground].mean()) > _ROUGH
 
 
 def learned(pixels: Tensor, network: Network) -> Tensor:
@@ -166,8 +163,10 @@ def found(source: Tensor, least: float = CERTAIN, most_px: int | None = LOOKED_A
 
 def on_white(pixels: Tensor) -> Tensor:
     """The product's mask on a picture on white, (1, 3, H, W); where `found` is not certain, all that is not white."""
+    from engine.models import edges
+
     mask = found(pixels)
-    return ((0.97 - pixels.amin(1, keepdim=True)) / 0.12).clamp(0, 1) if mask is None else mask
+    return edges.product(pixels) if mask is None else mask
 
 
 def framed(photo: Picture, size_px: int) -> tuple[Tensor, bool]:
@@ -179,13 +178,14 @@ def framed(photo: Picture, size_px: int) -> tuple[Tensor, bool]:
     import numpy as np
     import torch
 
+    from engine.models.segment import bounds
+
     pixels = photo.fitted(min(LOOKED_AT_PX, max(photo.width, photo.height))).on_white()
-    mask, box = found(pixels), (0, 0, pixels.shape[3], pixels.shape[2])
+    mask, box = found(pixels), None
     if mask is not None:
-        pixels = 1 - mask + mask * pixels
-        rows, columns = ((mask[0, 0] > 0.5).any(dim).nonzero()[:, 0] for dim in (1, 0))
-        box = (int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1)
-    square = image.squared(Picture(pixels).pil(), box, size_px)
+        pixels, box = 1 - mask + mask * pixels, bounds(mask[0, 0] > 0.5)
+    top, bottom, left, right = box or (0, pixels.shape[2], 0, pixels.shape[3])
+    square = image.squared(Picture(pixels).pil(), (left, top, right, bottom), size_px)
     return torch.from_numpy(np.array(square)).permute(2, 0, 1)[None].float() / 255, mask is not None
 
 

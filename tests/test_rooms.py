@@ -288,3 +288,24 @@ def test_the_page_knows_no_step_by_its_name() -> None:
         if isinstance(node, ast.Constant) and node.value in STEPS
     }
     assert found == {}
+
+
+CURVE_AND_LUMA = {12.92, 1.055, 0.0031308, 0.04045, 0.299, 0.587, 0.2126, 0.7152}
+
+
+@pytest.mark.parametrize("file", code(), ids=name)
+def test_a_formula_of_colour_or_a_filter_has_one_home(file: Path) -> None:
+    """Pooling with a stride makes a picture smaller; with none it is a filter."""
+    tree = ast.parse(file.read_text())
+    numbers = {
+        node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, float)
+    }
+    pooled = [
+        node
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call)
+        and ast.unparse(node.func).endswith(("avg_pool2d", "max_pool2d"))
+        and [ast.unparse(step) for step in node.args[2:3]] == ["1"]
+    ]
+    assert name(file) == "engine/models/srgb.py" or not numbers & CURVE_AND_LUMA
+    assert name(file) == "engine/models/filters.py" or not pooled

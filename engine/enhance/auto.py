@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from engine import image
 from engine.contract.enhance import ADJUSTMENTS, EnhanceRequest
 from engine.contract.events import EventStream, Notes, Progress, Result
+from engine.contract.fields import hex_of
 from engine.runtime.work import finished
 from engine.settings import Settings
 from engine.weights import WeightsUnavailable
@@ -109,7 +110,7 @@ class Look:
             if not ground.is_plain
             else "plain and white"
             if ground.is_white
-            else f"plain, of the colour {_hex(ground.rgb)}"
+            else f"plain, of the colour {hex_of(ground.rgb)}"
         )
         return (
             Finding("size", max(self.width, self.height), f"{self.width} x {self.height} pixels"),
@@ -388,7 +389,3 @@ def _towards(a: float, b: float) -> str:
         return ""
     hues = ("magenta", "orange", "yellow", "green", "green", "cyan", "blue", "purple")
     return f" towards {hues[round(math.degrees(math.atan2(b, a)) / 45) % 8]}"
-
-
-def _hex(rgb: tuple[float, float, float]) -> str:
-    return "#" + "".join(f"{round(255 * channel):02x}" for channel in rgb)

@@ -11,10 +11,9 @@ if TYPE_CHECKING:
 
 def gaussian_filter(x: Tensor, sigma: float) -> Tensor:
     """Gaussian blur of (N, 3, H, W), reflected borders."""
-    from torchvision.transforms.v2.functional import gaussian_blur
+    from engine.models.filters import gaussian_blur
 
-    found: Tensor = gaussian_blur(x, 2 * int(3 * sigma + 0.5) + 1, sigma)
-    return found
+    return gaussian_blur(x, sigma, int(3 * sigma + 0.5), "reflect")
 
 
 def median_filter(x: Tensor, size: int) -> Tensor:

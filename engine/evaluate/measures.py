@@ -94,9 +94,9 @@ def psnr(ours: Tensor, truth: Tensor, border_px: int = 0) -> float:
 
 def luma(x: Tensor) -> Tensor:
     """BT.601 luma in video range as super-resolution papers use it: (N, 3, H, W) in [0, 1] -> (N, 1, H, W)."""
-    import torch
+    from engine.models import srgb
 
-    return (16 + torch.einsum("c,nchw->nhw", torch.tensor([65.481, 128.553, 24.966]), x.float())[:, None]) / 255
+    return (16 + 219 * srgb.luma(x.float())) / 255
 
 
 def timed(run: Callable[[], object]) -> float:

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from engine.models.filters import gaussian_window
+from engine.models.filters import SOBEL, dilated, gaussian_window, gradient
 from engine.models.srgb import luma, to_lab
 
 MOST_PX = 500_000  # larger pictures are measured on means of areas
@@ -180,7 +180,7 @@ def edge_agreement(a: Tensor, b: Tensor, mask: Tensor | None = None) -> float:
 
 def _agreement(a: Tensor, b: Tensor, weight: Tensor) -> float:
     all_a, all_b = float((a * weight).sum()), float((b * weight).sum())
-    found_a, found_b = float((a * _spread(b) * weight).sum()), float((b * _spread(a) * weight).sum())
+    found_a, found_b = (float((x * dilated(y, TOLERANCE_PX) * weight).sum()) for x, y in ((a, b), (b, a)))
     if all_a + all_b == 0:
         return 1.0
     if found_a * found_b == 0:
@@ -191,21 +191,8 @@ def _agreement(a: Tensor, b: Tensor, weight: Tensor) -> float:
 
 def _strong_edges(pixels: Tensor) -> Tensor:
     """bool (1, 1, H, W)."""
-    grey = luma(pixels)
-    t = F.pad(grey, (1, 1, 1, 1), mode="replicate")
-    columns = t[..., :-2, :] + 2 * t[..., 1:-1, :] + t[..., 2:, :]
-    rows = t[..., :-2] + 2 * t[..., 1:-1] + t[..., 2:]
-    across, down = columns[..., 2:] - columns[..., :-2], rows[..., 2:, :] - rows[..., :-2, :]
-    return across.square() + down.square() > (8 * STRONG_EDGE) ** 2
-
-
-def _spread(edges: Tensor) -> Tensor:
-    """True within TOLERANCE_PX of an edge, (1, 1, H, W)."""
-    for _ in range(TOLERANCE_PX):
-        t = F.pad(edges, (1, 1, 1, 1))
-        t = t[..., :-2] | t[..., 1:-1] | t[..., 2:]
-        edges = t[..., :-2, :] | t[..., 1:-1, :] | t[..., 2:, :]
-    return edges
+    across, down = gradient(luma(pixels), SOBEL)
+    return across.square() + down.square() > STRONG_EDGE**2
 
 
 def _blurred(t: Tensor) -> Tensor:

@@ -25,6 +25,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from engine.models.filters import gaussian
 from engine.models.gaussian import moments, transport
 from engine.models.srgb import REC709, from_oklab, in_gamut, luma, oklab
 
@@ -83,12 +84,12 @@ def strips(pixels: Tensor) -> Iterator[tuple[slice, slice, slice]]:
 
 def _baked(transfer: Callable[[Tensor], Tensor]) -> Lut:
     """The table of a function of pixels (1, 3, H, W)."""
-    return Lut(transfer(_nodes().view(1, 3, NODES * NODES, NODES)).float().view(3, NODES, NODES, NODES))
+    return Lut(transfer(grid().view(1, 3, NODES * NODES, NODES)).float().view(3, NODES, NODES, NODES))
 
 
-def _nodes() -> Tensor:
-    """The colours of a table's nodes, (3, 33, 33, 33)."""
-    steps = torch.linspace(0, 1, NODES)
+def grid(nodes: int = NODES) -> Tensor:
+    """The colours of a table's nodes, (3, blue, green, red)."""
+    steps = torch.linspace(0, 1, nodes)
     blue, green, red = torch.meshgrid(steps, steps, steps, indexing="ij")
     return torch.stack([red, green, blue])
 
@@ -208,7 +209,7 @@ def _is_calm(table: Tensor) -> bool:
 def _blurred(volume: Tensor, deviation: float) -> Tensor:
     """(C, 33, 33, 33) under a Gaussian; nothing lies outside."""
     at = torch.arange(NODES, dtype=volume.dtype)
-    kernel = torch.exp(-0.5 * ((at[:, None] - at) / deviation) ** 2) / (deviation * (2 * torch.pi) ** 0.5)
+    kernel = gaussian(at[:, None] - at, deviation) / (deviation * (2 * torch.pi) ** 0.5)
     for _ in range(3):  # one side after the other; each turns the last side to the front
         volume = (volume @ kernel).movedim(3, 1)
     return volume

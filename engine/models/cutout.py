@@ -14,8 +14,8 @@ from torch import Tensor
 
 from engine.models import guided
 from engine.models.colour import strips
-from engine.models.filters import dilated, eroded, maximum, minimum
-from engine.models.segment import feathered
+from engine.models.filters import dilated, eroded, feathered, maximum, minimum, wide_box
+from engine.models.segment import bounds
 
 _BAND = 1 / 80  # of the longer side, on either side of the mask's outline: where pixels may be part product, part white
 _HAZE = 0.1  # below white: generators leave a haze that faint around their products, and a shadow under them
@@ -122,11 +122,11 @@ def contact_shadow(alpha: Tensor) -> Tensor:
     small = F.interpolate(
         alpha.float(), size=(max(1, round(height * shrink)), max(1, round(width * shrink))), mode="area"
     )
-    rows, columns = ((small[0, 0] > 0.5).any(dim).nonzero()[:, 0] for dim in (1, 0))
-    if not len(rows):
+    found = bounds(small[0, 0] > 0.5)
+    if found is None:
         return torch.zeros_like(alpha)
-    top, bottom = int(rows[0]), int(rows[-1]) + 1
-    longer = max(bottom - top, int(columns[-1] - columns[0]) + 1)
+    top, bottom, left, right = found
+    longer = max(bottom - top, right - left)
     lower = small[:, :, bottom - max(1, round(_LOWER * (bottom - top))) : bottom]
     flat = F.interpolate(lower, size=(max(1, round(_SQUASHED * lower.shape[2])), small.shape[3]), mode="area")
     room = small.shape[2] + flat.shape[2]  # below the picture too: a product may stand on its edge
@@ -177,8 +177,6 @@ def _carried(values: Tensor, weight: Tensor, reach: int) -> Tensor:
     """Weighted mean of values (1, C, H, W) over a window of 2 reach + 1; the mean of all where nothing there has
     weight.
     """
-    size = 2 * reach + 1
     both = torch.cat([values * weight, weight], 1)
-    near = F.avg_pool2d(F.avg_pool2d(both, (1, size), 1, (0, reach)), (size, 1), 1, (reach, 0))
-    near = near + 1e-6 * both.mean((2, 3), keepdim=True)
+    near = wide_box(both, reach, "zeros") + 1e-6 * both.mean((2, 3), keepdim=True)
     return near[:, :-1] / near[:, -1:].clamp_min(1e-15)

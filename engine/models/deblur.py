@@ -24,6 +24,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from engine.models import unet
+from engine.models.filters import box
 from engine.models.unet import Residual, UNet, chain, leak_as
 
 KERNEL_PX = 25  # side of a kernel
@@ -160,8 +161,7 @@ def _where_uneven(sharp: Tensor, x: Tensor) -> Tensor:
     on white.
     """
     luma = x.float().mean(1, keepdim=True) - 0.5  # half formats have no such small variances
-    moments = F.pad(torch.cat([luma, luma.square()], 1), (_AROUND_PX,) * 4, mode="reflect")
-    mean, square = F.avg_pool2d(moments, 2 * _AROUND_PX + 1, 1).split(1, 1)
+    mean, square = box(torch.cat([luma, luma.square()], 1), _AROUND_PX, "reflect").split(1, 1)
     deviation = (square - mean.square()).clamp_min(0).sqrt()
     return torch.lerp(x, sharp, ((deviation - _EVEN) / (_UNEVEN - _EVEN)).clamp(0, 1).to(sharp.dtype))
 

@@ -14,7 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from engine.models.filters import gaussian_blur, maximum, opened, reach_of
+from engine.models.filters import SCHARR, across_kernel, gaussian_blur, maximum, opened, reach_of
+from engine.models.segment import bounds
 from engine.models.srgb import luma
 
 LINE_PX = 1.6  # width of a clean line, at the size of the network's picture
@@ -49,11 +50,8 @@ def framed(lines: Tensor, size_px: int) -> Tensor:
     """One map (1, 1, H, W) with what is drawn in the middle of a square of `size_px`,
     with the margin of the packshots.
     """
-    drawn = (lines[0, 0] > _INK).nonzero()
     page = max(lines.shape[-2:])
-    (top, left), (bottom, right) = (
-        (drawn.min(0).values.tolist(), (drawn.max(0).values + 1).tolist()) if len(drawn) else ((0, 0), (0, 0))
-    )
+    top, bottom, left, right = bounds(lines[0, 0] > _INK) or (0, 0, 0, 0)
     if max(bottom - top, right - left) <= _LEAST * page:
         return lines.new_zeros(1, 1, size_px, size_px)
     side = max(max(bottom - top, right - left) * (1 + 2 * MARGIN), page / _ZOOM_MOST)
@@ -154,9 +152,7 @@ def _gradient(x: Tensor, sigma: float) -> tuple[Tensor, Tensor]:
     """d/dx and d/dy (N, 1, H, W) of the channel that changes most; a step of height 1 measures about 1 at any sigma."""
     n, c, h, w = x.shape
     flat = F.pad(blurred(x, sigma).reshape(n * c, 1, h, w), (1, 1, 1, 1), mode="replicate")
-    scharr = (
-        x.new_tensor([[-3.0, 0, 3], [-10, 0, 10], [-3, 0, 3]]) / 32 * math.sqrt(2 * math.pi) * math.hypot(sigma, 0.6)
-    )
+    scharr = across_kernel(SCHARR).to(x) * math.sqrt(2 * math.pi) * math.hypot(sigma, 0.6)
     both = F.conv2d(flat, torch.stack([scharr, scharr.T])[:, None]).view(n, c, 2, h, w)
     strongest = both.square().sum(2).argmax(1)[:, None, None].expand(-1, 1, 2, -1, -1)
     along = both.gather(1, strongest)[:, 0]

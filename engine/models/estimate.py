@@ -12,10 +12,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from engine.models.filters import gaussian_blur
+from engine.models.filters import box, gaussian_blur, maximum
 from engine.models.segment import product_mask, shrunk
 from engine.models.srgb import REC601, to_lab
 from engine.models.srgb import luma as luma_of
@@ -298,10 +297,10 @@ def _steepness(luma: Tensor, again: Tensor, least: float) -> Tensor:
     across, less = ((t[:, :, 1:-1, 2:] - t[:, :, 1:-1, :-2]) / 2 for t in (luma, again))
     down = (luma[:, :, 2:, 1:-1] - luma[:, :, :-2, 1:-1]) / 2
     steep = across.abs()
-    window = ((1, 2 * _WINDOW_PX + 1), 1, (0, _WINDOW_PX))  # size, stride, padding
+    window = (0, _WINDOW_PX)  # along a row
     least = max(least, 0.25 * float(steep.flatten()[::7].quantile(0.995)))
-    edge = (steep > least) & (steep > 2 * down.abs()) & (steep >= F.max_pool2d(steep, *window))
-    edge &= F.avg_pool2d(across, *window).abs() > _STEP_LIKE * F.avg_pool2d(steep, *window)
+    edge = (steep > least) & (steep > 2 * down.abs()) & (steep >= maximum(steep, window))
+    edge &= box(across, window, "zeros").abs() > _STEP_LIKE * box(steep, window, "zeros")
     return steep[edge] / less.abs()[edge].clamp_min(1e-3)
 
 

@@ -15,6 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from engine.models.filters import maximum
+
 _TOLERANCE = 0.1 / 255  # of the next correction: what is left is far below a grey level
 _MOST_ITERATIONS = 40
 _DAMPING = 0.8  # of Jacobi's step
@@ -90,7 +92,7 @@ def plain_around(pixels: Tensor, mask: Tensor) -> bool:
     one colour, or an even slope of it, with hardly any noise. `fill` continues that without a fault.
     """
     holes = (mask > 0.5).float()
-    near = (F.max_pool2d(holes, 2 * _NEAR_PX + 1, 1, _NEAR_PX) > holes)[0, 0]
+    near = (maximum(holes, _NEAR_PX) > holes)[0, 0]
     rows, columns = near.nonzero().double().unbind(1)
     if len(rows) < _NEAR_PX:
         return False

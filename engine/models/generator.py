@@ -23,6 +23,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from engine.models import names
+from engine.models.layers import doubled, pixel_norm
 from engine.models.srgb import CHROMA
 
 COLOUR_DIM = 3  # the last numbers of a latent
@@ -65,9 +66,9 @@ class GeneratorBlock(nn.Module):
 
     def forward(self, x: Tensor, latent: Tensor) -> Tensor:
         gain, shift = self.steer(latent)[:, :, None, None].chunk(2, 1)
-        y = _normalize(self.first(x)) * (1 + gain) + shift
-        y = self.second(F.leaky_relu(_double(y), 0.2))
-        return F.leaky_relu(_normalize(y + _double(self.skip(x))), 0.2)
+        y = pixel_norm(self.first(x)) * (1 + gain) + shift
+        y = self.second(F.leaky_relu(doubled(y), 0.2))
+        return F.leaky_relu(pixel_norm(y + doubled(self.skip(x))), 0.2)
 
 
 class Generator(nn.Module):
@@ -129,7 +130,7 @@ class Generator(nn.Module):
     def forward(self, latents: Tensor, labels: Tensor) -> Tensor:
         latent = torch.cat([latents, self.embed(labels)], 1)
         x = self.start(latent).view(len(latents), -1, 4, 4).contiguous(memory_format=torch.channels_last)
-        x = F.leaky_relu(_normalize(x), 0.2)
+        x = F.leaky_relu(pixel_norm(x), 0.2)
         for block in self.blocks:
             x = block(x, latent)
         x = F.leaky_relu(self.tail(F.pixel_shuffle(x, 2)), 0.2)
@@ -310,14 +311,6 @@ def from_state_dict(state: dict[str, Tensor]) -> Generator:
         network = Generator(known, latent_dim, widths, components)
     network.load_state_dict(state)
     return network
-
-
-def _normalize(x: Tensor) -> Tensor:
-    return x * (x.square().mean(1, keepdim=True) + 1e-6).rsqrt()
-
-
-def _double(x: Tensor) -> Tensor:
-    return F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
 
 
 def _kmeans(x: Tensor, k: int, rounds: int = 30) -> tuple[Tensor, Tensor]:

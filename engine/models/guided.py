@@ -16,6 +16,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from engine.models.filters import maximum, wide_box
+
 _RADIUS_PX, _FLOOR = 3, 2e-4  # on the small copy; the floor is a variance below which an edge is noise
 _FINER = 3  # how many times the side of the small copy is where colours are still seen to vary
 _RIM_PX, _NEAR_PX = 2, 6  # how far from the outline a side is sure of itself; how far such pixels are heard
@@ -35,12 +37,12 @@ def coefficients(pixels: Tensor, small: Tensor, mask: Tensor) -> Tensor:
     small: the copy (1, 3, h, w) of `pixels` (1, 3, H, W) that the mask (1, 1, h, w) in [0, 1] is of; may be `pixels`
     itself.
     """
-    means = _box(torch.cat([small, mask, small * mask, _products(small, small)], 1), _RADIUS_PX)
+    means = wide_box(torch.cat([small, mask, small * mask, _products(small, small)], 1), _RADIUS_PX)
     colour, share = means[:, :3], means[:, 3:4]
     slope = _solved(_covariances(colour, means[:, 7:], _FLOOR), means[:, 4:7] - colour * share)
     fit = torch.cat([slope, share - (slope * colour).sum(1, keepdim=True)], 1)
     smooth = torch.cat([torch.zeros_like(slope), steeper(share).clamp(0, 1)], 1)
-    return _box(torch.lerp(smooth, fit, believed(separation(pixels, small, mask))), _RADIUS_PX)
+    return wide_box(torch.lerp(smooth, fit, believed(separation(pixels, small, mask))), _RADIUS_PX)
 
 
 @torch.no_grad()
@@ -56,10 +58,10 @@ def by_brightness(small: Tensor, mask: Tensor) -> Tensor:
     even, pale ground, whose colours hardly lie apart and whose brightness still has an edge.
     """
     grey = small.mean(1, keepdim=True)
-    means = _box(torch.cat([grey, mask, grey * mask, grey * grey], 1), _BRIGHTNESS_REACH_PX)
+    means = wide_box(torch.cat([grey, mask, grey * mask, grey * grey], 1), _BRIGHTNESS_REACH_PX)
     mean_grey, mean, both, square = means.split(1, dim=1)
     slope = (both - mean_grey * mean) / (square - mean_grey.square() + _BRIGHTNESS_FLOOR)
-    fit = _box(torch.cat([slope, mean - slope * mean_grey], 1), _BRIGHTNESS_REACH_PX)
+    fit = wide_box(torch.cat([slope, mean - slope * mean_grey], 1), _BRIGHTNESS_REACH_PX)
     return (fit[:, :1] * grey + fit[:, 1:]).clamp(0, 1)
 
 
@@ -83,11 +85,11 @@ def separation(pixels: Tensor, small: Tensor, mask: Tensor) -> Tensor:
     product = (mask > 0.5).float()
     moments, heard = [], []
     for other in (1 - product, product):
-        sure = 1 - F.max_pool2d(other, 2 * _RIM_PX + 1, 1, _RIM_PX)
+        sure = 1 - maximum(other, _RIM_PX)
         sums = F.avg_pool2d(
             torch.cat([small * sure, products * sure, sure], 1), 2, ceil_mode=True, count_include_pad=False
         )
-        sums = _box(sums, _NEAR_PX // 2)  # so wide a window needs no more than every other pixel
+        sums = wide_box(sums, _NEAR_PX // 2)  # so wide a window needs no more than every other pixel
         heard.append(sums[:, 9:])
         moments.append(sums[:, :9] / sums[:, 9:].clamp_min(1e-6))
     within = torch.stack([_covariances(m[:, :3], m[:, 3:], _GRAIN) for m in moments]).mean(0)
@@ -138,9 +140,3 @@ def _solved(matrices: Tensor, right: Tensor) -> Tensor:
     return torch.stack(
         [sum(m * t for m, t in zip(row, right.unbind(1), strict=True)) / determinant for row in adjugate], 1
     ).float()
-
-
-def _box(t: Tensor, reach: int) -> Tensor:
-    """Means over squares of 2 reach + 1 of (1, C, h, w); the edge goes on outside."""
-    size = 2 * reach + 1
-    return F.avg_pool2d(F.avg_pool2d(F.pad(t, (reach,) * 4, mode="replicate"), (1, size), 1), (size, 1), 1)

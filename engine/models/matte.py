@@ -20,7 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from engine.models import guided
-from engine.models.filters import dilated, eroded
+from engine.models.filters import box, dilated, eroded
 from engine.models.segment import components, flooded, shrunk
 from engine.models.unet import chain, leak_as
 
@@ -162,7 +162,7 @@ def _body(mask: Tensor, look: Tensor) -> Tensor:
 
 def _mean_odds(matte: Tensor, least: float) -> Tensor:
     """As logarithms, of a matte that is never surer than `least`; means of neighbours."""
-    return F.avg_pool2d(torch.logit(matte.clamp(least, 1 - least)), 7, 1, 3, count_include_pad=False)
+    return box(torch.logit(matte.clamp(least, 1 - least)), 3, "nothing")
 
 
 def _weighed(small: Tensor, told: Tensor, now: Tensor, smooth: Smooth) -> Tensor:

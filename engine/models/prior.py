@@ -23,6 +23,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from engine.models.fill import fill
+from engine.models.filters import box
 
 WIDTHS = (16, 32, 64, 128)  # of the encoder, fine to coarse, and of the decoder the other way
 SKIP = 4  # channels that go past each coarser level
@@ -287,7 +288,7 @@ def _padded(side: int) -> int:
 def _blurred(pixels: Tensor) -> Tensor:
     """By a small Gaussian, twice a box of three: its noise is a quarter as strong, and edges are not far away."""
     for _ in range(2):
-        pixels = F.avg_pool2d(F.pad(pixels, (1, 1, 1, 1), mode="replicate"), 3, 1)
+        pixels = box(pixels, 1)
     return pixels
 
 

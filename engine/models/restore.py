@@ -19,9 +19,10 @@ from torch import Tensor, nn
 
 from engine.models import unet
 from engine.models.estimate import tiles
+from engine.models.filters import box
 from engine.models.unet import UNet
 
-_AROUND_PX = 15  # side of the square that says how much noise there is at a pixel
+_AROUND_PX = 7  # on every side of a pixel: the square that says how much noise there is
 _BLOCK_PX = 8  # of JPEG
 _ROUNDED = 1 / 512  # what arithmetic may add to black and white
 NEVER = 1e4  # less than any gate says, and no infinity, which is no loss
@@ -95,8 +96,8 @@ def beyond(x: Tensor) -> Tensor:
 def at_most(noise: Tensor, sigma: float) -> Tensor:
     """What is taken off a picture, (N, 3, H, W), where there is more of it than noise of the standard deviation `sigma`
     (in [0, 1]) has, made as little as that: the rest is taken for the picture's texture."""
-    side = min(_AROUND_PX, 2 * min(noise.shape[2:]) - 1)
-    power = F.avg_pool2d(noise.square().mean(1, keepdim=True), side, 1, side // 2, count_include_pad=False)
+    reach = min(_AROUND_PX, min(noise.shape[2:]) - 1)
+    power = box(noise.square().mean(1, keepdim=True), reach, "nothing")
     return noise * (sigma / power.sqrt().clamp_min(1e-6)).clamp_max(1)
 
 

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from engine.models import names
 from engine.models.generator import COLOUR_DIM, Generator
+from engine.models.layers import pixel_norm
 
 KINDS = ("dense", "bottleneck", "separable")
 DOUBLINGS = ("nearest", "bilinear", "shuffle")
@@ -104,8 +105,8 @@ class SearchedBlock(nn.Module):
 
     def forward(self, x: Tensor, latent: Tensor) -> Tensor:
         gain, shift = self.steer(latent)[:, :, None, None].chunk(2, 1)
-        y = _normalize(self.first(x)) * (1 + gain) + shift
-        return F.leaky_relu(_normalize(self.skip(x) + self.second(F.leaky_relu(y, 0.2))), 0.2)
+        y = pixel_norm(self.first(x)) * (1 + gain) + shift
+        return F.leaky_relu(pixel_norm(self.skip(x) + self.second(F.leaky_relu(y, 0.2))), 0.2)
 
 
 class Searched(Generator):
@@ -154,7 +155,7 @@ class Searched(Generator):
     def forward(self, latents: Tensor, labels: Tensor) -> Tensor:
         latent = torch.cat([latents, self.embed(labels)], 1)
         x = self.start(latent).view(len(latents), -1, 4, 4).contiguous(memory_format=torch.channels_last)
-        x = F.leaky_relu(_normalize(x), 0.2)
+        x = F.leaky_relu(pixel_norm(x), 0.2)
         for stage in self.blocks:
             x = _doubled(x, self.architecture.doubling)
             for block in stage.children():
@@ -176,11 +177,6 @@ def _doubled(x: Tensor, how: str) -> Tensor:
     if how == "shuffle":
         return F.pixel_shuffle(x, 2)
     return F.interpolate(x, scale_factor=2, mode=how, align_corners=False if how == "bilinear" else None)
-
-
-def _normalize(x: Tensor) -> Tensor:
-    """Channels of each pixel at unit mean square (ProGAN)."""
-    return x * (x.square().mean(1, keepdim=True) + 1e-6).rsqrt()
 
 
 def _numbers(text: str) -> tuple[int, ...]:

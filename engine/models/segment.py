@@ -9,7 +9,6 @@ that are a smooth shadow on it, is background. All of this happens on a small co
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -17,8 +16,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from engine.models import guided
-from engine.models.filters import dilated, eroded, gaussian_window
+from engine.models import filters, guided
+from engine.models.filters import dilated, eroded, gaussian_kernel
 from engine.models.srgb import to_lab
 
 WORK_PX = 320  # longer side of the small copy
@@ -59,38 +58,6 @@ def product_mask(pixels: Tensor) -> Mask:
     look = _look_at(to_lab(small)[0])
     product, outside = _divided(look, scale=small.shape[-1] / pixels.shape[-1])
     return Mask(_refined(pixels, small, product), _certainty(look, product, outside))
-
-
-@torch.no_grad()
-def feathered(mask: Tensor, radius_px: float) -> Tensor:
-    """`mask` (1, 1, H, W) in [0, 1] with edges softened over about `radius_px` on either side; 0 changes nothing.
-
-    Three box filters after one another, close to a Gaussian of standard deviation radius / 2, in a time that does not
-    depend on the radius. Beyond the picture the mask goes on as at its edge.
-    """
-    if radius_px <= 0:
-        return mask
-    variance = (radius_px / 2) ** 2 / 3  # of each box
-    reach = int((math.sqrt(1 + 12 * variance) - 1) / 2)  # a box of 2 r + 1 has (r^2 + r) / 3
-    wider = (variance - (reach**2 + reach) / 3) / (
-        2 * (reach + 1) / 3
-    )  # the share of the next box that makes up the rest
-    soft = mask.float()
-    for _ in range(3):
-        for dim in (3, 2):
-            soft = torch.lerp(_running_mean(soft, reach, dim), _running_mean(soft, reach + 1, dim), wider)
-    return soft.clamp(0, 1)
-
-
-def _running_mean(t: Tensor, reach: int, dim: int) -> Tensor:
-    """Means over 2 reach + 1 neighbours along rows (3) or columns (2) from one running sum, of (1, 1, H, W)."""
-    before, after = reach + 1, reach
-    sums = F.pad(t, (before, after, 0, 0) if dim == 3 else (0, 0, before, after), mode="replicate").cumsum(
-        dim, dtype=torch.float64
-    )
-    return (
-        (sums.narrow(dim, 2 * reach + 1, t.shape[dim]) - sums.narrow(dim, 0, t.shape[dim])) / (2 * reach + 1)
-    ).float()
 
 
 def shrunk(pixels: Tensor, most_px: int = WORK_PX) -> Tensor:
@@ -183,9 +150,7 @@ def _bent(lab: Tensor, surface: Tensor, region: Tensor, cell_px: int = 4) -> Ten
     height, width = region.shape
     rest = torch.cat([(lab - surface) * region, region[None].float()])[None]
     cells = F.avg_pool2d(F.pad(rest, (0, -width % cell_px, 0, -height % cell_px)), cell_px)
-    window = gaussian_window(2.0, 5)
-    kernel = (window[:, None] * window).expand(4, 1, -1, -1)
-    cells = F.conv2d(cells, kernel, padding=5, groups=4)
+    cells = F.conv2d(cells, gaussian_kernel(2.0, 5).expand(4, 1, -1, -1), padding=5, groups=4)
     cells = cells[:, :3] / (cells[:, 3:] + 0.02)
     return surface + F.interpolate(cells, scale_factor=cell_px, mode="bilinear")[0, :, :height, :width]
 
@@ -330,9 +295,14 @@ def _length(t: Tensor) -> Tensor:
 
 def _gradient(lab: Tensor) -> Tensor:
     """Length of the central differences, delta E per px, (h, w)."""
-    t = F.pad(lab[None], (1, 1, 1, 1), mode="replicate")[0]
-    across, down = t[:, 1:-1, 2:] - t[:, 1:-1, :-2], t[:, 2:, 1:-1] - t[:, :-2, 1:-1]
-    return (across.square() + down.square()).sum(0).sqrt() / 2
+    across, down = filters.gradient(lab[None])
+    return (across.square() + down.square()).sum(1).sqrt()[0]
+
+
+def bounds(inside: Tensor) -> tuple[int, int, int, int] | None:
+    """Top, bottom, left and right of all that is not zero in (h, w), the last two exclusive; None where all is."""
+    rows, columns = inside.any(1).nonzero()[:, 0], inside.any(0).nonzero()[:, 0]
+    return (int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1) if len(rows) else None
 
 
 def flooded(seeds: Tensor, passable: Tensor) -> Tensor:

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from engine.models import edges, names
 from engine.models.filters import minimum
+from engine.models.layers import doubled, pixel_norm
 from engine.models.srgb import REC601
 
 ANY = "any"  # the category of a drawing of which nothing is said
@@ -40,7 +41,7 @@ class Up(nn.Module):
 
     def forward(self, x: Tensor, beside: Tensor, code: Tensor) -> Tensor:
         gain, shift = self.steer(code)[:, :, None, None].chunk(2, 1)
-        x = _normalize(self.merge(torch.cat([_double(x), beside], 1)))
+        x = pixel_norm(self.merge(torch.cat([doubled(x), beside], 1)))
         return F.leaky_relu(x * (1 + gain) + shift, 0.2)
 
 
@@ -227,11 +228,3 @@ def _mean(values: Tensor, weight: Tensor) -> Tensor:
     return torch.where(
         total > 0, (values * weight).sum(1, keepdim=True) / total.clamp(min=1e-6), torch.ones_like(total)
     )
-
-
-def _normalize(x: Tensor) -> Tensor:
-    return x * (x.square().mean(1, keepdim=True) + 1e-6).rsqrt()
-
-
-def _double(x: Tensor) -> Tensor:
-    return F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)

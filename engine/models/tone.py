@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from engine.models.colour import NODES, Lut
+from engine.models.colour import NODES, Lut, grid
 from engine.models.srgb import REC709, from_linear, luma, to_linear
 
 THUMBNAIL_PX = 64
@@ -109,13 +109,6 @@ class Tone(nn.Module):
 def thumbnail(pixels: Tensor) -> Tensor:
     """(N, 3, H, W) of any size as (N, 3, 64, 64): means of areas, so that noise does not count."""
     return F.adaptive_avg_pool2d(pixels.float(), THUMBNAIL_PX)
-
-
-def grid(nodes: int) -> Tensor:
-    """The colours of a table's nodes, (3, blue, green, red)."""
-    steps = torch.linspace(0, 1, nodes)
-    blue, green, red = torch.meshgrid(steps, steps, steps, indexing="ij")
-    return torch.stack([red, green, blue])
 
 
 def from_state_dict(state: dict[str, Tensor]) -> Tone:

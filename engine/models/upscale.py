@@ -13,13 +13,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-# Sobel in both directions and the Laplacian, (3, 3, 3).
-_EDGES = (
-    torch.tensor(
-        [[[1, 0, -1], [2, 0, -2], [1, 0, -1]], [[1, 2, 1], [0, 0, 0], [-1, -2, -1]], [[0, 1, 0], [1, -4, 1], [0, 1, 0]]]
-    )
-    / 4.0
-)
+from engine.models.filters import SOBEL, across_kernel
+
+_SOBEL = across_kernel(SOBEL)
+_LAPLACIAN = torch.tensor([[0.0, 1, 0], [1, -4, 1], [0, 1, 0]])
+_EDGES = torch.stack([-2 * _SOBEL, -2 * _SOBEL.T, _LAPLACIAN / 4])  # (3, 3, 3), of about one size
 
 
 class RichConv(nn.Module):

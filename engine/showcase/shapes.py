@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from engine.contract.fields import rgb_of
 from engine.models.srgb import to_linear
 
 
@@ -171,7 +172,7 @@ class Drawing:
 
     def __init__(self, picture: Image.Image, linear: bool = False) -> None:
         rgb = torch.from_numpy(np.asarray(picture.convert("RGB"), dtype=np.float32) / 255).permute(2, 0, 1)
-        self.texels = rgb if linear else rgb_to_linear(rgb)
+        self.texels = rgb if linear else to_linear(rgb)
 
     def __call__(self, u: Tensor, v: Tensor) -> Tensor:
         """Linear RGB (3, N), bilinear; beyond the rim the rim's colour."""
@@ -185,14 +186,9 @@ class Drawing:
         return top * (1 - fy) + bottom * fy
 
 
-def rgb_to_linear(rgb: Tensor) -> Tensor:
-    """sRGB -> linear."""
-    return to_linear(rgb)
-
-
 def colour(text: str) -> tuple[float, float, float]:
     """Linear RGB of a colour like "#c05a3c"."""
-    rgb = rgb_to_linear(torch.tensor([int(text[i : i + 2], 16) / 255 for i in (1, 3, 5)]))
+    rgb = to_linear(torch.tensor(rgb_of(text)))
     return float(rgb[0]), float(rgb[1]), float(rgb[2])
 
 

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from engine.models.filters import box
 from engine.models.srgb import REC709, from_linear, luma
 
 Distance = Callable[[Tensor], Tensor]  # points (3, N) -> signed distances (N,)
@@ -465,9 +466,7 @@ class Tracer:
                 error = self._variance(halves.sum(0), squares, taken) / (
                     4 * mean.clamp_min(0.02)
                 )  # of the square root, as the eye has it
-                error = torch.nn.functional.avg_pool2d(
-                    error.mean(0).reshape(1, 1, height, width), 7, 1, 3, count_include_pad=False
-                )
+                error = box(error.mean(0).reshape(1, 1, height, width), 3, "nothing")
                 active = (error.flatten() > tolerance**2).nonzero().squeeze(1)
                 progress(i + 1)
         shape = (-1, height, width)
@@ -705,9 +704,7 @@ def denoise(a: Tensor, b: Tensor, variance: Tensor, features: Tensor, radius: in
         return x.clamp_min(0).sqrt()
 
     mean = (a + b) / 2
-    spread = torch.nn.functional.avg_pool2d(variance[None], 3, 1, 1, count_include_pad=False)[0] / (
-        4 * mean.clamp_min(0.02)
-    )
+    spread = box(variance[None], 1, "nothing")[0] / (4 * mean.clamp_min(0.02))
     tones = [tone(a), tone(b)]
     padded = [pad(t[None])[0] for t in (*tones, spread, a, b, features)]
     total, weights = torch.zeros(2, *a.shape), torch.zeros(2, 1, height, width)
@@ -723,7 +720,7 @@ def denoise(a: Tensor, b: Tensor, variance: Tensor, features: Tensor, radius: in
                 far = ((tones[k] - padded[k][at]) ** 2 - (spread + torch.minimum(spread, other))) / (
                     1e-7 + 0.45**2 * (spread + other)
                 )
-                patch = torch.nn.functional.avg_pool2d(far.mean(0)[None, None], 5, 1, 2, count_include_pad=False)[0]
+                patch = box(far.mean(0)[None, None], 2, "nothing")[0]
                 w = torch.exp(-patch.clamp_min(0)) * keep
                 total[1 - k] += w * padded[4 - k][at]
                 weights[1 - k] += w

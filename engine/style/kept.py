@@ -71,13 +71,13 @@ class Kept:
 
     def _cut_out(self, mask: Tensor) -> _Cut:
         """By the mask, without the rim of the old ground that would shine before a new one."""
-        from engine.models import cutout, segment
+        from engine.models import cutout, filters
 
         pixels, own = self.photo.pixels.float(), self.photo.alpha
         see_through = own is not None and bool((own < 0.5).any())  # its edges have no ground in them
         colours, alpha = (pixels, mask) if see_through else cutout.decontaminated(pixels, mask)
         return _Cut(
-            colours, alpha, segment.feathered(alpha, self.request.feather_px) if self.request.feather_px else None
+            colours, alpha, filters.feathered(alpha, self.request.feather_px) if self.request.feather_px else None
         )
 
     def _tell_if_nothing_is_left(self) -> None:
@@ -102,7 +102,7 @@ class Kept:
         """
         import torch
 
-        from engine.models import colour, segment
+        from engine.models import colour, filters
 
         pixels = self.photo.pixels.float()
         if self.request.colours == "photo":
@@ -111,7 +111,7 @@ class Kept:
         if self._protected is None:
             return result
         inside = (self._protected > 0.5).float()
-        soft = torch.maximum(inside, segment.feathered(inside, max(_PROTECTED_EDGE_PX, self.request.feather_px)))
+        soft = torch.maximum(inside, filters.feathered(inside, max(_PROTECTED_EDGE_PX, self.request.feather_px)))
         return torch.where(inside > 0, pixels, torch.lerp(result, pixels, soft))
 
     def _on_its_side(self, pixels: Tensor, painted: Tensor) -> Tensor:

@@ -15,6 +15,8 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
+from engine.models import filters
+
 
 def gaussian_noise(x: Tensor, sigma: Tensor | float, rng: np.random.Generator) -> Tensor:
     """Add white Gaussian noise; sigma in units of 1/255, a number or (N, 1, 1, 1).
@@ -33,7 +35,7 @@ def sensor_noise(x: Tensor, rng: np.random.Generator) -> Tensor:
     read = torch.from_numpy(rng.uniform(0, 0.08, (n, 1, 1, 1)).astype(np.float32))
     noise = torch.from_numpy(rng.standard_normal(x.shape, dtype=np.float32)) * (shot * x + read.square()).sqrt()
     smear = torch.from_numpy(rng.uniform(0, 1, (n, 1, 1, 1)).astype(np.float32))
-    blurred = F.avg_pool2d(F.pad(noise, (1, 1, 1, 1), mode="reflect"), 3, stride=1) * 2  # x2: about the energy it had
+    blurred = filters.box(noise, 1, "reflect") * 2  # x2: about the energy it had
     return (x + smear * blurred + (1 - smear) * noise).clamp(0, 1)
 
 
@@ -159,8 +161,7 @@ def disk_kernel(radius: float) -> Tensor:
 
 def gaussian_kernel(sigma: float) -> Tensor:
     """(BLUR_PX, BLUR_PX), sum 1; sigma in pixels."""
-    kernel = torch.exp(-_distances().square() / (2 * sigma**2))
-    return kernel / kernel.sum()
+    return filters.gaussian_kernel(sigma, BLUR_PX // 2)
 
 
 def motion_kernel(length: float, rng: np.random.Generator) -> Tensor:

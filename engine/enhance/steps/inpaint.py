@@ -115,12 +115,11 @@ def apart(mask: Tensor, near_px: int) -> list[Box]:
     """
     import torch.nn.functional as F
 
+    from engine.models.filters import dilated
     from engine.models.segment import components
 
     cells = F.max_pool2d(mask, near_px, ceil_mode=True) > 0
-    touching = (
-        F.max_pool2d(cells.float(), 3, 1, 1)[0, 0] > 0
-    )  # holes in cells that are next but one belong together too
+    touching = dilated(cells[0, 0], 1)  # holes in cells that are next but one belong together too
     names = components(touching).view(touching.shape) * cells[0, 0]
     boxes = []
     for name in names.unique().tolist():
@@ -148,9 +147,12 @@ def widened(box: Box, mask: Tensor, least_px: int, share: float) -> Box:
 
 
 def _box(inside: Tensor) -> Box:
-    """Around all that is not zero in (H, W)."""
-    rows, columns = inside.any(1).nonzero()[:, 0], inside.any(0).nonzero()[:, 0]
-    return int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1
+    """Around all that is not zero in (H, W), which something is."""
+    from engine.models.segment import bounds
+
+    found = bounds(inside)
+    assert found is not None
+    return found
 
 
 STEP = Step(

@@ -132,8 +132,9 @@ def _scale(height: int, width: int, market: Marketplace) -> float:
 
 def _box(alpha: Tensor, least: float = 0.5) -> tuple[int, int, int, int] | None:
     """Top, bottom, left and right of what is more opaque than `least`; None when nothing is."""
-    rows, columns = ((alpha[0, 0] > least).any(dim).nonzero()[:, 0] for dim in (1, 0))
-    return (int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1) if len(rows) else None
+    from engine.models.segment import bounds
+
+    return bounds(alpha[0, 0] > least)
 
 
 def _tilt(picture: Picture) -> float:

@@ -36,7 +36,7 @@ def toned(photo: Picture, network: Network | None, context: StepContext) -> Step
     import torch
 
     from engine.models import tone
-    from engine.models.colour import Lut
+    from engine.models.colour import Lut, grid
 
     amounts = context.request.adjust
     if network:
@@ -45,7 +45,8 @@ def toned(photo: Picture, network: Network | None, context: StepContext) -> Step
         weights = weights * _share(amounts, proposed)
         lut = Lut(network.apply(network.module.tables, torch.tensor([amounts]), weights)[0])
     else:
-        lut = Lut(tone.adjusted(tone.grid(33).flatten(1)[None], torch.tensor([amounts])).view(3, 33, 33, 33))
+        colours = grid()
+        lut = Lut(tone.adjusted(colours.flatten(1)[None], torch.tensor([amounts])).view_as(colours))
     context.remarks.append(spoken(amounts))
     yield 0, 1
     return photo.with_pixels(lut.apply(photo.pixels))

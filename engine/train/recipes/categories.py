@@ -16,6 +16,7 @@ from torch import Tensor
 
 from engine.models.categories import Categories
 from engine.models.features import Features
+from engine.models.filters import box
 from engine.train import sources
 from engine.train.augment import augment
 from engine.train.loop import Average, Recipe, descend, learning_rate
@@ -84,7 +85,7 @@ def vary(x: Tensor, rng: np.random.Generator) -> Tensor:
     """Pictures (N, 3, S, S) with hue, place, side, light, sharpness and noise at random; still in [0, 1]."""
     x = augment(recolour(x, rng, chance=0.5), rng).clamp(0, 1)
     x = torch.where(torch.from_numpy(rng.uniform(size=(len(x), 1, 1, 1)) < 0.5), x.flip(3), x)
-    soft = F.avg_pool2d(F.pad(x, (1, 1, 1, 1), mode="reflect"), 3, 1)
+    soft = box(x, 1, "reflect")
     blur, noise = (torch.from_numpy(rng.uniform(0, most, (len(x), 1, 1, 1)).astype(np.float32)) for most in (1.0, 0.06))
     noise *= torch.from_numpy(rng.uniform(size=(len(x), 1, 1, 1)) < 0.5)
     grain = torch.from_numpy(rng.standard_normal(x.shape, dtype=np.float32))

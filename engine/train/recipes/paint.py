@@ -27,6 +27,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from engine.contract.errors import RequestError
+from engine.models.filters import maximum, wide_box
 from engine.models.paint import BRUSHES, NOISE_CHANNELS, Paint
 from engine.models.paint import PRESETS as PRESETS_OF_PAINT
 from engine.models.srgb import luma
@@ -165,12 +166,10 @@ def ground(x: Tensor) -> Tensor:
     reached[..., :, 0] = reached[..., :, -1] = 1
     reached = reached * open_
     for _ in range(sum(open_.shape[-2:])):
-        reached = torch.minimum(F.max_pool2d(reached, 3, 1, 1), open_)
-    reached = F.interpolate(F.max_pool2d(reached, 3, 1, 1), x.shape[-2:], mode="nearest") * even
+        reached = torch.minimum(maximum(reached), open_)
+    reached = F.interpolate(maximum(reached), x.shape[-2:], mode="nearest") * even
     # Windows end before the product does; the rest of the way goes by smaller ones, lest the product gets a halo.
-    reach = EVEN_PX // 2 + 1
-    near = F.max_pool2d(F.max_pool2d(reached, (1, 2 * reach + 1), 1, (0, reach)), (2 * reach + 1, 1), 1, (reach, 0))
-    return torch.maximum(reached, near * evenness(x, 3))
+    return torch.maximum(reached, maximum(reached, EVEN_PX // 2 + 1) * evenness(x, 3))
 
 
 def ground_distance(made: Tensor, photos: Tensor, even: Tensor) -> Tensor:
@@ -188,9 +187,7 @@ def variation(x: Tensor) -> Tensor:
 
 
 def _mean_around(x: Tensor, window: int = EVEN_PX) -> Tensor:
-    half = window // 2  # a row and a column instead of a square
-    x = F.avg_pool2d(x, (1, window), 1, (0, half), count_include_pad=False)
-    return F.avg_pool2d(x, (window, 1), 1, (half, 0), count_include_pad=False)
+    return wide_box(x, window // 2, "nothing")
 
 
 class PaintRecipe(Recipe):

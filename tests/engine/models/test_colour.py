@@ -46,7 +46,7 @@ def cloud(seed: int, height: int = 64, width: int = 48) -> Tensor:
 
 
 def identity() -> Lut:
-    return Lut(colour._nodes())
+    return Lut(colour.grid())
 
 
 def sliced_distance(a: Tensor, b: Tensor) -> float:
@@ -89,7 +89,7 @@ def test_the_identity_returns_the_photo_at_any_size(shape: tuple[int, ...]) -> N
 
 
 def test_a_table_is_read_red_green_blue() -> None:
-    table = colour._nodes()
+    table = colour.grid()
     table[0] = table[2].clone()  # red becomes what blue was
     photo = torch.rand(1, 3, 5, 6, generator=torch.Generator().manual_seed(0))
     assert torch.allclose(Lut(table).apply(photo), photo[:, [2, 1, 2]], atol=1e-5)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from engine import image
 from engine.models import segment
-from engine.models.segment import feathered, product_mask
+from engine.models.segment import bounds, product_mask
 from engine.settings import ROOT
 
 HEIGHT, WIDTH = 240, 300
@@ -193,25 +193,9 @@ def test_a_strange_picture_gives_a_mask_all_the_same(size: tuple[int, int]) -> N
             assert 0 <= found.certainty <= 1
 
 
-def test_a_feather_of_nothing_changes_nothing() -> None:
-    mask = torch.rand(1, 1, 20, 30)
-    assert torch.equal(feathered(mask, 0), mask)
-
-
-@pytest.mark.parametrize("radius_px", [0.5, 1, 2.5, 8, 30])
-def test_a_feather_is_as_wide_as_its_radius_says(radius_px: float) -> None:
-    step = (torch.arange(300) >= 150).float().expand(1, 1, 20, -1)
-    soft = feathered(step, radius_px)
-    slope = soft[0, 0, 10].diff()
-    places = torch.arange(299) - 149.0
-    assert slope.sum() == pytest.approx(1, abs=1e-5)
-    assert float((slope * places.square()).sum()) == pytest.approx((radius_px / 2) ** 2, rel=1e-3)
-    assert torch.allclose(soft[0, 0], soft[0, 0, :1].expand(20, -1), atol=1e-6)
-
-
-@pytest.mark.parametrize("size", [(1, 1), (3, 200), (40, 40)])
-def test_a_feather_stays_in_range_and_keeps_what_is_plain(size: tuple[int, int]) -> None:
-    soft = feathered((torch.rand(1, 1, *size) > 0.5).float(), 50)
-    assert soft.min() >= 0
-    assert soft.max() <= 1
-    assert torch.allclose(feathered(torch.ones(1, 1, *size), 50), torch.ones(1, 1, *size))
+def test_bounds_are_the_first_and_last_rows_and_columns_that_hold_anything() -> None:
+    mask = torch.zeros(9, 12)
+    assert bounds(mask) is None
+    mask[2, 3] = mask[6, 11] = 0.1
+    assert bounds(mask) == (2, 7, 3, 12)
+    assert bounds(mask > 0) == (2, 7, 3, 12)

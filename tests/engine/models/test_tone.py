@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from engine.models import tone
+from engine.models.colour import grid
 from engine.models.tone import NAMES, Adjustments, Tone, adjusted
 from engine.train.recipes.tone import looked_up, roughness, spoiled
 
@@ -86,7 +87,7 @@ def test_spoiling_is_a_function_of_its_seed_and_leaves_some_photos_alone():
 
 
 def test_the_plain_table_is_even_and_rises():
-    uneven, falling = roughness(tone.grid(9)[None])
+    uneven, falling = roughness(grid(9)[None])
     assert float(uneven) == pytest.approx(0, abs=1e-9)
     assert float(falling) == 0
-    assert roughness(1 - tone.grid(9)[None])[1] > 0.5
+    assert roughness(1 - grid(9)[None])[1] > 0.5

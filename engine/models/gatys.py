@@ -23,9 +23,8 @@ from engine.models.descent import OPTIMIZERS
 from engine.models.gaussian import moments, recoloured, rows
 from engine.models.style_loss import LOSSES, Gathered, Style, histogram, histograms_of
 
-Eyes = Callable[
-    [Tensor, int], list[Tensor]
-]  # (pixels (1, 3, H, W), depth) -> the first `depth` activations, fine to coarse
+# A backbone: (pixels (1, 3, H, W), depth) -> its first `depth` activations, fine to coarse.
+FeatureExtractor = Callable[[Tensor, int], list[Tensor]]
 
 MARGIN_PX = 16  # at the finest scale; half of it at the next, and so on
 COARSEST_PX = 96  # the longer side of the coarsest scale lies between this and twice this
@@ -62,26 +61,48 @@ BACKBONES = {
 
 
 @torch.no_grad()
-def measure(eyes: Eyes, backbone: Backbone, artwork: Tensor, *, histograms: bool = False) -> Style:
+def measure(extract: FeatureExtractor, backbone: Backbone, artwork: Tensor, *, histograms: bool = False) -> Style:
     """The style of an artwork (1, 3, H, W) in [0, 1], sides at least twice `multiple_px`. histograms: with those, which
     takes sorting.
     """
-    seen = eyes(artwork, backbone.depth)[: len(backbone.style)]
+    seen = extract(artwork, backbone.depth)[: len(backbone.style)]
     return Style(
         moments(artwork), tuple(moments(a) for a in seen), tuple(histogram(a) for a in seen) if histograms else ()
     )
 
 
-@dataclass(frozen=True, eq=False)
-class _Sight:
-    """What a network sees in one strip of a canvas, in the strip's own rows.
+class _Strips:
+    """A canvas, brought through a network strip by strip: each with the rows around it that the deepest layer sees, so
+    that its activations are those of the whole.
 
-    pixels: the strip and its context, rows `first` to `last` of the canvas. style: what the loss of each weighted layer
-    gathers. content: summed squared distance to the target.
+    size: height and width of the canvas, multiples of backbone.multiple_px. memory: bytes that one strip may take.
     """
 
-    first: int
-    last: int
+    def __init__(self, extract: FeatureExtractor, backbone: Backbone, size: tuple[int, int], memory: int) -> None:
+        self._extract, self._reach_px, (self._height, width) = extract, backbone.reach_px, size
+        fits = memory // (backbone.bytes_per_px * width) - 2 * backbone.reach_px
+        high = max(backbone.multiple_px, fits // backbone.multiple_px * backbone.multiple_px)
+        self.spans = [(top, min(top + high, self._height)) for top in range(0, self._height, high)]
+
+    def with_context(self, top: int, bottom: int) -> slice:
+        """The rows of the canvas that the network is shown for a strip."""
+        return slice(max(0, top - self._reach_px), min(self._height, bottom + self._reach_px))
+
+    def activations(self, pixels: Tensor, top: int, bottom: int, depth: int) -> list[Tensor]:
+        """The first `depth` activations of a strip, fine to coarse, by its pixels with their context (1, 3, h, W)."""
+        first = self.with_context(top, bottom).start
+        own = []
+        for activation in self._extract(pixels, depth):
+            shrink = pixels.shape[2] // activation.shape[2]
+            own.append(activation[:, :, (top - first) // shrink : (bottom - first) // shrink])
+        return own
+
+
+@dataclass(frozen=True, eq=False)
+class _Strip:
+    """What the loss takes of one strip. pixels: the strip with its context, of which gradients are wanted. style: what
+    each weighted layer gathers. content: summed squared distance to the target."""
+
     pixels: Tensor
     style: tuple[Gathered, ...]
     content: Tensor
@@ -96,7 +117,7 @@ class StyleObjective:
 
     def __init__(
         self,
-        eyes: Eyes,
+        extract: FeatureExtractor,
         backbone: Backbone,
         target: Tensor,
         style: Style,
@@ -106,18 +127,15 @@ class StyleObjective:
         style_loss: str = "bures",
         memory: int = 10**9,
     ) -> None:
-        self.eyes, self.backbone = eyes, backbone
-        height, width = target.shape[2:]
-        fits = memory // (backbone.bytes_per_px * width) - 2 * backbone.reach_px
-        high = max(backbone.multiple_px, fits // backbone.multiple_px * backbone.multiple_px)
-        self.strips = [(top, min(top + high, height)) for top in range(0, height, high)]
+        self._backbone = backbone
+        self.strips = _Strips(extract, backbone, (target.shape[2], target.shape[3]), memory)
         layers = zip(backbone.style, style.layers, histograms_of(style), strict=True)
         self._style = [
             (style_weight * weight, LOSSES[style_loss](layer, quantiles))
             for weight, layer, quantiles in layers
             if weight
         ]
-        self._content = self._look_at(target)
+        self._content = self._content_of(target)
         # A flat photo has no content to keep; the floor keeps its rounding errors from counting as some.
         variance = max(float(self._content.var((2, 3)).mean()), 1e-4)
         self._content_weight = content_weight * CONTENT_SHARE / (variance * self._content.numel())
@@ -126,75 +144,65 @@ class StyleObjective:
         """The loss of (1, 3, H, W) and its gradient, of the same shape.
 
         The style's loss is a function of sums over all pixels: its slope by them is taken first, then each strip is
-        followed back to its pixels. So one strip is looked at once and several are looked at twice.
+        followed back to its pixels. So one strip goes through the network once and several go through it twice.
         """
-        whole = self._see(canvas, *self.strips[0]) if len(self.strips) == 1 else None
-        seen = [whole] if whole else [self._glance(canvas, *strip) for strip in self.strips]
+        spans = self.strips.spans
+        with torch.set_grad_enabled(len(spans) == 1):
+            seen = [self._look_at(canvas, top, bottom) for top, bottom in spans]
         loss, slopes = self._style_loss(seen)
-        loss += self._content_weight * sum(float(sight.content.detach()) for sight in seen)
+        loss += self._content_weight * sum(float(strip.content.detach()) for strip in seen)
         gradient = torch.zeros_like(canvas)
-        for strip, sloped in zip(self.strips, slopes, strict=True):
-            sight = whole or self._see(canvas, *strip)
-            gradient[:, :, sight.first : sight.last] += self._follow_back(sight, sloped)
+        for (top, bottom), strip, sloped in zip(spans, seen, slopes, strict=True):
+            with torch.enable_grad():
+                strip = strip if len(spans) == 1 else self._look_at(canvas, top, bottom)
+                gradient[:, :, self.strips.with_context(top, bottom)] += self._follow_back(strip, sloped)
         return loss, gradient
 
-    def _style_loss(self, seen: Sequence[_Sight]) -> tuple[float, list[list[Tensor]]]:
+    @torch.no_grad()
+    def _content_of(self, target: Tensor) -> Tensor:
+        """The content activations of the whole target."""
+        return torch.cat(
+            [
+                self.strips.activations(
+                    target[:, :, self.strips.with_context(*span)], *span, self._backbone.content + 1
+                )[-1]
+                for span in self.strips.spans
+            ],
+            2,
+        )
+
+    def _look_at(self, canvas: Tensor, top: int, bottom: int) -> _Strip:
+        """One strip of the canvas, with gradients where they are enabled."""
+        pixels = canvas[:, :, self.strips.with_context(top, bottom)].detach().requires_grad_(torch.is_grad_enabled())
+        activations = self.strips.activations(pixels, top, bottom, self._backbone.depth)
+        weighted = [a for a, weight in zip(activations, self._backbone.style, strict=False) if weight]
+        own = activations[self._backbone.content]
+        shrink = (bottom - top) // own.shape[2]
+        return _Strip(
+            pixels,
+            tuple(loss.gather(rows(a)) for a, (_, loss) in zip(weighted, self._style, strict=True)),
+            (own - self._content[:, :, top // shrink : bottom // shrink]).square().sum(),
+        )
+
+    def _style_loss(self, seen: Sequence[_Strip]) -> tuple[float, list[list[Tensor]]]:
         """The weighted style loss of all strips together,
         and for each strip its slope by all that was gathered there.
         """
         loss = 0.0
         slopes: list[list[Tensor]] = [[] for _ in seen]
         for k, (weight, layer) in enumerate(self._style):
-            distance, by_strip = layer.slopes([sight.style[k] for sight in seen])
+            distance, by_strip = layer.slopes([strip.style[k] for strip in seen])
             loss += weight * distance
             for known, parts in zip(slopes, by_strip, strict=True):
                 known += [weight * slope for slope in parts]
         return loss, slopes
 
-    @torch.enable_grad()
-    def _follow_back(self, sight: _Sight, slopes: Sequence[Tensor]) -> Tensor:
+    def _follow_back(self, strip: _Strip, slopes: Sequence[Tensor]) -> Tensor:
         """The gradient by a strip's pixels. One scalar, since autograd given slopes would import sympy: two seconds."""
-        follow = self._content_weight * sight.content
-        for part, slope in zip((part for gathered in sight.style for part in gathered.parts), slopes, strict=True):
+        follow = self._content_weight * strip.content
+        for part, slope in zip((part for gathered in strip.style for part in gathered.parts), slopes, strict=True):
             follow = follow + (part * slope).sum()
-        return torch.autograd.grad(follow, sight.pixels)[0]
-
-    def _with_context(self, height: int, top: int, bottom: int) -> tuple[int, int]:
-        """A strip with its context."""
-        return max(0, top - self.backbone.reach_px), min(height, bottom + self.backbone.reach_px)
-
-    @torch.no_grad()
-    def _look_at(self, target: Tensor) -> Tensor:
-        """The content activations of the whole target."""
-        parts = []
-        for top, bottom in self.strips:
-            first, last = self._with_context(target.shape[2], top, bottom)
-            activation = self.eyes(target[:, :, first:last], self.backbone.content + 1)[-1]
-            shrink = (last - first) // activation.shape[2]
-            parts.append(activation[:, :, (top - first) // shrink : (bottom - first) // shrink])
-        return torch.cat(parts, 2)
-
-    @torch.no_grad()
-    def _glance(self, canvas: Tensor, top: int, bottom: int) -> _Sight:
-        return self._sight(canvas, top, bottom)
-
-    @torch.enable_grad()
-    def _see(self, canvas: Tensor, top: int, bottom: int) -> _Sight:
-        return self._sight(canvas, top, bottom)
-
-    def _sight(self, canvas: Tensor, top: int, bottom: int) -> _Sight:
-        first, last = self._with_context(canvas.shape[2], top, bottom)
-        pixels = canvas[:, :, first:last].detach().requires_grad_(torch.is_grad_enabled())
-        gathered: list[Gathered] = []
-        content = canvas.new_zeros(())
-        for k, activation in enumerate(self.eyes(pixels, self.backbone.depth)):
-            shrink = (last - first) // activation.shape[2]
-            own = activation[:, :, (top - first) // shrink : (bottom - first) // shrink]
-            if k < len(self.backbone.style) and self.backbone.style[k]:
-                gathered.append(self._style[len(gathered)][1].gather(rows(own)))
-            if k == self.backbone.content:
-                content = (own - self._content[:, :, top // shrink : bottom // shrink]).square().sum()
-        return _Sight(first, last, pixels, tuple(gathered), content)
+        return torch.autograd.grad(follow, strip.pixels)[0]
 
 
 @dataclass(frozen=True, eq=False)
@@ -217,7 +225,7 @@ def scales(size_px: int) -> list[int]:
 
 
 def paint(
-    eyes: Eyes,
+    extract: FeatureExtractor,
     backbone: Backbone,
     photo: Tensor,
     style: Style,
@@ -247,7 +255,7 @@ def paint(
         height, width = frame.shape[2] // shrink, frame.shape[3] // shrink
         target = recoloured(_resized(frame, height, width), style.colour)
         objective = StyleObjective(
-            eyes,
+            extract,
             backbone,
             target,
             style,

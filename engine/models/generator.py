@@ -3,8 +3,8 @@
 Variational autoencoder (Kingma & Welling 2014) whose decoder is then tuned as a generator against a discriminator
 (VAE-GAN, Larsen et al. 2016). Where we leave the papers:
 - New pictures are not drawn from the standard normal prior but from a mixture of Gaussians fitted, category by
-  category, to where the encoder puts the training pictures (two-stage VAE, Dai & Wipf 2019, with a mixture for the
-  second stage). The prior's empty regions are where a plain VAE draws things that are no product.
+  category, to where the encoder puts the training pictures (`LatentMixture`). The prior's empty regions are where a
+  plain VAE draws things that are no product.
 - The last three numbers of a latent are the product's colour (`colour_code`), so that it can be chosen. In training the
   encoder sees the picture in other hues and other tones than it shall come back in: what it says cannot hold the
   colour, and the decoder must take it from there.
@@ -24,6 +24,7 @@ from torch import Tensor, nn
 
 from engine.models import names
 from engine.models.layers import doubled, pixel_norm
+from engine.models.mixture import LatentMixture
 from engine.models.srgb import CHROMA
 
 COLOUR_DIM = 3  # the last numbers of a latent
@@ -71,31 +72,23 @@ class GeneratorBlock(nn.Module):
         return F.leaky_relu(pixel_norm(y + doubled(self.skip(x))), 0.2)
 
 
-class Generator(nn.Module):
-    """Code (N, D) and category index (N,) -> product pictures (N, 3, S, S) in [0, 1], S = 2 ** (blocks + 3).
+class Generator(LatentMixture):
+    """Latent (N, D) and category index (N,) -> product pictures (N, 3, S, S) in [0, 1], S = 2 ** (blocks + 3).
 
-    The last three of the D numbers are the product's colour. The fitted distribution of latents lives in buffers, so a
-    weight file holds all that sampling needs: means (K, D) and spreads (C, D, D) lower triangular; component k belongs
-    to category component_of[k] and is drawn with weight component_share[k].
+    The last three of the D numbers are the product's colour.
     """
 
     colours = True
-
-    means: Tensor
-    spreads: Tensor
-    component_of: Tensor
-    component_share: Tensor
-    category_names: Tensor
 
     def __init__(
         self,
         categories: tuple[str, ...],
         latent_dim: int = 96 + COLOUR_DIM,
-        widths: tuple[int, ...] = (256, 224, 128, 64, 48),
+        widths: tuple[int, ...] = WIDTHS,
         components: int | None = None,
     ) -> None:
-        super().__init__()
-        self.latent_dim, self.widths = latent_dim, widths
+        super().__init__(categories, latent_dim, components)
+        self.widths = widths
         code_dim = latent_dim + 32
         self.embed = nn.Embedding(len(categories), 32)
         self.start = nn.Linear(code_dim, widths[0] * 16)
@@ -103,7 +96,6 @@ class Generator(nn.Module):
         tail = widths[-1] // 4
         self.tail = nn.Conv2d(tail, tail, 3, padding=1)
         self.to_rgb = nn.Conv2d(tail, 3, 3, padding=1)
-        k = components or len(categories)
         for module in self.modules():
             if isinstance(module, nn.Conv2d | nn.Linear):
                 nn.init.kaiming_normal_(module.weight, 0.2)
@@ -112,15 +104,6 @@ class Generator(nn.Module):
         for module in self.modules():
             if isinstance(module, GeneratorBlock):
                 module.start_plain()
-        self.register_buffer("means", torch.zeros(k, latent_dim))
-        self.register_buffer("spreads", torch.eye(latent_dim).expand(len(categories), -1, -1).clone())
-        self.register_buffer("component_of", torch.arange(k) % len(categories))
-        self.register_buffer("component_share", torch.ones(k))
-        self.register_buffer("category_names", names.as_tensor(categories))
-
-    @property
-    def categories(self) -> tuple[str, ...]:
-        return names.of_tensor(self.category_names)
 
     @property
     def size_px(self) -> int:
@@ -134,24 +117,9 @@ class Generator(nn.Module):
         for block in self.blocks:
             x = block(x, latent)
         x = F.leaky_relu(self.tail(F.pixel_shuffle(x, 2)), 0.2)
-        # Linear while it learns: most pixels are white, and a sigmoid or a clamp would saturate there and go deaf.
+        # Linear while it learns: most pixels are white, and a sigmoid or a clamp has no gradient there.
         x = 0.8 + 0.2 * self.to_rgb(x)
         return x if self.training else without_lattice(x).clamp(0, 1)
-
-    def sample_latents(self, category: str, count: int, truncation: float, rng: torch.Generator) -> Tensor:
-        """Codes (count, D) of a category, float32 on the CPU: mean of a component + truncation x its spread.
-
-        The i-th latent depends on the generator's state and on i, not on `count`. ValueError for an unknown category.
-        """
-        c = self.categories.index(category)
-        of_category = (self.component_of.cpu() == c).nonzero()[:, 0]
-        shares = self.component_share.cpu()[of_category].float()
-        latents = []
-        for _ in range(count):
-            k = of_category[torch.multinomial(shares, 1, generator=rng)[0]]
-            noise = torch.randn(self.latent_dim, generator=rng)
-            latents.append(self.means[k].cpu().float() + truncation * self.spreads[c].cpu().float() @ noise)
-        return torch.stack(latents)
 
     def with_colour(self, latents: Tensor, rgb: Tensor) -> Tensor:
         """The same products (N, D) in another colour: rgb (3,) or (N, 3) in [0, 1]."""
@@ -163,10 +131,6 @@ class Generator(nn.Module):
         found: Tensor = rgb.clamp(0, 1)
         return found
 
-    def mix(self, a: Tensor, b: Tensor, t: float) -> Tensor:
-        """Codes a part t of the way from `a` to `b`, (N, D): on a line, as the fitted mixture knows no sphere."""
-        return torch.lerp(a, b, t)
-
     @torch.no_grad()
     def directions(self, category: str) -> Tensor:
         """The directions (K, D) in which a category's products differ most, each one standard deviation long, float32
@@ -175,54 +139,11 @@ class Generator(nn.Module):
         The principal components of the fitted latents without their colours (GANSpace, Harkonen et al. 2020, in the
         latent itself). A component's sign is that of its largest number, so that it is the same everywhere.
         """
-        c = self.categories.index(category)
-        of_category = (self.component_of == c).cpu()
-        means, spread = self.means.cpu().float()[of_category], self.spreads[c].cpu().float()
-        share = (
-            self.component_share.cpu().float()[of_category, None]
-            / self.component_share.cpu().float()[of_category].sum()
-        )
-        centred = means - (share * means).sum(0)
-        covariance = ((share * centred).T @ centred + spread @ spread.T)[:-COLOUR_DIM, :-COLOUR_DIM]
-        variances, components = torch.linalg.eigh(covariance.double())
+        shape = self.covariance(category)[:-COLOUR_DIM, :-COLOUR_DIM]
+        variances, components = torch.linalg.eigh(shape.double())
         strongest = (components * variances.clamp_min(0).sqrt()).T.flip(0)[:DIRECTIONS].float()
         signs = strongest.gather(1, strongest.abs().argmax(1, keepdim=True)).sign()
         return F.pad(strongest * signs, (0, COLOUR_DIM))
-
-    @torch.no_grad()
-    def fit_latents(
-        self, means: Tensor, variances: Tensor, labels: Tensor, per_component: int = 40, shrinkage: float = 0.1
-    ) -> None:
-        """Set the mixture from encoded pictures: posterior means and variances (N, D), categories (N,).
-
-        k-means inside each category finds the components; the spread is the covariance inside components plus the
-        posterior's own variance, pulled by `shrinkage` toward the mean variance of all directions (Ledoit & Wolf).
-        Categories with few pictures lean on the spread of all categories together. Components with less than a third
-        of their fair share are left out with their pictures: there sit the odd ones and the wrongly labelled.
-        """
-        centres, owners, shares, scatters, counts = [], [], [], [], []
-        for c in range(len(self.categories)):
-            latents, variance = means[labels == c], variances[labels == c].mean(0)
-            k = max(1, len(latents) // per_component)
-            centre, assigned = _kmeans(latents, k)
-            common = torch.bincount(assigned, minlength=k) * 3 * k >= len(latents)
-            latents = latents[common[assigned]]
-            centre, assigned = _kmeans(latents, k := int(common.sum()))
-            residual = latents - centre[assigned]
-            scatters.append(residual.T @ residual / max(1, len(latents) - k) + torch.diag(variance))
-            counts.append(len(latents))
-            centres.append(centre)
-            owners += [c] * k
-            shares += torch.bincount(assigned, minlength=k).tolist()
-        pooled = sum(n * s for n, s in zip(counts, scatters, strict=True)) / sum(counts)
-        for c, (n, scatter) in enumerate(zip(counts, scatters, strict=True)):
-            own = n / (n + 2 * self.latent_dim)
-            mixed = own * scatter + (1 - own) * pooled
-            mixed = (1 - shrinkage) * mixed + shrinkage * torch.diag(mixed.diagonal())
-            self.spreads[c] = torch.linalg.cholesky(mixed)
-        self.means = torch.cat(centres)
-        self.component_of = torch.tensor(owners)
-        self.component_share = torch.tensor(shares, dtype=torch.float32)
 
 
 class Encoder(nn.Module):
@@ -311,19 +232,3 @@ def from_state_dict(state: dict[str, Tensor]) -> Generator:
         network = Generator(known, latent_dim, widths, components)
     network.load_state_dict(state)
     return network
-
-
-def _kmeans(x: Tensor, k: int, rounds: int = 30) -> tuple[Tensor, Tensor]:
-    """Centres (k, D) and the index of each row's centre; starts from the farthest-first traversal of the rows."""
-    chosen = [int((x - x.mean(0)).square().sum(1).argmin())]
-    distance = (x - x[chosen[0]]).square().sum(1)
-    for _ in range(k - 1):
-        chosen.append(int(distance.argmax()))
-        distance = distance.minimum((x - x[chosen[-1]]).square().sum(1))
-    centres = x[chosen].clone()
-    for _ in range(rounds):
-        assigned = torch.cdist(x, centres).argmin(1)
-        for j in range(k):
-            if (assigned == j).any():
-                centres[j] = x[assigned == j].mean(0)
-    return centres, torch.cdist(x, centres).argmin(1)

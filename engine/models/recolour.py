@@ -30,10 +30,8 @@ _CHROMA_NOISE = 0.008  # chroma across the source's hue that says nothing
 _NEUTRAL = (0.03, 0.07)  # chroma away from a grey source: full membership, none
 _PALE = (0.15, 0.5)  # saturation against the source's: its lightness says nothing, says all
 _NEARLY_BLACK = 1e-3  # lightness that is added before it is divided by
-_BLACK, _WHITE = (
-    0.22,
-    0.9,
-)  # lightness of a black and of a white product in a photo; only a flat picture becomes more so
+# Lightness of a black and of a white product in a photo; only a flat picture becomes more so.
+_BLACK, _WHITE = 0.22, 0.9
 
 
 def main_colours(pixels: Tensor, mask: Tensor, count: int = 3, seed: int = 0) -> list[tuple[Tensor, float]]:
@@ -111,17 +109,21 @@ def recolour(pixels: Tensor, mask: Tensor, source: Tensor, target: Tensor) -> Te
     """
     *olds, new = (oklab(colour.float().cpu().view(1, 3, 1, 1)).flatten() for colour in (*source.view(-1, 3), target))
     inside = _inside(pixels, mask)
-    dyes = [_Dye(old.to(pixels.device), _within_reach(inside, old, new).to(pixels.device)) for old in olds]
+    changes = [
+        _Change(_Source(old.to(pixels.device)), _within_reach(inside, old, new).to(pixels.device)) for old in olds
+    ]
     out = pixels.clone()
     for strip in strips(pixels):
         share = mask[strip].float()
         if share.any():
             photo = pixels[strip].float()
             lab = oklab(photo)
-            shares = [dye.membership(lab) for dye in dyes]
-            most = torch.stack(shares).sum(0).clamp_min(1)  # what two dyes have a claim on is shared out
-            change = sum(part * (from_oklab(dye.replaced(lab)) - photo) for part, dye in zip(shares, dyes, strict=True))
-            out[strip] = (photo + share * change / most).clamp(0, 1).to(out.dtype)
+            parts = [change.source.membership(lab) for change in changes]
+            most = torch.stack(parts).sum(0).clamp_min(1)  # what belongs to two sources is shared out
+            moved = sum(
+                part * (from_oklab(change.replaced(lab)) - photo) for part, change in zip(parts, changes, strict=True)
+            )
+            out[strip] = (photo + share * moved / most).clamp(0, 1).to(out.dtype)
     return out
 
 
@@ -129,7 +131,7 @@ def _within_reach(lab: Tensor, old: Tensor, new: Tensor) -> Tensor:
     """The target, less extreme by as much as the colours (P, 3) of the product are shaded around the source."""
     if not len(lab):
         return new
-    members = lab[_Dye(old, new).membership(lab.T[None, :, :, None]).flatten() > 0.5]
+    members = lab[_Source(old).membership(lab.T[None, :, :, None]).flatten() > 0.5]
     if not len(members):
         return new
     dark, light = (float(members[:, 0].float().quantile(q)) for q in (0.05, 0.95))
@@ -143,45 +145,57 @@ def _within_reach(lab: Tensor, old: Tensor, new: Tensor) -> Tensor:
     return torch.cat([torch.tensor([lightness]), new[1:]])
 
 
-class _Dye:
-    """How pixels change when a colour `old` becomes `new`, both OKLab (3,). Pixels below are OKLab (1, 3, h, w)."""
+class _Source:
+    """The colour that is replaced, OKLab (3,), and how much of it a pixel has. Pixels below are OKLab (1, 3, h, w)."""
 
-    def __init__(self, old: Tensor, new: Tensor) -> None:
-        self._old, self._new = old, new
-        self._old_l, self._new_l = float(old[0]), float(new[0])
-        self._chroma = float(old[1:].norm())
-        self._coloured = _smoothstep(torch.tensor(self._chroma), 0.02, 0.05)
-        # Noise of the chroma becomes noise of the lightness by this much.
-        self._by_chroma = (
-            _smoothstep(torch.tensor(self._chroma / (abs(self._new_l - self._old_l) + 0.1)), 0.15, 0.4) * self._coloured
-        )
+    def __init__(self, colour: Tensor) -> None:
+        self.colour, self.lightness, self.chroma = colour, float(colour[0]), float(colour[1:].norm())
+        self.coloured = _smoothstep(torch.tensor(self.chroma), 0.02, 0.05)  # 0 for a grey, 1 for a colour
 
     def membership(self, lab: Tensor) -> Tensor:
         """How much of each pixel may change, (1, 1, h, w) in [0, 1]."""
-        by_hue = 1 - _smoothstep(self._angle(lab), *_HUES)
+        along, across = self.along_and_across(lab)
+        angle = torch.atan2((across.abs() - _CHROMA_NOISE).clamp_min(0), along)
+        by_hue = 1 - _smoothstep(angle, *_HUES)
         by_grey = 1 - _smoothstep(
-            (lab[:, 1:] - self._shade(lab) * self._ab(self._old)).norm(dim=1, keepdim=True), *_NEUTRAL
+            (lab[:, 1:] - self.shade(lab) * _ab(self.colour)).norm(dim=1, keepdim=True), *_NEUTRAL
         )
-        return self._coloured * by_hue + (1 - self._coloured) * by_grey
+        return self.coloured * by_hue + (1 - self.coloured) * by_grey
 
-    def _angle(self, lab: Tensor) -> Tensor:
-        """How far the hue is from the source's, in radians."""
-        along, across = self._turned(lab)
-        return torch.atan2((across.abs() - _CHROMA_NOISE).clamp_min(0), along)
-
-    def _turned(self, lab: Tensor) -> tuple[Tensor, Tensor]:
-        """Chroma along the source's hue and across it."""
-        a, b = (self._old[1:] / max(self._chroma, 1e-6)).tolist()
+    def along_and_across(self, lab: Tensor) -> tuple[Tensor, Tensor]:
+        """Chroma along the source's hue and across it, (1, 1, h, w)."""
+        a, b = (self.colour[1:] / max(self.chroma, 1e-6)).tolist()
         return a * lab[:, 1:2] + b * lab[:, 2:], a * lab[:, 2:] - b * lab[:, 1:2]
+
+    def shade(self, lab: Tensor) -> Tensor:
+        """The amount of dye by lightness: less in the shadow, and less where it whitens to a highlight."""
+        lightness = lab[:, :1]
+        above = (1 - lightness) / max(1 - self.lightness, 1e-3)
+        below = (lightness + _NEARLY_BLACK) / (self.lightness + _NEARLY_BLACK)
+        return torch.where(lightness <= self.lightness, below, above).clamp(0, 1)
+
+
+class _Change:
+    """How pixels change when a source becomes the colour `new`, OKLab (3,): by the dye that their chroma shows where
+    the source has enough chroma for that, and by their lightness where it has not.
+    """
+
+    def __init__(self, source: _Source, new: Tensor) -> None:
+        self.source, self._new = source, new
+        self._old_l, self._new_l = source.lightness, float(new[0])
+        # Noise of the chroma becomes noise of the lightness by this much.
+        noise = torch.tensor(source.chroma / (abs(self._new_l - self._old_l) + 0.1))
+        self._by_chroma = _smoothstep(noise, 0.15, 0.4) * source.coloured
 
     def replaced(self, lab: Tensor) -> Tensor:
         """Each pixel with all its dye replaced."""
-        along, across = self._turned(lab)
-        dye = along.clamp_min(0) / max(self._chroma, 1e-6)
-        shade = self._shade(lab)
+        source = self.source
+        along, across = source.along_and_across(lab)
+        dye = along.clamp_min(0) / max(source.chroma, 1e-6)
+        shade = source.shade(lab)
         # Where there is next to no dye at all, lightness says nothing about it: a white print on a dark red shirt.
         pale = 1 - _smoothstep(dye * self._old_l / lab[:, :1].clamp_min(1e-3), *_PALE)
-        by_chroma = self._by_chroma + (1 - self._by_chroma) * self._coloured * pale
+        by_chroma = self._by_chroma + (1 - self._by_chroma) * source.coloured * pale
         coloured = torch.cat([self._lightness_by_dye(lab, dye), self._hue_by_dye(along, across)], 1)
         shaded = torch.cat([self._lightness_by_shade(lab), self._hue_by_shade(lab, dye, shade)], 1)
         return by_chroma * coloured + (1 - by_chroma) * shaded
@@ -198,27 +212,8 @@ class _Dye:
 
     def _hue_by_dye(self, along: Tensor, across: Tensor) -> Tensor:
         """The chroma turned from the source's hue to the target's, and stretched."""
-        a, b = (self._new[1:] / max(self._chroma, 1e-6)).tolist()
+        a, b = (self._new[1:] / max(self.source.chroma, 1e-6)).tolist()
         return torch.cat([a * along - b * across, b * along + a * across], 1)
-
-    def _hue_by_shade(self, lab: Tensor, dye: Tensor, shade: Tensor) -> Tensor:
-        """The chroma with the shade's worth of the target in place of the source.
-
-        A colour that becomes quite another one goes by the dye there is, so that neither its own tint nor the opposite
-        one is left; so does its spread across the hue, as far as the target is greyer.
-        """
-        gone = self._coloured * _smoothstep((self._new - self._old).norm(), 0.0, 0.2)
-        removed = shade + gone * (dye - shade)
-        rest = lab[:, 1:] - removed * self._ab(self._old)
-        spread = 1 - gone * (1 - min(1.0, float(self._new[1:].norm()) / max(self._chroma, 1e-6)))
-        return spread * rest + shade * self._ab(self._new)
-
-    def _shade(self, lab: Tensor) -> Tensor:
-        """The amount of dye as lightness tells it: less in the shadow, and less where it whitens to a highlight."""
-        lightness = lab[:, :1]
-        above = (1 - lightness) / max(1 - self._old_l, 1e-3)
-        below = (lightness + _NEARLY_BLACK) / (self._old_l + _NEARLY_BLACK)
-        return torch.where(lightness <= self._old_l, below, above).clamp(0, 1)
 
     def _lightness_by_shade(self, lab: Tensor) -> Tensor:
         """A rising curve through (0, 0) or above, (source, target), and (1, 1) or below.
@@ -230,16 +225,28 @@ class _Dye:
         lit = 1e-6 + 0.4 * max(0.0, new - old)
         shadow = new * (lightness + lit) / (old + lit)
         room = max(1 - old, 1e-3)
-        rise = (
-            min(1 - new, 2 * room) if new < old else 1 - new
-        )  # a white product made black: not each white is a highlight
+        # In a white product made black, not each white is a highlight.
+        rise = min(1 - new, 2 * room) if new < old else 1 - new
         diffuse = min(room * (new + _NEARLY_BLACK) / (old + _NEARLY_BLACK), rise)
         u = ((lightness - old) / room).clamp(0, 1)
         return torch.where(lightness <= old, shadow, new + diffuse * u + (rise - diffuse) * u.square())
 
-    @staticmethod
-    def _ab(colour: Tensor) -> Tensor:
-        return colour[1:].view(1, 2, 1, 1)
+    def _hue_by_shade(self, lab: Tensor, dye: Tensor, shade: Tensor) -> Tensor:
+        """The chroma with the shade's worth of the target in place of the source.
+
+        A colour that becomes quite another one goes by the dye there is, so that neither its own tint nor the opposite
+        one is left; so does its spread across the hue, as far as the target is greyer.
+        """
+        source = self.source
+        gone = source.coloured * _smoothstep((self._new - source.colour).norm(), 0.0, 0.2)
+        removed = shade + gone * (dye - shade)
+        rest = lab[:, 1:] - removed * _ab(source.colour)
+        spread = 1 - gone * (1 - min(1.0, float(self._new[1:].norm()) / max(source.chroma, 1e-6)))
+        return spread * rest + shade * _ab(self._new)
+
+
+def _ab(colour: Tensor) -> Tensor:
+    return colour[1:].view(1, 2, 1, 1)
 
 
 def _smoothstep(x: Tensor, low: float, high: float) -> Tensor:

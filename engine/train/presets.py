@@ -92,7 +92,7 @@ def make(
                 print(f"{name}: {event.seconds:.0f} s", file=sys.stderr, flush=True)
 
 
-def _style(network: gatys.Eyes, picture: Image.Image) -> Style:
+def _style(network: gatys.FeatureExtractor, picture: Image.Image) -> Style:
     pixels = torch.from_numpy(np.array(picture)).permute(2, 0, 1)[None].float() / 255
     return gatys.measure(network, gatys.BACKBONES[presets.NETWORK], seen(Picture(pixels)).pixels)
 

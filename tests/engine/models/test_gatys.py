@@ -38,7 +38,7 @@ def gaussian(c: int, seed: int) -> Moments:
 
 
 def objective(
-    eyes: gatys.Eyes, content: Tensor, style: Tensor, backbone: Backbone = TINY, **options: Any
+    eyes: gatys.FeatureExtractor, content: Tensor, style: Tensor, backbone: Backbone = TINY, **options: Any
 ) -> StyleObjective:
     return StyleObjective(eyes, backbone, content, measure(eyes, backbone, style, histograms=True), **options)
 
@@ -163,7 +163,7 @@ def whole_and_cut(
     canvas, content, style = (picture(320, 32, seed).double() for seed in (4, 5, 6))
     known = measure(look, backbone, style, histograms=True)
     aims = [StyleObjective(look, backbone, content, known, style_loss=style_loss, memory=m) for m in (10**9, memory)]
-    assert [len(aim.strips) for aim in aims] == [1, 4]
+    assert [len(aim.strips.spans) for aim in aims] == [1, 4]
     return [aim.loss_and_gradient(canvas) for aim in aims]
 
 
@@ -210,7 +210,7 @@ def test_scales_halve_down_to_the_coarsest(size_px: int, shrinks: list[int]) -> 
     assert gatys.scales(size_px) == shrinks
 
 
-def painted(eyes: gatys.Eyes, photo: Tensor, style: Tensor, **options: Any) -> list[gatys.GatysStep]:
+def painted(eyes: gatys.FeatureExtractor, photo: Tensor, style: Tensor, **options: Any) -> list[gatys.GatysStep]:
     known = measure(eyes, TINY, style, histograms=True)
     return [
         gatys.GatysStep(s.done, s.total, s.loss, s.picture.clone()) for s in paint(eyes, TINY, photo, known, **options)

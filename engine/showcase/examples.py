@@ -19,6 +19,8 @@ from PIL import Image, ImageDraw, ImageFilter, ImageFont
 from torch import Tensor
 
 from engine.settings import ROOT
+from engine.showcase.developing import develop
+from engine.showcase.scene import Camera, Glass, Material, Scene, Softbox, Solid
 from engine.showcase.shapes import (
     Curve,
     Drawing,
@@ -39,7 +41,8 @@ from engine.showcase.shapes import (
     turned,
     where_rows,
 )
-from engine.showcase.tracer import Camera, Glass, Material, Scene, Softbox, Solid, Tracer, develop, mix, smoothstep
+from engine.showcase.tracer import Tracer
+from engine.showcase.vectors import mix, smoothstep
 
 log = logging.getLogger("vitrine")
 

@@ -12,22 +12,13 @@ from PIL import Image
 
 from engine.settings import ROOT
 from engine.showcase import examples
+from engine.showcase.bsdf import Bsdf
+from engine.showcase.developing import denoise, develop
+from engine.showcase.light import Environment
+from engine.showcase.scene import Camera, Material, Scene, Softbox, Solid, Surface
 from engine.showcase.shapes import Curve, Drawing, box, capsule
-from engine.showcase.tracer import (
-    Bsdf,
-    Camera,
-    Environment,
-    Material,
-    Scene,
-    Softbox,
-    Solid,
-    Surface,
-    Tracer,
-    denoise,
-    develop,
-    dot,
-    vector,
-)
+from engine.showcase.tracer import Tracer
+from engine.showcase.vectors import dot, vector
 
 FOLDER = ROOT / "gradio_ui" / "examples"
 PRODUCTS = ["handbag", "mug", "perfume", "sneaker", "vase", "watch"]

@@ -23,7 +23,7 @@ from engine.models.cutout import decontaminated
 from engine.models.tone import adjusted
 from engine.product import learned, told
 from engine.settings import ROOT
-from engine.showcase.examples import typeface
+from engine.showcase.lettering import typeface
 from engine.train import degrade
 from engine.train.degrade import shrink
 from engine.train.recipes.inpaint import free_form

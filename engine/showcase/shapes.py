@@ -56,16 +56,19 @@ def box(p: Tensor, half: Sequence[float], radius: float = 0.0) -> Tensor:
     return outside + torch.maximum(q[0], torch.maximum(q[1], q[2])).clamp_max(0) - radius
 
 
+def rounded(a: Tensor, b: Tensor, radius: float | Tensor) -> Tensor:
+    """Where both distances less `radius` are negative, the corner between them rounded by it."""
+    return length(a.clamp_min(0), b.clamp_min(0)) + torch.maximum(a, b).clamp_max(0) - radius
+
+
 def box2(x: Tensor, y: Tensor, half_x: float | Tensor, half_y: float | Tensor, radius: float = 0.0) -> Tensor:
     """Rectangle of the given half sizes, corners rounded by `radius`."""
-    a, b = x.abs() - half_x + radius, y.abs() - half_y + radius
-    return length(a.clamp_min(0), b.clamp_min(0)) + torch.maximum(a, b).clamp_max(0) - radius
+    return rounded(x.abs() - half_x + radius, y.abs() - half_y + radius, radius)
 
 
 def extruded(flat: Tensor, along: Tensor, half: float, radius: float = 0.0) -> Tensor:
     """A flat shape's distance drawn out to +-half, edges rounded by `radius`."""
-    a, b = flat + radius, along.abs() - half + radius
-    return length(a.clamp_min(0), b.clamp_min(0)) + torch.maximum(a, b).clamp_max(0) - radius
+    return rounded(flat + radius, along.abs() - half + radius, radius)
 
 
 def cylinder(p: Tensor, radius: float, half: float, rounding: float = 0.0) -> Tensor:

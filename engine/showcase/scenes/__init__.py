@@ -1,0 +1,1 @@
+"""One product each: its shape as signed distances, its materials, its light."""

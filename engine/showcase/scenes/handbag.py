@@ -114,12 +114,8 @@ def _leather(q: Tensor) -> Tensor:
     flap = smooth_max((body - 0.018).abs() - 0.016, _flap_border(q), 0.016)
     tab = box2(x.abs() - 0.33, y - 0.88, 0.055, 0.085, 0.035)
     tabs = smooth_max((body - 0.036).abs() - 0.015, torch.maximum(tab, -z), 0.012)
-    arch = (
-        length(length(x * 1.02, (y - 0.98) * 0.93) - 0.335, (z - 0.135) * 1.1)
-        - 0.036
-        - 0.008 * smoothstep(1.15, 1.3, y)
-    )
-    handle = torch.maximum(arch, 1.0 - y) * 0.9
+    arch = length(length(x * 1.02, (y - 0.98) * 0.93) - 0.335, (z - 0.135) * 1.1)
+    handle = torch.maximum(arch - 0.036 - 0.008 * smoothstep(1.15, 1.3, y), 1.0 - y) * 0.9
     rope = torch.full_like(x, 9.0)
     for a, b in itertools.pairwise(_spline(STRAP)):
         rope = torch.minimum(rope, capsule(q, a, b, 0.024))

@@ -75,8 +75,8 @@ class CrispRecipe(Recipe):
         with torch.no_grad():
             real = self.features(large)
         seen = self.features(made)
-        judged = hinge(self.heads(real, labels), self.heads([a.detach() for a in seen], labels))
-        descend(judged, self.heads_optimizer)
+        heads = hinge(self.heads(real, labels), self.heads([a.detach() for a in seen], labels))
+        descend(heads, self.heads_optimizer)
 
         self.heads.requires_grad_(False)
         fooled = hinge_fooled(self.heads(seen, labels))
@@ -85,7 +85,7 @@ class CrispRecipe(Recipe):
         pixel = F.l1_loss(made, large)
         descend(pixel + PERCEPTUAL_SHARE * perceptual + self.adversarial_weight * fooled, self.optimizer, most_norm=0.5)
         self.average.update(self.network, step)
-        losses = {"pixel": pixel, "perceptual": perceptual, "judged": judged, "fooled": fooled}
+        losses = {"pixel": pixel, "perceptual": perceptual, "judged": heads, "fooled": fooled}
         return {name: float(value.detach()) for name, value in losses.items()}
 
     def _crops(self, indices: list[int], count: int, rng: np.random.Generator) -> Tensor:

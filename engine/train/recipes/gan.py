@@ -1,6 +1,6 @@
 """Recipe of `studio`: the decoder of `vae` as a generator, against a discriminator that looks through `features`.
 
-Codes drawn from the autoencoder's fitted mixture must pass a discriminator that sees pictures only through the fixed
+Pictures of latents from the autoencoder's fitted mixture must pass a discriminator that sees pictures only through the fixed
 `features` (Projected GAN, Sauer et al. 2021), with the hinge loss (Lim & Ye 2017), category by projection (Miyato &
 Koyama 2018) and DiffAugment (Zhao et al. 2020). Reconstruction goes on as an anchor (VAE-GAN, Larsen et al. 2016), so
 that the adversary sharpens and cannot collapse what the autoencoder knows. The encoder stays as it is: latents keep
@@ -91,28 +91,28 @@ class GanRecipe(MeasuredRecipe):
         with torch.no_grad():
             latents = codes_of(self.encoder, x, rng)[0]
         reconstruction = self.generator(latents, labels)
-        fake_latents, fake_labels, colours = self._codes_drawn(x, labels, rng)
+        fake_latents, fake_labels, colours = self._drawn_latents(x, labels, rng)
         fake = self.generator(fake_latents, fake_labels)
-        both, both_labels = torch.cat([fake, reconstruction]), torch.cat([fake_labels, labels])
+        made, made_labels = torch.cat([fake, reconstruction]), torch.cat([fake_labels, labels])
         seeds = rng.integers(2**31, size=2)
 
-        real_maps = self._judge(x, labels, seeds[0])
-        fake_maps = self._judge(both.detach(), both_labels, seeds[1])
-        judged = hinge(real_maps, fake_maps)
-        descend(judged, self.heads_optimizer, most_norm=self.most_norm)
+        real_maps = self._logits(x, labels, seeds[0])
+        fake_maps = self._logits(made.detach(), made_labels, seeds[1])
+        heads = hinge(real_maps, fake_maps)
+        descend(heads, self.heads_optimizer, most_norm=self.most_norm)
 
         self.heads.requires_grad_(False)
-        fooled = hinge_fooled(self._judge(both, both_labels, seeds[1]))
+        fooled = hinge_fooled(self._logits(made, made_labels, seeds[1]))
+        self.heads.requires_grad_(True)
         perceptual, pixel = self.distance(reconstruction, x)
         off_colour = F.l1_loss(product_colour(fake), colours)
         loss = perceptual + 4 * pixel + self.colour_weight * off_colour + self.adversarial_weight * fooled
         descend(loss, self.generator_optimizer, most_norm=self.most_norm)
-        self.heads.requires_grad_(True)
         self.average.update(self.generator, step)
-        losses = {"perceptual": perceptual, "pixel": pixel, "off_colour": off_colour, "heads": judged, "fooled": fooled}
+        losses = {"perceptual": perceptual, "pixel": pixel, "off_colour": off_colour, "heads": heads, "fooled": fooled}
         return {k: float(v.detach()) for k, v in losses.items()} | accuracy(real_maps, fake_maps)
 
-    def _codes_drawn(self, x: Tensor, labels: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
+    def _drawn_latents(self, x: Tensor, labels: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
         """New latents, their categories, and the colours that they ask for: every second one another picture's."""
         drawn = labels[torch.from_numpy(rng.permutation(len(labels)))]
         noise = torch.Generator().manual_seed(int(rng.integers(2**31)))
@@ -122,7 +122,8 @@ class GanRecipe(MeasuredRecipe):
         latents[::2] = self.generator.with_colour(latents[::2], product_colour(x)[::2])
         return latents, drawn, self.generator.colour_of(latents)
 
-    def _judge(self, x: Tensor, labels: Tensor, seed: int) -> list[Tensor]:
+    def _logits(self, x: Tensor, labels: Tensor, seed: int) -> list[Tensor]:
+        """The discriminator's maps of varied pictures, the same for the same seed."""
         found: list[Tensor] = self.heads(
             self.features(augment(x, np.random.default_rng(int(seed)), **self.varied)), labels
         )
@@ -168,8 +169,8 @@ class GanOptions(ProductOptions):
     peak: float = option(3e-4, "highest learning rate")
     adversarial_weight: float = option(0.3, "of the discriminator's part of the loss")
     colour_weight: float = option(2.0, "of the distance from the colour that was asked for")
-    turn_deg: float = option(0.0, "how far pictures are turned before they are judged")
-    scale: float = option(0.0, "how far pictures are scaled before they are judged")
+    turn_deg: float = option(0.0, "how far pictures are turned before the discriminator sees them")
+    scale: float = option(0.0, "how far pictures are scaled before the discriminator sees them")
     most_norm: float = option(0.0, "gradients that are longer are shortened to it; 0 leaves them")
 
 
@@ -190,7 +191,7 @@ def build(options: GanOptions) -> GanRecipe:
 
 
 PRESETS = {
-    # Neither turns nor scales what is judged: `turn_deg` and `scale` would make it another objective than that of
+    # Neither turns nor scales what the discriminator sees: `turn_deg` and `scale` would make it another objective than that of
     # the shipped weights.
     "studio": RecipePreset(GanOptions(steps=1600), build, "kernel distance 162"),
     "dcgan": RecipePreset(

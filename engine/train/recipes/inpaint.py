@@ -105,7 +105,7 @@ class InpaintRecipe(Recipe):
         loss = pixel + perceptual
         losses = {"pixel": float(pixel.detach()), "perceptual": float(perceptual.detach())}
         if step >= self.adversarial_steps:
-            losses |= self._judge(x, filled.detach(), holes)
+            losses |= self._teach_heads(x, filled.detach(), holes)
             self.heads.requires_grad_(False)
             maps = self._maps(seen)
             loss = loss + self.adversarial_weight * hinge_fooled(maps, _where_asked(maps, holes)) / len(maps)
@@ -115,12 +115,12 @@ class InpaintRecipe(Recipe):
         missed = ((filled.detach() - x).square() * holes).sum((1, 2, 3)) / (3 * holes.sum((1, 2, 3)))
         return losses | {"psnr": float(-10 * missed.clamp_min(1e-6).log10().mean())}
 
-    def _judge(self, x: Tensor, filled: Tensor, holes: Tensor) -> dict[str, float]:
+    def _teach_heads(self, x: Tensor, filled: Tensor, holes: Tensor) -> dict[str, float]:
         """One step of the discriminator."""
         real, fake = self._maps(self.features(x)), self._maps(self.features(filled))
-        judged = hinge(real, fake, _where_asked(real, holes)) / len(real)
-        descend(judged, self.heads_optimizer)
-        return {"judged": float(judged.detach())}
+        loss = hinge(real, fake, _where_asked(real, holes)) / len(real)
+        descend(loss, self.heads_optimizer)
+        return {"judged": float(loss.detach())}
 
     def _maps(self, seen: list[Tensor]) -> list[Tensor]:
         found: list[Tensor] = self.heads(seen, torch.zeros(len(seen[0]), dtype=torch.long))

@@ -153,14 +153,14 @@ class SketchRecipe(MeasuredRecipe):
         }
         if adversarial:
             learning_rate(self.heads_optimizer, self.peak / 3, step - self.alone_steps, self.steps - self.alone_steps)
-            judged, right = self._teach_heads(
+            heads, right = self._teach_heads(
                 seen_theirs[1:], [a.detach() for a in seen_ours[1:]], lines, palettes, asked, labels
             )
             self.heads.requires_grad_(False)
             fooled = hinge_fooled(self.heads(seen_ours[1:], lines, asked, labels))
             self.heads.requires_grad_(True)
             loss = loss + self.adversarial_weight * fooled
-            losses |= {"heads": judged, "fooled": float(fooled.detach())} | right
+            losses |= {"heads": heads, "fooled": float(fooled.detach())} | right
         descend(loss, *self.network_optimizers.values(), most_norm=self.most_norm)
         self.average.update(self.network, step)
         return losses
@@ -168,11 +168,11 @@ class SketchRecipe(MeasuredRecipe):
     def _teach_heads(
         self, theirs: list[Tensor], ours: list[Tensor], lines: Tensor, palettes: Tensor, asked: Tensor, labels: Tensor
     ) -> tuple[float, dict[str, float]]:
-        """One step of the discriminator: the hinge loss, and how often each kind is told rightly."""
+        """One step of the discriminator: the hinge loss, and how often either kind is recognised."""
         real, fake = self.heads(theirs, lines, palettes, labels), self.heads(ours, lines, asked, labels)
-        judged = hinge(real, fake)
-        descend(judged, self.heads_optimizer, most_norm=self.most_norm)
-        return float(judged.detach()), accuracy(real, fake)
+        loss = hinge(real, fake)
+        descend(loss, self.heads_optimizer, most_norm=self.most_norm)
+        return float(loss.detach()), accuracy(real, fake)
 
     def _size_px(self, rng: np.random.Generator, step: int) -> int:
         """Half, three quarters or the whole of the pictures' side: mostly half at first, only the whole in the last

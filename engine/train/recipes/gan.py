@@ -1,8 +1,8 @@
 """Recipe of `studio`: the decoder of `vae` as a generator, against a discriminator that looks through `features`.
 
-Pictures of latents from the autoencoder's fitted mixture must pass a discriminator that sees pictures only through the fixed
-`features` (Projected GAN, Sauer et al. 2021), with the hinge loss (Lim & Ye 2017), category by projection (Miyato &
-Koyama 2018) and DiffAugment (Zhao et al. 2020). Reconstruction goes on as an anchor (VAE-GAN, Larsen et al. 2016), so
+Pictures of latents from the autoencoder's fitted mixture must pass a discriminator that sees pictures only through the
+fixed `features` (Projected GAN, Sauer et al. 2021), with the hinge loss (Lim & Ye 2017), category by projection (Miyato
+& Koyama 2018) and DiffAugment (Zhao et al. 2020). Reconstruction goes on as an anchor (VAE-GAN, Larsen et al. 2016), so
 that the adversary sharpens and cannot collapse what the autoencoder knows. The encoder stays as it is: latents keep
 their meaning, and `vae` can hand its latents to `studio`.
 """
@@ -191,8 +191,8 @@ def build(options: GanOptions) -> GanRecipe:
 
 
 PRESETS = {
-    # Neither turns nor scales what the discriminator sees: `turn_deg` and `scale` would make it another objective than that of
-    # the shipped weights.
+    # Neither turns nor scales what the discriminator sees: with `turn_deg` and `scale` the objective is another one than
+    # that of the shipped weights.
     "studio": RecipePreset(GanOptions(steps=1600), build, "kernel distance 162"),
     "dcgan": RecipePreset(
         AdversarialOptions(objective="dcgan", steps=3000, smoothing=0.1), adversarial.build, "kernel distance 424"

@@ -191,8 +191,8 @@ def build(options: GanOptions) -> GanRecipe:
 
 
 PRESETS = {
-    # Neither turns nor scales what the discriminator sees: with `turn_deg` and `scale` the objective is another one than
-    # that of the shipped weights.
+    # Neither turns nor scales what the discriminator sees: with `turn_deg` and `scale` the objective is not that of the
+    # shipped weights.
     "studio": RecipePreset(GanOptions(steps=1600), build, "kernel distance 162"),
     "dcgan": RecipePreset(
         AdversarialOptions(objective="dcgan", steps=3000, smoothing=0.1), adversarial.build, "kernel distance 424"

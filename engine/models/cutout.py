@@ -1,9 +1,9 @@
-"""Taking a product off its ground, so that it can stand on any other.
+"""Taking a product off its background, so that it can stand before any other.
 
 A pixel on the outline shows the product and white at once: x = alpha F + (1 - alpha) (Porter & Duff 1984). The
 product's own colour F is carried out from just inside it (normalised convolution, Knutsson & Westin 1993); then alpha
-is how far x lies on the way from white to F, and what is left of x without its white is the colour to be shown. Where
-the product is nearly white itself, the mask that was found decides.
+is how far x lies on the way from white to F, and x without its share of white is the colour to be shown. Where the
+product is nearly white itself, the mask that was found decides.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ _BAND = 1 / 80  # of the longer side, on either side of the mask's outline: wher
 _HAZE = 0.1  # below white: generators leave a haze that faint around their products, and a shadow under them
 _PALE = 0.12  # distance of F from white below which its direction says little
 _SMALL_PX = 512  # longer side at which colours are carried to the outline, and shadows are made
-_SURE = 0.95  # alpha from which a pixel shows the product alone; 1 - _SURE: its ground alone
-_RIM_PX = 2  # of the small copy: how far inside the outline the ground may still show
+_SURE = 0.95  # alpha from which a pixel shows the product alone; 1 - _SURE: its background alone
+_RIM_PX = 2  # of the small copy: how far inside the outline the background may still show
 _SQUASHED, _LOWER = 0.14, 0.45  # a contact shadow: the lower part of the silhouette, and its height lying on the floor
 _SHADOW_BLUR = 0.035  # of the product's longer side
 
@@ -54,13 +54,13 @@ def off_white(pixels: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
 
 @torch.no_grad()
 def decontaminated(pixels: Tensor, matte: Tensor) -> tuple[Tensor, Tensor]:
-    """Colours (1, 3, H, W) and alpha (1, 1, H, W) of a product before any ground, `pixels` (1, 3, H, W), by its matte
-    (1, 1, H, W).
+    """Colours (1, 3, H, W) and alpha (1, 1, H, W) of a product before any background, `pixels` (1, 3, H, W), by its
+    matte (1, 1, H, W).
 
     x = alpha F + (1 - alpha) B along the outline: F is carried there from inside, B from outside, on a small copy, as
-    both are smooth. A rim of the ground's own colour becomes as transparent as it lies on the way from F to B, never
-    less than the matte says, and what is shown of x is shown without its share of B. Beside stripes and checks there is
-    no one F: the matte alone is believed there, or those of the ground's colour would go.
+    both are smooth. A rim that still shows the background becomes as transparent as its colour lies on the way from F
+    to B, never more opaque than the matte, and what is shown of x is shown without its share of B. Beside stripes and
+    checks there is no one F: the matte alone counts there, or those of the background's colour would go.
     """
     height, width = pixels.shape[2:]
     shrink = min(1.0, _SMALL_PX / max(height, width))
@@ -74,12 +74,12 @@ def decontaminated(pixels: Tensor, matte: Tensor) -> tuple[Tensor, Tensor]:
         _carried(torch.cat([small, squares], 1), where + 1e-3 * share, reach)
         for where, share in ((deep, coarse), (far, 1 - coarse))
     ]
-    own, ground = (side[:, :3] for side in sides)
-    maps = (own, ground, _is_one_colour(*sides) * (1 - deep))
-    own, ground, one_colour = (F.interpolate(t, size=(height, width), mode="bilinear").to(pixels.dtype) for t in maps)
+    own, behind = (side[:, :3] for side in sides)
+    maps = (own, behind, _is_one_colour(*sides) * (1 - deep))
+    own, behind, one_colour = (F.interpolate(t, size=(height, width), mode="bilinear").to(pixels.dtype) for t in maps)
     colours, alpha = torch.empty_like(pixels), torch.empty_like(matte)
     for strip in strips(pixels):
-        x, share, f, b, known = (t[strip].float() for t in (pixels, matte, own, ground, one_colour))
+        x, share, f, b, known = (t[strip].float() for t in (pixels, matte, own, behind, one_colour))
         way = f - b
         length = way.square().sum(1, keepdim=True)
         on_the_way = (((x - b) * way).sum(1, keepdim=True) / length.clamp_min(1e-6) - _HAZE) / (1 - 2 * _HAZE)
@@ -96,17 +96,17 @@ def tightened(pixels: Tensor, mask: Tensor) -> Tensor:
     """The alpha (1, 1, H, W) of a product whose mask, (1, 1, H, W) in [0, 1], was found on `pixels` (1, 3, H, W) and
     not learned.
 
-    Along its soft edge a pixel is as transparent as its colour lies on the way to the ground, never less than the mask
-    says.
+    Along its soft edge a pixel is as transparent as its colour lies on the way to the background, never more opaque
+    than the mask.
     """
     reach = max(2, round(_BAND * max(pixels.shape[2:])))
     least, most = minimum(mask), maximum(mask)
-    own, ground = (
+    own, behind = (
         _carried(pixels, (where + 1e-6), reach) for where in ((least > _SURE).float(), (most < 1 - _SURE).float())
     )
-    way = own - ground
+    way = own - behind
     length = way.square().sum(1, keepdim=True)
-    on_the_way = (((pixels - ground) * way).sum(1, keepdim=True) / length.clamp_min(1e-6)).clamp(0, 1)
+    on_the_way = (((pixels - behind) * way).sum(1, keepdim=True) / length.clamp_min(1e-6)).clamp(0, 1)
     sure = (length.sqrt() / _PALE).clamp(0, 1)
     return torch.where(least < 0.98, torch.lerp(mask, torch.minimum(mask, on_the_way), sure), mask)
 
@@ -141,14 +141,14 @@ def contact_shadow(alpha: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def laid(colours: Tensor, alpha: Tensor, shadow: Tensor, ground: Tensor | None) -> tuple[Tensor, Tensor | None]:
-    """The product over its shadow over a ground, a picture or a colour (1, 3, 1, 1): pixels (1, 3, H, W), and the alpha
-    where there is no ground.
+def laid(colours: Tensor, alpha: Tensor, shadow: Tensor, background: Tensor | None) -> tuple[Tensor, Tensor | None]:
+    """The product over its shadow over a background, a picture or a colour (1, 3, 1, 1): pixels (1, 3, H, W), and the
+    alpha where there is no background.
 
     Without one the shadow is black of its own alpha (Porter & Duff 1984: over).
     """
-    if ground is not None:
-        floor = ground.to(colours.dtype) * (1 - shadow)
+    if background is not None:
+        floor = background.to(colours.dtype) * (1 - shadow)
         return torch.lerp(floor, colours, alpha), None
     both = alpha + (1 - alpha) * shadow
     return colours * (alpha / both.clamp_min(1e-3)).clamp(max=1), both
@@ -162,7 +162,7 @@ def _is_one_colour(*sides: Tensor) -> Tensor:
     within = (
         torch.stack([side[:, 3:] - side[:, :3].square().sum(1, keepdim=True) for side in sides]).clamp_min(0).mean(0)
     )
-    return guided.believed(between / (between + within).clamp_min(1e-6))
+    return guided.trust_in_colour(between / (between + within).clamp_min(1e-6))
 
 
 def _without_haze(darkness: Tensor, solid: Tensor, steps: int) -> Tensor:

@@ -33,14 +33,14 @@ def from_photo(x: Tensor) -> Tensor:
 def from_drawing(x: Tensor, size_px: int) -> Tensor:
     """Lines (N, 1, S, S) of drawings (N, 3, H, W) in [0, 1], framed as the network learned.
 
-    The ground is the median of the drawing's border; strokes are darker, or on a dark ground lighter (chalk). Filled
+    The paper's grey is the median of the drawing's border; strokes are darker, or lighter on dark paper (chalk). Filled
     areas count by their outline. Drawings without a stroke, or with a dot alone, give an empty map.
     """
     grey = x.mean(1, keepdim=True)
     border = torch.cat([grey[..., 0, :], grey[..., -1, :], grey[..., :, 0], grey[..., :, -1]], -1)
-    ground = border.median(-1).values[..., None, None]
+    paper = border.median(-1).values[..., None, None]
     contrast = torch.where(
-        ground < 0.4, (grey - ground) / (1 - ground).clamp(min=0.1), (ground - grey) / ground.clamp(min=0.1)
+        paper < 0.4, (grey - paper) / (1 - paper).clamp(min=0.1), (paper - grey) / paper.clamp(min=0.1)
     )
     ink = (contrast / 0.6).clamp(0, 1)
     return torch.cat([_thinned(framed(each, size_px)) for each in ink.split(1)])

@@ -1,8 +1,8 @@
-"""What a photo suffers from, measured: noise, JPEG, blur, light, cast, background.
+"""What a photo suffers from, measured: noise, JPEG, blur, light, colour cast, background.
 
 Noise, JPEG and blur are of the size of a pixel, so they are measured on tiles at full size, spread over the photo and
-none of them scaled; light, cast and background are measured on a small copy. The cost hardly depends on the photo's
-size.
+none of them scaled; light, colour cast and background are measured on a small copy. The cost hardly depends on the
+photo's size.
 """
 
 from __future__ import annotations
@@ -52,8 +52,7 @@ def _starts(room: int, count: int) -> list[int]:
 
 
 # Noise, in the diagonal band of the Haar wavelet (Donoho & Johnstone 1994). Where noise was cut off at black or white,
-# as it is on a white
-# background, the share of the pixels there says how much of it is missing (Foi 2009).
+# as it is on a white background, the share of the pixels there says how much of it is missing (Foi 2009).
 _PATCH_PX = 16
 _CUT_OFF_MOST = 0.75  # of a patch's pixels: beyond, what is left says too little of the rest
 _CUT_OFF_LITTLE = 0.02
@@ -314,7 +313,7 @@ def _sigma_of(ratio: float, smoothed: float) -> float:
     return float(sigma[(steepness[0] / steepness[1] - ratio).abs().argmin()])
 
 
-# Light, cast and background.
+# Light, colour cast and background.
 _LOOKED_AT_PX = 400  # longer side of the copies
 
 
@@ -360,8 +359,8 @@ _WHITE_MOST = 4.0  # chroma of a white under neutral light
 
 @dataclass(frozen=True)
 class ColourCast:
-    """Where neutral lies in CIELAB: a above 0 is magenta, below green; b above 0 yellow, below blue. share: of the
-    pixels, that say so.
+    """The colour that the light (the illuminant) gives to a neutral grey, in CIELAB: a above 0 is magenta, below green;
+    b above 0 yellow, below blue. share: of the pixels that it was measured on.
     """
 
     a: float
@@ -374,9 +373,9 @@ class ColourCast:
         return math.hypot(self.a, self.b)
 
 
-def cast(pixels: Tensor) -> ColourCast:
-    """Grey world over near-neutral pixels: the mean colour of what is neither dark, cut off, nor coloured, (1, 3, H, W)
-    in [0, 1].
+def colour_cast(pixels: Tensor) -> ColourCast:
+    """Of a picture (1, 3, H, W) in [0, 1]: grey world (Buchsbaum 1980) over near-neutral pixels, the mean colour of
+    what is neither dark, cut off, nor coloured.
     """
     rgb = picked(pixels)
     lab = to_lab(rgb)[0].flatten(1)

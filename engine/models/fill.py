@@ -1,7 +1,7 @@
 """Filling holes without a network: the smoothest surface that meets the picture around each hole.
 
 Harmonic (membrane) interpolation, as in Poisson image editing (Perez et al. 2003) with no guidance: inside a hole
-each pixel is the mean of its neighbours. It continues plain and evenly lit grounds exactly and invents no texture.
+each pixel is the mean of its neighbours. It continues plain and evenly lit backgrounds exactly and invents no texture.
 Solved by conjugate gradients with a multigrid cycle on 2x2 aggregates as preconditioner; coarse equations are sums
 of the fine ones, so holes of any shape stay right at every size.
 """

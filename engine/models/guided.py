@@ -1,13 +1,13 @@
 """A mask brought to a picture's own edges: a guided filter in colour (He, Sun & Tang 2010, eq. 19).
 
 Around each pixel the mask is a linear function of colour, fitted to a window of a small copy; taken there and used at
-full size, that is the filter's fast form (He & Sun 2015). Colour and not luma, because a red product on a grey ground
-may have no edge in luma.
+full size, that is the filter's fast form (He & Sun 2015). Colour and not luma, because a red product on a grey
+background may have no edge in luma.
 
-Where we leave the paper: the slope is believed as far as the colours of what is surely product nearby and of what is
-surely ground lie apart (Fisher's discriminant, 1936). A striped shirt whose pale stripes have the colour of the sheet
-below is told by its dark ones alone otherwise, and its edge becomes a comb. Where colour is not believed the mask stays
-as smooth as it came.
+Where we leave the paper: the slope counts as far as the colours of what is surely product nearby and of what is surely
+background lie apart (Fisher's discriminant, 1936). Without this, a striped shirt whose pale stripes have the colour of
+the background would be found by its dark stripes alone, and its edge would become a comb. Where colour does not count,
+the mask stays as smooth as it came.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from engine.models.filters import maximum, wide_box
 
 _RADIUS_PX, _FLOOR = 3, 2e-4  # on the small copy; the floor is a variance below which an edge is noise
 _FINER = 3  # how many times the side of the small copy is where colours are still seen to vary
-_RIM_PX, _NEAR_PX = 2, 6  # how far from the outline a side is sure of itself; how far such pixels are heard
-_LEAST_HEARD = 0.02  # of a window: less of either side tells nothing against the colours, as in a strap
+_RIM_PX, _NEAR_PX = 2, 6  # how far from the outline a pixel is surely of its side; how far around it such pixels count
+_LEAST_SURE = 0.02  # of a window: with less of either side, as in a strap, colours count as they are
 _GRAIN = 1e-3  # variance that every colour has
-_MIXED, _APART = 0.5, 0.8  # of all variance, what lies between the two sides: colour is not believed, or wholly
+_MIXED, _APART = 0.5, 0.8  # of all variance, what lies between the two sides: colour does not count, or in full
 
 _BRIGHTNESS_REACH_PX, _BRIGHTNESS_FLOOR = 4, 1e-3
 
@@ -42,7 +42,7 @@ def coefficients(pixels: Tensor, small: Tensor, mask: Tensor) -> Tensor:
     slope = _solved(_covariances(colour, means[:, 7:], _FLOOR), means[:, 4:7] - colour * share)
     fit = torch.cat([slope, share - (slope * colour).sum(1, keepdim=True)], 1)
     smooth = torch.cat([torch.zeros_like(slope), steeper(share).clamp(0, 1)], 1)
-    return wide_box(torch.lerp(smooth, fit, believed(separation(pixels, small, mask))), _RADIUS_PX)
+    return wide_box(torch.lerp(smooth, fit, trust_in_colour(separation(pixels, small, mask))), _RADIUS_PX)
 
 
 @torch.no_grad()
@@ -54,8 +54,8 @@ def filtered(small: Tensor, mask: Tensor) -> Tensor:
 
 @torch.no_grad()
 def by_brightness(small: Tensor, mask: Tensor) -> Tensor:
-    """As `filtered`, guided by the mean of the channels alone, which is believed everywhere: for a pale product on an
-    even, pale ground, whose colours hardly lie apart and whose brightness still has an edge.
+    """As `filtered`, guided by the mean of the channels alone, which counts everywhere: for a pale product on an even,
+    pale background, whose colours hardly lie apart and whose brightness still has an edge.
     """
     grey = small.mean(1, keepdim=True)
     means = wide_box(torch.cat([grey, mask, grey * mask, grey * grey], 1), _BRIGHTNESS_REACH_PX)
@@ -70,33 +70,33 @@ def steeper(mask: Tensor) -> Tensor:
     return (mask - 0.5) * 3 + 0.5
 
 
-def believed(between: Tensor) -> Tensor:
-    """How far colour is believed, in [0, 1], by the share of its variance that lies between the two sides."""
+def trust_in_colour(between: Tensor) -> Tensor:
+    """How far colour counts, in [0, 1], by the share of its variance that lies between the two sides."""
     return ((between - _MIXED) / (_APART - _MIXED)).clamp(0, 1)
 
 
 def separation(pixels: Tensor, small: Tensor, mask: Tensor) -> Tensor:
-    """Of the variance of colour along the line that tells both sides of a mask best, the share between them, (1, 1, h,
-    w).
+    """Of the variance of colour along the line that separates both sides of a mask best, the share that lies between
+    them, (1, 1, h, w).
 
     1 where one side has nothing sure nearby. Shapes as for `coefficients`.
     """
     products = _products(pixels, small)
     product = (mask > 0.5).float()
-    moments, heard = [], []
+    moments, shares = [], []
     for other in (1 - product, product):
         sure = 1 - maximum(other, _RIM_PX)
         sums = F.avg_pool2d(
             torch.cat([small * sure, products * sure, sure], 1), 2, ceil_mode=True, count_include_pad=False
         )
         sums = wide_box(sums, _NEAR_PX // 2)  # so wide a window needs no more than every other pixel
-        heard.append(sums[:, 9:])
+        shares.append(sums[:, 9:])
         moments.append(sums[:, :9] / sums[:, 9:].clamp_min(1e-6))
     within = torch.stack([_covariances(m[:, :3], m[:, 3:], _GRAIN) for m in moments]).mean(0)
     way = moments[0][:, :3] - moments[1][:, :3]
     between = (way * _solved(within, way)).sum(1, keepdim=True) / 4
-    told = torch.where(torch.minimum(*heard) > _LEAST_HEARD, between / (1 + between), 1.0)
-    return F.interpolate(told, size=small.shape[2:], mode="bilinear")
+    found = torch.where(torch.minimum(*shares) > _LEAST_SURE, between / (1 + between), 1.0)
+    return F.interpolate(found, size=small.shape[2:], mode="bilinear")
 
 
 def _products(pixels: Tensor, small: Tensor) -> Tensor:

@@ -1,11 +1,12 @@
 """The product on any background, with soft edges: a matte.
 
-A U-Net (Ronneberger et al. 2015) on a small copy, whose deepest level also hears what the whole picture holds (squeeze
-and excitation, Hu et al. 2018): what the product is, is not a local question. Then the colours have a say, as in
-GrabCut (Rother et al. 2004): a plain sleeve that the network left out has the colour of the shirt that it found. Where
-we leave the paper: colours are counted in smooth histograms instead of fitted by mixtures, and neighbours agree by a
-guided filter (engine/models/guided.py) instead of a graph cut. The full-size matte follows from the small one by a
-guided filter as well (engine/models/segment.py), so the cost hardly depends on the photo's size.
+A U-Net (Ronneberger et al. 2015) on a small copy, whose deepest level is also given the mean and the maxima of the
+whole picture (squeeze and excitation, Hu et al. 2018): what the product is, is not a local question. Then colours are
+compared, as in GrabCut (Rother et al. 2004): a plain sleeve that the network left out has the colour of the shirt that
+it found. Where we leave the paper: colours are counted in smooth histograms instead of fitted by mixtures, and
+neighbours are made to agree by a guided filter (engine/models/guided.py) instead of a graph cut. The full-size matte
+follows from the small one by a guided filter as well (engine/models/segment.py), so the cost hardly depends on the
+photo's size.
 """
 
 from __future__ import annotations
@@ -27,12 +28,11 @@ from engine.models.unet import chain, leak_as
 WORK_PX = 192  # longer side of the small copy; about what the recipe shows it
 MULTIPLE_PX = 32
 MIDDLE_GREY = 0.46  # in sRGB: what reflects 18 % of the light, for which cameras expose
-_BRIGHTEST = 0.95  # of a ground that is exposed: brighter ones would be pulled down with all their noise
-# Logarithms of odds. That something stands out says little, as shadows and seams do, too; that it has just the colour
-# of an even
-# ground says much, as only clear and unlucky things have.
+_BRIGHTEST = 0.95  # of a background that is exposed for: brighter ones would be pulled down with all their noise
+# Logarithms of odds. That something stands out from an even background says little, as shadows and seams do, too; that
+# it has just the background's colour says much, as of products only glass and chance matches have it.
 _STANDS_OUT, _MATCHES = 1.0, 4.0
-_CLEARLY = 0.9  # seen: every product is somewhere, what lies beside it is not
+_CLEARLY = 0.9  # of a look: every product reaches it somewhere, dirt beside it does not
 _BINS = 10  # of a histogram, along each of red, green and blue
 _ROUNDS = 3
 _COLOUR_WEIGHT = 1.0
@@ -103,54 +103,56 @@ def matte_of(network: nn.Module, small: Tensor) -> Tensor:
 
 @torch.no_grad()
 def agreed(small: Tensor, matte: Tensor, smooth: Smooth = guided.filtered) -> Tensor:
-    """A matte (1, 1, h, w) in [0, 1] of (1, 3, h, w) after the colours of both sides had a say; as it is where it knows
+    """A matte (1, 1, h, w) in [0, 1] of (1, 3, h, w), corrected by the colours of both sides; as it is where there is
     one side only.
 
-    smooth: lets neighbours agree.
+    smooth: makes neighbours agree.
     """
     if not 0.01 < float(matte.mean()) < 0.99:
         return matte
-    return _weighed(small, _mean_odds(matte, 0.02), matte, smooth)
+    return _with_colours(small, _mean_odds(matte, 0.02), matte, smooth)
 
 
 @torch.no_grad()
-def exposed(small: Tensor, ground: Tensor) -> Tensor:
-    """The copy (1, 3, h, w) as a camera would have taken it that was metered, and balanced, on its ground, bool (1, 1,
-    h, w).
+def exposed(small: Tensor, background: Tensor) -> Tensor:
+    """The copy (1, 3, h, w) as a camera would have taken it whose exposure and white balance were set on the
+    background, bool (1, 1, h, w).
 
-    A curve per channel brings the ground to a middle grey: what is nearly as bright as a pale ground then stands out
-    from it, and is brighter than it, as on the grounds that the network knows. A ground that is darker stays as it is.
+    A curve per channel brings the background to a middle grey: what is nearly as bright as a pale background then
+    stands out from it, and is brighter than it, as before the backgrounds that the network was trained on. A background
+    that is darker stays as it is.
     """
-    levels = torch.stack([channel[ground[0, 0]].median() for channel in small[0]]).clamp(MIDDLE_GREY, _BRIGHTEST)
+    levels = torch.stack([channel[background[0, 0]].median() for channel in small[0]]).clamp(MIDDLE_GREY, _BRIGHTEST)
     return small.clamp(0, 1) ** (math.log(MIDDLE_GREY) / levels.log()).view(1, 3, 1, 1)
 
 
 @torch.no_grad()
 def reconciled(dark: Tensor, plain: Tensor, looks: tuple[Tensor, Tensor]) -> Tensor:
-    """The matte (1, 1, h, w) in [0, 1] of a product on an even ground, from two witnesses that err apart.
+    """The matte (1, 1, h, w) in [0, 1] of a product on an even background, from two estimates whose errors differ.
 
-    plain: what stands out from the ground's colour, (1, 1, h, w) in [0, 1]. It takes shadows, seams and dirt along, but
-    hardly ever loses a part. looks: what the network sees on the copy as it is and on `dark`, the `exposed` one. What
-    stands out need only be seen on one of them; what has the ground's colour has to be seen on both, and clearly.
+    plain: what stands out from the background's colour, (1, 1, h, w) in [0, 1]. It takes shadows, seams and dirt along,
+    but hardly ever loses a part. looks: what the network sees on the copy as it is and on `dark`, the `exposed` one.
+    What stands out need only be seen on one of them; what has the background's colour has to be seen on both, and
+    clearly.
     """
     odds = [_mean_odds(look, 0.002) for look in looks]
-    told = torch.lerp(torch.minimum(*odds) - _MATCHES, torch.maximum(*odds) + _STANDS_OUT, plain)
-    now = _weighed(dark, told, torch.sigmoid(told), guided.by_brightness)
+    prior = torch.lerp(torch.minimum(*odds) - _MATCHES, torch.maximum(*odds) + _STANDS_OUT, plain)
+    now = _with_colours(dark, prior, torch.sigmoid(prior), guided.by_brightness)
     now = now * _body(now[0, 0] > 0.5, torch.maximum(*looks)[0, 0])
     return torch.maximum(now, _enclosed(now > 0.5, plain > 0.5).float())
 
 
 def _enclosed(mask: Tensor, plain: Tensor) -> Tensor:
-    """What of `plain` is not in a mask, both bool (1, 1, h, w), but cannot be reached from the ground around it: a pale
-    middle of the product.
+    """What of `plain` is not in a mask, both bool (1, 1, h, w), but cannot be reached from the background around it: a
+    pale middle of the product.
     """
     outside = ~mask[0, 0]
     return (outside & ~flooded(~plain[0, 0], outside))[None, None]
 
 
 def _body(mask: Tensor, look: Tensor) -> Tensor:
-    """A mask, bool (h, w), and its rim, less what the network, by its look (h, w), would not have: seams, which are
-    thin, and parts of which it sees nothing clearly, as dirt.
+    """A mask, bool (h, w), and its rim, without seams, which are thin and low in the network's look (h, w), and without
+    parts that the look is not high in anywhere, such as dirt.
     """
     mask = mask & (dilated(eroded(mask, 1), 1) | (look > 0.5))
     names = components(mask)
@@ -161,18 +163,18 @@ def _body(mask: Tensor, look: Tensor) -> Tensor:
 
 
 def _mean_odds(matte: Tensor, least: float) -> Tensor:
-    """As logarithms, of a matte that is never surer than `least`; means of neighbours."""
+    """Log odds of a matte that is clamped to [least, 1 - least], as means of neighbours."""
     return box(torch.logit(matte.clamp(least, 1 - least)), 3, "nothing")
 
 
-def _weighed(small: Tensor, told: Tensor, now: Tensor, smooth: Smooth) -> Tensor:
-    """The matte (1, 1, h, w) of (1, 3, h, w) that is now taken for true, after the colours were weighed against odds
-    that were told.
+def _with_colours(small: Tensor, prior: Tensor, now: Tensor, smooth: Smooth) -> Tensor:
+    """The matte (1, 1, h, w) of (1, 3, h, w) by prior odds, as logarithms, and by how frequent each pixel's colour is
+    on either side of the matte as it is `now`.
     """
     cells, shares = _bins(small)
     for _ in range(_ROUNDS):
         odds = _colour_odds(cells, shares, now).clamp(-_ODDS_MOST, _ODDS_MOST)
-        now = smooth(small, torch.sigmoid(told + _COLOUR_WEIGHT * odds))
+        now = smooth(small, torch.sigmoid(prior + _COLOUR_WEIGHT * odds))
     return now
 
 

@@ -73,7 +73,7 @@ def shrunk(pixels: Tensor, most_px: int = WORK_PX) -> Tensor:
 
 def _look_at(lab: Tensor) -> _Look:
     height, width = lab.shape[1:]
-    surface, region = _background(lab[:, ::2, ::2])  # smooth, so every other pixel tells it
+    surface, region = _background(lab[:, ::2, ::2])  # smooth, so every other pixel is enough
     surface = F.interpolate(surface[None], size=(height, width), mode="bilinear")[0]
     region = region.repeat_interleave(2, 0).repeat_interleave(2, 1)[:height, :width]
     distance = _length(lab - surface)
@@ -128,7 +128,9 @@ def _commonest(colours: Tensor) -> Tensor:
 
 
 def _polynomial(lab: Tensor, known: Tensor, order: int) -> Tensor:
-    """Least squares over the known pixels, (3, h, w); a slight ridge keeps terms that they say nothing about at 0."""
+    """Least squares over the known pixels, (3, h, w); a slight ridge penalty keeps terms that they do not determine at
+    0.
+    """
     height, width = known.shape
     y, x = torch.meshgrid(_axis(height), _axis(width), indexing="ij")
     basis = torch.stack([x**i * y**j for i in range(order + 1) for j in range(order + 1 - i)])  # (T, h, w)
@@ -157,10 +159,10 @@ def _bent(lab: Tensor, surface: Tensor, region: Tensor, cell_px: int = 4) -> Ten
 
 def _divided(look: _Look, scale: float) -> tuple[Tensor, Tensor]:
     """The product and the background around it, both bool (h, w). What is in neither is holes and dust."""
-    ground = (look.distance < _tolerance(look)) | _ripples(look, scale)
-    either = ground | (look.shadow & look.smooth)
+    matches = (look.distance < _tolerance(look)) | _ripples(look, scale)
+    either = matches | (look.shadow & look.smooth)
     # Shadows are entered only where they are five pixels wide: the outline of a grey product has gaps, but small ones.
-    outside = flooded(_frame(look.lab, 1) & ground, ground | eroded(either, 2))
+    outside = flooded(_frame(look.lab, 1) & matches, matches | eroded(either, 2))
     outside = outside | (dilated(outside, 2) & either)
     product = ~(outside | _holes(look, outside, either, scale))
     reach = min(3, max(1, round(3 * scale)))
@@ -169,7 +171,7 @@ def _divided(look: _Look, scale: float) -> tuple[Tensor, Tensor]:
 
 
 def _ripples(look: _Look, scale: float) -> Tensor:
-    """What JPEG makes of the ground beside strong outlines, as far as a block is wide; shrinking by two averages it
+    """What JPEG makes of the background beside strong outlines, as far as a block is wide; shrinking by two averages it
     out.
     """
     if scale < 0.5:
@@ -190,8 +192,8 @@ def _holes(look: _Look, outside: Tensor, either: Tensor, scale: float) -> Tensor
     close = look.distance < min(max(1.0, 3 * look.noise), 5.0)
     wide = eroded(flat, max(1, round(_STRIPE * max(flat.shape) / 2)))
     is_hole = (area > _LEAST_AREA * flat.numel()) & (_share(wide, names, area) > 0)
-    ground = (look.distance < _tolerance(look)) | (look.shadow & look.smooth)  # without what ripples may hide
-    is_hole &= (_share(close, names, area) > 0.35) & (_share(ground, names, area) > 0.97)
+    matches = (look.distance < _tolerance(look)) | (look.shadow & look.smooth)  # without what ripples may hide
+    is_hole &= (_share(close, names, area) > 0.35) & (_share(matches, names, area) > 0.97)
     holes = is_hole[names].view_as(flat) & flat
     for _ in range(max(2, round(6 * scale))):  # up to the outline, over its ripples
         holes = dilated(holes, 1) & either & ~outside
@@ -199,7 +201,7 @@ def _holes(look: _Look, outside: Tensor, either: Tensor, scale: float) -> Tensor
 
 
 def _without_dust(product: Tensor, look: _Look) -> Tensor:
-    """The product less what is tiny, and what stands out far less than the rest: a corner of the ground, a bit of
+    """The product less what is tiny, and what stands out far less than the rest: a corner of the background, a bit of
     shadow.
     """
     names = components(product)
@@ -236,8 +238,8 @@ def _refined(pixels: Tensor, small: Tensor, product: Tensor) -> Tensor:
 @torch.no_grad()
 def to_full_size(pixels: Tensor, small: Tensor, matte: Tensor) -> Tensor:
     """The matte (1, 1, h, w) of a small copy (1, 3, h, w) at the size of `pixels` (1, 3, H, W): near its outline a
-    linear function of colour, fitted around each pixel, so that it follows the picture's own edges where colour tells
-    the sides apart.
+    linear function of colour, fitted around each pixel, so that it follows the picture's own edges where the colours of
+    both sides differ.
     """
     height, width = pixels.shape[-2:]
     mask = torch.zeros(1, 1, height, width)

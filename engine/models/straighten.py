@@ -1,8 +1,8 @@
-"""By how much a product leans, told by its mask, and turning it upright.
+"""By how much a product leans, measured on its mask, and turning it upright.
 
-Two witnesses are heard. What stands on a table touches it along a straight line, so the lower outline is searched for
-the longest one; the straight sides beside it must lean as much (left and right together, as things taper). And what is
-symmetric is so about one upright axis. They must not contradict each other: a box seen across its corner has a base
+Two cues are used. What stands on a table touches it along a straight line, so the lower outline is searched for the
+longest one; the straight sides beside it must lean as much (left and right together, as things taper). And what is
+symmetric is so about one upright axis. The cues must not contradict each other: a box seen across its corner has a base
 that runs downhill and sides that stand upright, and is straight already.
 """
 
@@ -17,7 +17,7 @@ from torch import Tensor
 
 MOST_DEGREES = 8.0  # a product that leans by more was laid so
 LEAST_DEGREES = 0.3  # less is not seen, and turning costs sharpness
-_AGREED = 1.5  # degrees that two witnesses may be apart
+_AGREED = 1.5  # degrees that two cues may be apart
 _LOOKED_AT_PX = 384
 _SLACK = 0.006  # of the product's longer side: how far from a straight line its outline may be
 _BASE, _BASE_ALONE, _SIDE = 0.55, 0.75, 0.5  # of the product's width or height: how long a line must be to count

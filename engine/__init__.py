@@ -175,7 +175,7 @@ def _run_once(network: Network) -> None:
     import torch
 
     if network.weight.task in ("generate", "sketch"):
-        codes = network.module.sample_latents(
+        latents = network.module.sample_latents(
             "".join(network.module.categories[:1]), 1, 0.5, torch.Generator().manual_seed(0)
         )
         lines = (
@@ -183,7 +183,7 @@ def _run_once(network: Network) -> None:
             if network.weight.task == "sketch"
             else ()
         )
-        network(*lines, codes, torch.zeros(1, dtype=torch.long))
+        network(*lines, latents, torch.zeros(1, dtype=torch.long))
         return
     photo = torch.zeros(1, 3, 64, 64)
     more = network.module.nothing(photo) if hasattr(network.module, "nothing") else ()

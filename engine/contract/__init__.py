@@ -1,5 +1,4 @@
-"""What a caller may ask, what it hears while it waits, what it gets: the one language of page, API, command line and
-batch.
+"""What a caller may ask, what it hears while it waits, what it gets: the same for page, API, command line and batch.
 
     errors.py         the two errors that reach a person, each one sentence
     fields.py         what a field of a request is: its kind, bounds and words, said once

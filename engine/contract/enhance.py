@@ -42,16 +42,16 @@ class EnhanceRequest(Request):
 
     steps: names from STEPS, in order, each at most once. strength: how much of `restore` is applied. mask: a
     picture file for `inpaint`, white where the photo is to be filled. network: "auto", "embedded", "hub", or names
-    from the table of weights separated by commas, each used for the step it serves; fallback says what answers where
-    such a one cannot be had. noise: the level beyond which `restore` takes nothing off, if it is known. crispness: from
+    from the table of weights separated by commas, each used for the step it serves; fallback: what is used where such
+    a one cannot be had. noise: the level beyond which `restore` takes nothing off, if it is known. crispness: from
     the faithful enlargement to the crisp one. adjust: the amounts of `tone` in the order of ADJUSTMENTS; what the
     network proposes for this photo where none are given. cut_out_background, shadow: what `cut-out` lays the product
     on; ground: the picture file for the background "picture", which fills the frame. product: a picture file for
     `cut-out`, white where the product is; found where none is given. prior_task: what `prior` does, fill with the mask.
     marketplace: whose rules `listing` follows. reference: a picture file of how the result should look, which it is
     measured against. The one step "auto" stands for the chain that the photo is found to need, which may be none.
-    crop: the part of the photo that is worked on, to see what a chain does: what has to be judged by the whole photo,
-    its light and its product, is. options: the settings that single steps bring along, by name.
+    crop: the part of the photo that is worked on, to see what a chain does: its light and its product are still
+    measured on the whole photo. options: the settings that single steps bring along, by name.
     """
 
     verb: ClassVar[str] = "enhance"
@@ -98,7 +98,7 @@ class EnhanceRequest(Request):
     fallback: str = choice(
         "embedded",
         ("embedded", "none"),
-        "what answers where a network asked for by name cannot be had: the embedded one, or none",
+        "what is used where a network asked for by name cannot be had: the embedded one, or none",
     )
     options: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
@@ -136,7 +136,7 @@ class EnhanceRequest(Request):
 
     @property
     def is_auto(self) -> bool:
-        """Whether the photo says which steps there are."""
+        """Whether the steps are chosen by what is measured on the photo."""
         return self.steps == (AUTO,)
 
     def _declared(self) -> list[Any]:

@@ -53,7 +53,7 @@ class Picture(Protocol):
 
 @dataclass(frozen=True)
 class Progress:
-    """Heard while it works: `done` of `total` (0 when not known), what is happening, and a preview now and then.
+    """Yielded while it works: `done` of `total` (0 when not known), what is happening, and a preview now and then.
 
     made: the whole picture after a step of a chain that has more of them.
     """
@@ -71,7 +71,7 @@ class Notes:
 
     networks: tuple[str, ...]
     device: str
-    fallbacks: tuple[str, ...] = ()  # sentences: what was wanted, why not, what answered instead
+    fallbacks: tuple[str, ...] = ()  # sentences: what was wanted, why not, what was used instead
     remarks: tuple[str, ...] = ()  # sentences: anything else, such as a photo that was scaled down first
     measures: Mapping[str, float] = field(default_factory=dict)
     fidelity: Mapping[str, float] = field(

@@ -1,4 +1,4 @@
-"""What a field of a request is. It says so once, and everything else is derived from that.
+"""What a field of a request is: declared once, and everything else is derived from that.
 
 The web API takes its types from here, the command line its flags, the page its sliders and choices, and a recipe
 what it carries and what has to be given beside it. A request checks its fields by it when it is built.
@@ -30,7 +30,7 @@ class Setting:
     """What a field is. many: a list of such values. low, high: the least and the most of a number. whole: of integers.
 
     options: the values of a choice, or words that a colour may also be. more: further values that a choice may have,
-    which are too many to list. known: tells the names that a name is one of, which no file is read for before.
+    which are too many to list. known: gives the names that a name may be; called late, as that may read a file.
     required: the field has no default. empty: the text may be left out.
     """
 
@@ -83,7 +83,7 @@ def colour_field(default: Any, about: str, *, options: tuple[str, ...] = (), emp
 
 
 def name(default: Any, about: str, *, known: Callable[[], Iterable[str]] | None = None, empty: bool = False) -> Any:
-    """A text, one of `known` where that is told; a list of texts where the default is one."""
+    """A text, one of `known` where that is given; a list of texts where the default is one."""
     return _field(Setting("name", about, many=isinstance(default, tuple), known=known, empty=empty), default)
 
 

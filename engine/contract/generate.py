@@ -11,7 +11,7 @@ from engine.models.imagenet import PRODUCTS
 
 CATEGORIES = ("shoe", "sandal", "heel", "handbag", "wallet", "watch", "sunglasses", "belt", "tie", "t-shirt")
 MORE_NETWORK = "var-d16"  # a network from the Hub that has learned other categories
-ANY_CATEGORY = "any"  # of a sketch of which nothing is said, and of a network that was trained without categories
+ANY_CATEGORY = "any"  # of a sketch of any product, and of a network that was trained without categories
 MORE_CATEGORIES = tuple(name for name in PRODUCTS if name not in CATEGORIES)  # that only it has learned
 PICTURES_MOST = 36  # in one request
 DIRECTION_MOST = 3.0  # how far along one of a network's directions, either way
@@ -98,5 +98,5 @@ class GenerateRequest(Request):
 
 
 def categories_of(network: str) -> tuple[str, ...]:
-    """What a network that generates is asked for by name, before it is loaded."""
+    """The categories of a network that generates, by its name, before it is loaded."""
     return tuple(PRODUCTS) if network == MORE_NETWORK else CATEGORIES

@@ -29,19 +29,19 @@ class Step:
     order: its place among the steps where they are listed, such as in a menu; that of a good chain.
     doing: what it does, in words, for the line that shows progress.
     run: (picture, network or None, StepContext) -> a generator of (done, total) that returns the picture.
-    task: of the networks that answer it, where that is not its name. crisp_task: of the network of its crisp temper.
+    task: of the networks that answer it, where that is not its name. crisp_task: of the network of its crisp variant.
     method: the name of a method that never has a network.
-    instead: what answers where there is no network, and what that did, in words; "" where nothing can.
-    given: what answers in place of a network because the request brings it along, such as a mask; "" where it does not.
-    advice: the end of the sentence for a request that nothing can answer without a network; "" where something can.
+    instead: the method used where there is no network, and what it did, in words; "" where there is none.
+    given: what the request brings along in place of a network, such as a mask; "" where it does not.
+    advice: the end of the sentence for a request that cannot be met without a network; "" where it can.
     scale, sized: what it makes of a width and a height: `scale` times as much, or what `sized` says.
     lacks: the sentence for a request without what the step needs, such as a mask; "" where nothing is missing.
     fills: whether it fills the request's mask.
     whole_photo: the sentence for a request that asks it of a part, where it can only be made of the whole photo.
     is_last: the sentence for a chain that goes on after it, where nothing may.
     is_slow: it takes a minute or more, so that it is not tried on a part.
-    judges_light: it goes by the light of the whole photo, as the steps before it have made it.
-    changes_ground: it replaces what surrounds the product, so that the light has to be judged anew.
+    uses_light: it needs the light of the whole photo, as the steps before it have made it.
+    changes_background: it replaces what surrounds the product, so that the light has to be measured anew.
     settings: what the page shows while the step is chosen. options: those that only this step knows.
     """
 
@@ -62,8 +62,8 @@ class Step:
     whole_photo: str = ""
     is_last: str = ""
     is_slow: bool = False
-    judges_light: bool = False
-    changes_ground: bool = False
+    uses_light: bool = False
+    changes_background: bool = False
     settings: tuple[str, ...] = ()
     options: Mapping[str, Option] = field(default_factory=dict, hash=False)
 
@@ -96,7 +96,7 @@ class Steps(Mapping[str, Step]):
         return {key: option for step in self._steps.values() for key, option in step.options.items()}
 
     def with_setting(self, setting: str) -> tuple[str, ...]:
-        """The steps that are told by a setting, in their order. KeyError where none is."""
+        """The steps that have a setting, in their order. KeyError where none has."""
         found = tuple(step.name for step in self._steps.values() if setting in (*step.settings, *step.options))
         if not found:
             raise KeyError(setting)

@@ -52,7 +52,7 @@ class StyleRequest(Request):
         0.5,
         0.0,
         1.0,
-        "how many strokes are laid on even ground; 1 is nearest to the style, less keeps a product photo tidy (fast)",
+        "how many strokes are laid on even surfaces; 1 is nearest to the style, less keeps a product photo tidy (fast)",
     )
     colours: str = choice(
         "style",
@@ -83,7 +83,7 @@ class StyleRequest(Request):
         "how gatys compares styles: as Gaussians, by Gram matrices, or by these and histograms",
     )
     optimizer: str = choice(
-        "adam", OPTIMIZERS, "how gatys goes downhill: Adam, or L-BFGS, whose steps take longer and go further"
+        "adam", OPTIMIZERS, "how gatys optimises: Adam, or L-BFGS, whose steps take longer and go further"
     )
     content_weight: float = number(1.0, 0.0, 100.0, "how much of the photo's shapes is kept (gatys)")
     style_weight: float = number(1.0, 0.0, 100.0, "how much of the style is taken (gatys)")

@@ -55,16 +55,18 @@ LIGHT = 0.93  # where the peak is brought: what lies above it is hardly cut off
 STOPS_MOST = 3.0
 # Of 100: a plain backdrop below is dark on purpose (white paper is 38 when 3 stops are missing), and what lies on it
 # may be.
-DARK_GROUND = 16.0
-# Of the photo: where so much is neutral and lighter than the ground, the light is neutral and the ground coloured on
-# purpose.
+DARK_BACKGROUND = 16.0
+# Of the photo: where so much is neutral and lighter than the background, the light is neutral and the background
+# coloured on purpose.
 WHITE_MOST = 0.01
 LARGE_ENOUGH_PX, ENLARGED_PX = 500, 1000  # longer side: what marketplaces accept at least, and what they zoom into
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was measured. value: its number, in the unit that `text` says; None where it cannot be told."""
+    """One thing that was measured. value: its number, in the unit that `text` says; None where it cannot be
+    measured.
+    """
 
     what: str
     value: float | None
@@ -99,7 +101,7 @@ class Look:
 
     def findings(self) -> tuple[Finding, ...]:
         """The same in words."""
-        light, ground = self.light, self.background
+        light, background = self.light, self.background
         jpeg = "no traces of JPEG" if self.jpeg is None else f"JPEG of quality {self.jpeg}"
         blur, spread, _ = _blurring(self)
         levels = f"levels {255 * light.low:.0f} to {255 * light.high:.0f} of 255, {255 * light.mean:.0f} on average"
@@ -107,10 +109,10 @@ class Look:
         tint = f"ΔE {self.cast.chroma:.1f}{_towards(self.cast.a, self.cast.b)}, by {self.cast.share:.0%} of the photo"
         kind = (
             "not plain"
-            if not ground.is_plain
+            if not background.is_plain
             else "plain and white"
-            if ground.is_white
-            else f"plain, of the colour {hex_of(ground.rgb)}"
+            if background.is_white
+            else f"plain, of the colour {hex_of(background.rgb)}"
         )
         return (
             Finding("size", max(self.width, self.height), f"{self.width} x {self.height} pixels"),
@@ -119,7 +121,7 @@ class Look:
             Finding("blur", blur, spread),
             Finding("exposure", round(light.mean, 3), f"{levels}; {cut_off}"),
             Finding("colour cast", round(self.cast.chroma, 2), tint),
-            Finding("background", round(ground.certainty, 2), f"{kind}, {ground.certainty:.0%} certain"),
+            Finding("background", round(background.certainty, 2), f"{kind}, {background.certainty:.0%} certain"),
         )
 
 
@@ -161,7 +163,7 @@ class Proposal:
 
 
 def look(file: str | Path, weights: Weights | None = None, settings: Settings | None = None) -> Proposal:
-    """Look at a photo file and propose; without `weights` no network tells how it is blurred.
+    """Look at a photo file and propose; without `weights` blur is measured without a network.
 
     RequestError as `image.load`.
     """
@@ -170,12 +172,12 @@ def look(file: str | Path, weights: Weights | None = None, settings: Settings | 
 
 
 def finder(weights: Weights) -> Generator[Progress, None, Network | None]:
-    """The network of Vitrine that tells how a photo is blurred; None where it cannot be had."""
+    """The network of Vitrine that estimates how a photo is blurred; None where it cannot be had."""
     names = [row.name for row in weights.table if row.task == "deblur" and row.embedded]
     try:
         return (yield from weights.load_first(names))[0] if names else None
     except WeightsUnavailable as error:
-        log.warning("Blur is told by edges alone: %s", error)
+        log.warning("Blur is measured on edges alone: %s", error)
         return None
 
 
@@ -198,15 +200,15 @@ def measure(photo: Picture, table: tuple[int, ...] | None = None, network: Netwo
             min((quality for quality in qualities if quality is not None), default=None),
             blur,
             estimate.light(pixels),
-            estimate.cast(pixels),
+            estimate.colour_cast(pixels),
             estimate.background(pixels),
             _spread(pixels, noise, blur, network) if network else None,
         )
 
 
 def _spread(pixels: Tensor, noise: float, edges: float | None, network: Network) -> tuple[float, float] | None:
-    """How far the blur of a photo (1, 3, H, W) spreads a point; None where the network cannot tell, or nothing has an
-    edge. edges: what `estimate.blur_sigma` says of the photo; a long blur leaves none but on a small copy.
+    """How far the blur of a photo (1, 3, H, W) spreads a point; None where the network cannot estimate it, or nothing
+    has an edge. edges: `estimate.blur_sigma` of the photo; a long blur leaves none but on a small copy.
     """
     import torch.nn.functional as F
 
@@ -319,14 +321,13 @@ def _blurring(seen: Look) -> tuple[float | None, str, str]:
 def _lighting(seen: Look) -> tuple[tuple[float, ...], str]:
     """The amounts of `tone`, and why; "" for not at all."""
     amounts, reasons = dict.fromkeys(ADJUSTMENTS, 0.0), []
-    ground = seen.background
-    is_tinted = _is_tinted(ground)
+    background = seen.background
+    is_tinted = _is_tinted(background)
     if is_tinted:
-        amounts |= _neutral(ground.rgb)
-        reasons.append(
-            f"the plain background is tinted{_towards(*ground.lab[1:])} by ΔE {ground.chroma:.0f}: it becomes neutral"
-        )
-    if 0 < seen.light.peak < (DIM if is_tinted else DARK) and not _is_dark(ground):
+        amounts |= _neutral(background.rgb)
+        tint = f"{_towards(*background.lab[1:])} by ΔE {background.chroma:.0f}"
+        reasons.append(f"the plain background is tinted{tint}: it becomes neutral")
+    if 0 < seen.light.peak < (DIM if is_tinted else DARK) and not _is_dark(background):
         stops = min(STOPS_MOST, math.log2(_linear(LIGHT) / _linear(seen.light.peak)))
         amounts["exposure"] += stops
         reasons.append(
@@ -340,18 +341,18 @@ def _lighting(seen: Look) -> tuple[tuple[float, ...], str]:
     return bounded, f"{sentence[0].upper()}{sentence[1:]}."
 
 
-def _is_tinted(ground: Background) -> bool:
-    """Whether a plain background tells the colour of the light rather than its own."""
-    if not ground.is_plain or ground.white > WHITE_MOST:
+def _is_tinted(background: Background) -> bool:
+    """Whether the colour of a plain background is that of the light rather than its own."""
+    if not background.is_plain or background.white > WHITE_MOST:
         return False
-    lightness, a, b = ground.lab
-    is_pale = lightness >= CAST_LIGHTNESS and CAST_LEAST <= ground.chroma <= CAST_MOST
-    is_blue = b < -abs(a) and lightness >= BLUE_LIGHTNESS and BLUE_LEAST <= ground.chroma <= BLUE_MOST
+    lightness, a, b = background.lab
+    is_pale = lightness >= CAST_LIGHTNESS and CAST_LEAST <= background.chroma <= CAST_MOST
+    is_blue = b < -abs(a) and lightness >= BLUE_LIGHTNESS and BLUE_LEAST <= background.chroma <= BLUE_MOST
     return is_pale or is_blue
 
 
-def _is_dark(ground: Background) -> bool:
-    return ground.is_plain and ground.lab[0] < DARK_GROUND
+def _is_dark(background: Background) -> bool:
+    return background.is_plain and background.lab[0] < DARK_BACKGROUND
 
 
 def _neutral(rgb: tuple[float, float, float]) -> dict[str, float]:
@@ -375,7 +376,7 @@ def _linear(level: float) -> float:
 
 
 def _pixels(blur: float) -> str:
-    """Rounded up, so that a blur just over its bound is not told as the bound."""
+    """Rounded up, so that a blur just over its bound is not written as the bound."""
     return f"{math.ceil(10 * blur) / 10:.1f}"
 
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from engine.weights import Network, Weights
 
-_JUDGED_PX = 384  # longer side of a copy that light and colour are judged by
+_LIGHT_PX = 384  # longer side of a copy that light and colour are measured on
 _TWICE_PX = (
     24_000_000  # a result that is larger has the photo beside it at its own size: the other would double what is held
 )
@@ -57,7 +57,7 @@ def enhance(request: EnhanceRequest, weights: Weights, device: Device, settings:
     chain = []
     for step in steps:
         answer = yield from _answer(step, candidates[step.network_task], weights, request)
-        chain.append((yield from _tempered(answer, weights, request)))
+        chain.append((yield from _with_crisp(answer, weights, request)))
     yield from device.exclusively(
         _ChainRun(request, tuple(chain), device, settings, lambda: finished(product.finder(weights))).events()
     )
@@ -65,9 +65,9 @@ def enhance(request: EnhanceRequest, weights: Weights, device: Device, settings:
 
 @dataclass(frozen=True)
 class _Answer:
-    """What answers a step: a network, or None for the method without one, and the network of the crisp temper where it
-    is asked for; share: how much of that one. fallbacks: why not what was wanted. by: what answers in place of a
-    network, where that is not what it usually is.
+    """What a step is run with: a network, or None for the method without one, and the network of the crisp variant
+    where it is asked for; share: how much of that one. fallbacks: why not what was wanted. by: what is used in place of
+    a network, where that is not what it usually is.
     """
 
     step: Step
@@ -118,8 +118,8 @@ def _answer(
     return _Answer(step, None, (f"{reason.rstrip('.')}, so {did}.",))
 
 
-def _tempered(answer: _Answer, weights: Weights, request: EnhanceRequest) -> Generator[Progress, None, _Answer]:
-    """The answer with the network of the crisp temper, where the step enlarges by the faithful one and crispness is
+def _with_crisp(answer: _Answer, weights: Weights, request: EnhanceRequest) -> Generator[Progress, None, _Answer]:
+    """The answer with the network of the crisp variant, where the step enlarges by the faithful one and crispness is
     asked for.
     """
     from engine.weights import WeightsUnavailable
@@ -130,7 +130,7 @@ def _tempered(answer: _Answer, weights: Weights, request: EnhanceRequest) -> Gen
     names = [row.name for row in weights.table if row.task == answer.step.crisp_task and row.embedded]
     reason = "No crisp network comes with Vitrine"
     if not faithful.weight.embedded:
-        reason = f"{faithful.weight.name} has a temper of its own"
+        reason = f"{faithful.weight.name} has no crisp variant"
     elif names:
         try:
             crisp, _ = yield from weights.load_first(names)
@@ -196,7 +196,7 @@ class _ChainRun:
         result, total = photo, 100 * len(self.chain)
         for k, answer in enumerate(self.chain):
             result = yield from self._step(k, answer, result, mask)
-            if self.part and answer.step.changes_ground and any(later.step.judges_light for later in self.chain[k:]):
+            if self.part and answer.step.changes_background and any(later.step.uses_light for later in self.chain[k:]):
                 self.part = replace(self.part, seen=self._cut_out_small(self.part.whole, answer))
             if k + 1 < len(self.chain):
                 # Of any size: the next step holds this picture in any case, and whoever keeps it writes it to a file at
@@ -259,8 +259,8 @@ class _ChainRun:
             yield Progress(100 * k + 100 * done // of, total, f"{doing}: {done} of {of}", context.preview.due())
 
     def _cut_out_small(self, whole: Picture, answer: _Answer) -> Picture:
-        """What a part's chain has made of the photo around it, as small as its light can be judged by."""
-        small = whole.fitted(min(_JUDGED_PX, max(whole.width, whole.height)))
+        """What a part's chain has made of the photo around it, as small as its light can be measured on."""
+        small = whole.fitted(min(_LIGHT_PX, max(whole.width, whole.height)))
         found: Picture = finished(
             answer.step.run(small, answer.network, StepContext(self.request, self.settings, Preview(small.pixels, 1)))
         )

@@ -175,7 +175,7 @@ def painted(network: Network, photo: Tensor, style: Style, seed: int = 0, stroke
         start.shape[3] // 4,
         generator=torch.Generator().manual_seed(seed),
     )
-    return network(start, faststyle.code(style), strokes * noise)[
+    return network(start, faststyle.embedding(style), strokes * noise)[
         :, :, top : top + photo.shape[2], left : left + photo.shape[3]
     ]
 

@@ -21,7 +21,7 @@ from engine.evaluate.networks.inpaint import filled
 from engine.models import segment, sharpen
 from engine.models.cutout import decontaminated
 from engine.models.tone import adjusted
-from engine.product import learned, told
+from engine.product import by_network, detect
 from engine.settings import ROOT
 from engine.showcase.lettering import typeface
 from engine.train import degrade
@@ -62,7 +62,7 @@ def write_cut_outs(network: Network, photos: Sequence[Tensor], file: Path, colum
     """Photos (1, 3, H, W) above what the app cuts out of them, laid on one colour; pairs beside each other."""
     side, pairs = 200, []
     for photo in photos:
-        known = told(photo, network)
+        known = detect(photo, network)
         for x in (photo, _laid(photo, known.mask if known else torch.ones_like(photo[:, :1]))):
             size = [max(1, round(length * side / max(x.shape[2:]))) for length in x.shape[2:]]
             pairs.append(_pil(F.interpolate(x, size, mode="area")))
@@ -168,7 +168,7 @@ def _completed(network: Network) -> Cells:
 
 def _cut(network: Network) -> Cells:
     x = elsewhere(example("handbag", CELL_PX), example("mug", CELL_PX, (0.2, 0.25, 0.5)))
-    plain, matte = segment.product_mask(x).mask, learned(x, network)
+    plain, matte = segment.product_mask(x).mask, by_network(x, network)
     shown = [
         ("mask by the background's colour", _laid(x, plain)),
         ("ours", _laid(x, matte)),

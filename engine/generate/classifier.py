@@ -1,4 +1,4 @@
-"""Which category a picture shows, asked of the shipped classifier: it ranks pictures and picks among candidates."""
+"""Which category a picture shows, by the shipped classifier: it ranks pictures and picks among candidates."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ CERTAIN = 0.5  # probability from which a photo's category is taken for the clas
 
 
 class CategoryClassifier:
-    """The network of the task "classify", asked about whole pictures; natural logarithms."""
+    """The network of the task "classify", for whole pictures; natural logarithms."""
 
     def __init__(self, network: Network) -> None:
         self.network = network
@@ -24,7 +24,7 @@ class CategoryClassifier:
         return self.network.weight.name
 
     def knows(self, category: str) -> bool:
-        """Whether the classifier can tell this category from others."""
+        """Whether the classifier was trained on this category."""
         return category in self.network.module.categories
 
     def rate(self, pictures: Tensor, category: str) -> tuple[Tensor, Tensor]:

@@ -12,7 +12,7 @@ from engine.contract.events import EventStream, Notes, Progress, Result
 from engine.contract.fields import rgb_of
 from engine.contract.generate import GenerateRequest
 from engine.generate.latents import CANDIDATES, Latents
-from engine.generate.networks import GeneratorNetworks, cast
+from engine.generate.networks import GeneratorNetworks, networks_for
 from engine.generate.ranking import Ranking
 from engine.image import Picture
 from engine.models.generative import able
@@ -43,7 +43,7 @@ def generate(request: GenerateRequest, weights: Weights, device: Device, setting
     for file in (request.photo, request.sketch):
         if file is not None:
             image.check(file, settings)
-    chosen = yield from cast(request, weights, device)
+    chosen = yield from networks_for(request, weights, device)
     yield from device.exclusively(_GenerateRun(request, chosen, device, settings).events())
 
 
@@ -57,7 +57,7 @@ class _GenerateRun:
     """One request at work on the device."""
 
     request: GenerateRequest
-    cast: GeneratorNetworks
+    networks_for: GeneratorNetworks
     device: Device
     settings: Settings
     remarks: list[str] = field(default_factory=list)
@@ -65,8 +65,8 @@ class _GenerateRun:
     def events(self) -> EventStream:
         started = shown = time.monotonic()
         lines = self._lines() if self.request.sketch else None
-        photo = self._photo_code() if self.request.photo else None
-        latents = Latents(self.request, self.cast.generator, self.cast.classifier, photo)
+        photo = self._photo_latent() if self.request.photo else None
+        latents = Latents(self.request, self.networks_for.generator, self.networks_for.classifier, photo)
         pictures: list[Picture] = []
         ranking = self._ranking()
         for i in range(self.request.count):
@@ -79,11 +79,11 @@ class _GenerateRun:
                 preview, shown = _preview(pictures), time.monotonic()
             yield Progress(i + 1, self.request.count, f"Picture {i + 1} of {self.request.count}", preview)
         self._tell(latents, ranking)
-        networks = self.cast.networks
+        networks = self.networks_for.networks
         notes = Notes(
             tuple(n.weight.name for n in networks),
             place(networks, self.device),
-            self.cast.fallbacks,
+            self.networks_for.fallbacks,
             tuple(self.remarks),
         )
         order = list(range(len(pictures))) if ranking is None else ranking.order()
@@ -94,7 +94,7 @@ class _GenerateRun:
         from engine.models import edges
 
         assert self.request.sketch is not None
-        size_px = self.cast.generator.module.size_px
+        size_px = self.networks_for.generator.module.size_px
         sketch = image.load(self.request.sketch, self.settings)
         lines = (
             edges.from_drawing(sketch.on_white(), size_px)
@@ -107,14 +107,16 @@ class _GenerateRun:
             )
         return lines
 
-    def _photo_code(self) -> Tensor:
-        """The photo's latent (1, D); a classifier that is sure of its category overrules the one that was asked."""
+    def _photo_latent(self) -> Tensor:
+        """The photo's latent (1, D); its category is the classifier's where that is certain, or the one that was
+        asked.
+        """
         assert self.request.photo is not None
-        encoder = self.cast.encoder
+        encoder = self.networks_for.encoder
         assert encoder is not None
         framed = self._framed(image.load(self.request.photo, self.settings), encoder.module.size_px)
-        seen = self.cast.classifier.category(framed) if self.cast.classifier else None
-        known = self.cast.generator.module.categories
+        seen = self.networks_for.classifier.category(framed) if self.networks_for.classifier else None
+        known = self.networks_for.generator.module.categories
         if seen not in (None, self.request.category) and (not known or seen in known):
             self.remarks.append(f"The photo was taken for another category than {self.request.category}: {seen}.")
             self.request = replace(self.request, category=seen)
@@ -131,13 +133,17 @@ class _GenerateRun:
         import torch
 
         # One at a time: how a convolution rounds may depend on what else is in its batch.
-        known = self.cast.generator.module.categories
+        known = self.networks_for.generator.module.categories
         label = torch.tensor([known.index(self.request.category) if known else 0])
-        return self.cast.generator(latent, label) if lines is None else self.cast.generator(lines, latent, label)
+        return (
+            self.networks_for.generator(latent, label)
+            if lines is None
+            else self.networks_for.generator(lines, latent, label)
+        )
 
     def _ranking(self) -> Ranking | None:
         """What the result is ordered by; None where the order is that of drawing."""
-        classifier, discriminator = self.cast.classifier, self.cast.discriminator
+        classifier, discriminator = self.networks_for.classifier, self.networks_for.discriminator
         if not self.request.is_ranked or (classifier is None and discriminator is None):
             return None
         return Ranking(self.request.category, classifier, discriminator)
@@ -145,13 +151,16 @@ class _GenerateRun:
     def _finished(self, drawn: Tensor, i: int) -> Picture:
         """Enlarged, in the colour and on the background that were asked for, and with its name."""
         pixels = drawn
-        if self.cast.enlarger is not None:
+        if self.networks_for.enlarger is not None:
             pixels = finished(
                 tiles.run(
-                    self.cast.enlarger, pixels, self.cast.enlarger.weight.tiling, memory=self.settings.tile_memory
+                    self.networks_for.enlarger,
+                    pixels,
+                    self.networks_for.enlarger.weight.tiling,
+                    memory=self.settings.tile_memory,
                 )
             )
-        recoloured = bool(self.request.colour) and not able(self.cast.generator.module, "colour")
+        recoloured = bool(self.request.colour) and not able(self.networks_for.generator.module, "colour")
         name = f"{_series(self.request)}-{i + 1:02d}"
         if not recoloured and self.request.background == "white":
             return Picture(pixels, name=name)
@@ -162,8 +171,8 @@ class _GenerateRun:
 
     def _tell(self, latents: Latents, ranking: Ranking | None) -> None:
         """What a person may want to know of how the pictures came about."""
-        asked, module, classifier = self.request, self.cast.generator.module, self.cast.classifier
-        name = self.cast.generator.weight.name
+        asked, module, classifier = self.request, self.networks_for.generator.module, self.networks_for.classifier
+        name = self.networks_for.generator.weight.name
         if not module.categories and classifier:
             nearest = f"; of {latents.doubtful} none was, and the nearest was taken" if latents.doubtful else ""
             self.remarks.append(

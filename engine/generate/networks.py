@@ -39,7 +39,9 @@ class GeneratorNetworks:
         return tuple(network for network in taking_part if network is not None)
 
 
-def cast(request: GenerateRequest, weights: Weights, device: Device) -> Generator[Progress, None, GeneratorNetworks]:
+def networks_for(
+    request: GenerateRequest, weights: Weights, device: Device
+) -> Generator[Progress, None, GeneratorNetworks]:
     """Find the networks; yields Progress while they are loaded.
 
     RequestError when one asked by name cannot do what is asked, or when none can.
@@ -59,8 +61,8 @@ def cast(request: GenerateRequest, weights: Weights, device: Device) -> Generato
         enlarger, why = yield from weights.load_first(names[enlarging])
         fallbacks += why
     classifier = None
-    if consequence := _needs_judge(request, generator):
-        classifier, why = yield from _judge(request, weights, consequence)
+    if consequence := _needs_classifier(request, generator):
+        classifier, why = yield from _classifier(request, weights, consequence)
         fallbacks += why
     discriminator = None
     if request.is_ranked:
@@ -137,7 +139,7 @@ def _able_others(
     return f"; {', '.join(names[:-1])}{' and ' * (len(names) > 1)}{names[-1]} can" if names else ""
 
 
-def _needs_judge(request: GenerateRequest, generator: Network) -> str:
+def _needs_classifier(request: GenerateRequest, generator: Network) -> str:
     """What happens without the classifier, when the request needs one; else ""."""
     if request.category == ANY_CATEGORY:
         return ""
@@ -148,7 +150,7 @@ def _needs_judge(request: GenerateRequest, generator: Network) -> str:
     return _NO_PART if request.is_ranked else ""
 
 
-def _judge(
+def _classifier(
     request: GenerateRequest, weights: Weights, consequence: str
 ) -> Generator[Progress, None, tuple[CategoryClassifier | None, tuple[str, ...]]]:
     network, why = yield from _of_task("classify", weights, consequence)

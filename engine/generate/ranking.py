@@ -1,7 +1,7 @@
-"""The best first: two networks place the pictures of a request among each other, and both places together decide.
+"""The best first: two networks rank the pictures of a request, and the sum of both ranks decides.
 
-The discriminator of `studio` says how whole a picture looks, the classifier how surely it is of its category. A torn
-bag is still a bag, and a whole shoe may be no heel: what both place well is good to look at.
+The discriminator of `studio` rates how whole a picture looks, the classifier how surely it is of its category. A torn
+bag is still a bag, and a whole shoe may be no heel: what both rank high is good to look at.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Ranking:
 
 def best_first(scores: Sequence[Tensor]) -> list[int]:
     """The indices of N pictures by the sum of their places under each of `scores` (N,), of which the highest is the
-    best; what is placed alike stays in the order in which it was drawn.
+    best; equal ones stay in the order in which they were drawn.
     """
     import torch
 

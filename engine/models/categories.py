@@ -2,7 +2,7 @@
 
 A linear probe (Alain & Bengio 2017): the convolutions are those of `features` and stay as they are, only the weights of
 a linear layer on top are learned (`engine/train/recipes/categories.py`). The convolutions are part of the weight file,
-so the probe keeps seeing what it was fitted on whatever becomes of `features.safetensors`.
+so the probe keeps the activations that it was fitted on whatever becomes of `features.safetensors`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from engine.models import features, names
 
 SEEN_PX = 64  # pictures are brought to this size first, whatever theirs is
-POOLED = (2, 3, 4)  # conv3 to conv5: parts and texture; the layers before them see colour and edges only
+POOLED = (2, 3, 4)  # conv3 to conv5: parts and texture; the layers before them respond to colour and edges only
 
 
 def pool(activations: list[Tensor]) -> Tensor:
@@ -35,10 +35,10 @@ class Categories(nn.Module):
     spread: Tensor
     category_names: Tensor
 
-    def __init__(self, categories: tuple[str, ...], eyes: features.Features) -> None:
+    def __init__(self, categories: tuple[str, ...], backbone: features.Features) -> None:
         super().__init__()
-        self.eyes = eyes
-        width = 6 * sum(getattr(eyes, features.LAYERS[k]).out_channels for k in POOLED)
+        self.eyes = backbone
+        width = 6 * sum(getattr(backbone, features.LAYERS[k]).out_channels for k in POOLED)
         self.linear = nn.Linear(width, len(categories))
         nn.init.zeros_(self.linear.weight)
         nn.init.zeros_(self.linear.bias)
@@ -65,7 +65,7 @@ class Categories(nn.Module):
 def from_state_dict(state: dict[str, Tensor]) -> Categories:
     """The classifier whose weights these are; widths and names are read from the tensors. Strict."""
     known = names.of_tensor(state["category_names"])
-    eyes = features.Features(tuple(state[f"eyes.{name}.weight"].shape[0] for name in features.LAYERS))
-    network = Categories(known, eyes)
+    backbone = features.Features(tuple(state[f"eyes.{name}.weight"].shape[0] for name in features.LAYERS))
+    network = Categories(known, backbone)
     network.load_state_dict(state)
     return network

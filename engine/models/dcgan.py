@@ -18,7 +18,8 @@ CLIPPED_AT = 3.0  # standard deviations, at truncation 1: one number in 370 is l
 
 
 class DcganGenerator(nn.Module):
-    """Codes (N, D) -> product pictures (N, 3, 64, 64) in [0, 1]; it knows no categories, so labels are not looked at.
+    """Latents (N, D) -> product pictures (N, 3, 64, 64) in [0, 1]; it was trained without categories, so labels are
+    ignored.
 
     width: channels before the last layer; the first has eight times as many.
     """
@@ -46,21 +47,22 @@ class DcganGenerator(nn.Module):
         return found
 
     def sample_latents(self, category: str, count: int, truncation: float, rng: torch.Generator) -> Tensor:
-        """Codes (count, D), float32 on the CPU: normal numbers, clipped at 3 x `truncation` (after Brock et al. 2019).
+        """Latents (count, D), float32 on the CPU: normal numbers, clipped at 3 x `truncation` (after Brock et al.
+        2019).
 
         Scaling them instead would take every latent from the sphere near which all latents of the training lie.
-        The i-th latent depends on the generator's state and on i, not on `count`. The category is not looked at.
+        The i-th latent depends on the generator's state and on i, not on `count`. The category is ignored.
         """
         latents = torch.stack([torch.randn(self.latent_dim, generator=rng) for _ in range(count)])
         return latents.clamp(-CLIPPED_AT * truncation, CLIPPED_AT * truncation)
 
     def mix(self, a: Tensor, b: Tensor, t: float) -> Tensor:
-        """Codes (N, D) a share `t` of the way from a to b, along the great circle (White 2016)."""
+        """Latents (N, D) a share `t` of the way from a to b, along the great circle (White 2016)."""
         cosine = torch.nn.functional.cosine_similarity(a, b, dim=1, eps=1e-8).clamp(-1, 1)[:, None]
         angle = cosine.acos()
         sine = angle.sin()
         along = (torch.sin((1 - t) * angle) * a + torch.sin(t * angle) * b) / sine.clamp(min=1e-4)
-        # Codes on one line have no great circle of their own: there the straight way is the way.
+        # Latents on one line through 0 have no great circle of their own: between them the way is straight.
         return torch.where(sine < 1e-4, (1 - t) * a + t * b, along)
 
 

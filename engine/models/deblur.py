@@ -2,12 +2,12 @@
 
 1. A kernel is estimated for the whole photo. Where a picture is blurred its spectrum is the sharp one's times the
 kernel's, so the autocorrelation of its whitened pixels is about that of the kernel alone (Goldstein & Fattal 2012), and
-its cepstrum shows how far it was moved (Rom 1975). Neither knows which way a path bends, nor which end of it is the
-brighter: what there is to be seen of that in the pixels, a small convolutional network tells. 2. Wiener's filter undoes
+its cepstrum shows how far it was moved (Rom 1975). Neither shows which way a path bends, nor which end of it is the
+brighter: a small convolutional network estimates that from the pixels. 2. Wiener's filter undoes
 that kernel, under the prior that natural pictures have a spectrum that falls with the square of the frequency (Levin et
 al. 2007, their Gaussian one): all frequencies of a photo at once, however long the kernel. 3. The network of `restore`
 takes from it the noise and the ringing that this costs, with the blurred photo beside it (Deep Wiener deconvolution,
-Dong et al. 2020, who are told the kernel). 4. Where the blurred photo is even, it stays as it is: nothing was blurred
+Dong et al. 2020, where the kernel is given). 4. Where the blurred photo is even, it stays as it is: nothing was blurred
 there, and ringing would be seen.
 
 Convolutions alone would need to see as far as the kernel is long, and to learn each kernel's inverse.
@@ -49,7 +49,7 @@ _AROUND_PX, _EVEN, _UNEVEN = (
     0.4 / 255,
     1.2 / 255,
 )  # standard deviations of luma around a pixel: nothing was blurred there, or something
-_TIMID = 2.5  # how much larger the log of the noise is for the more cautious filter
+_CAUTIOUS = 2.5  # how much larger the log of the noise is for the more cautious filter
 
 
 class Estimator(nn.Module):
@@ -86,18 +86,18 @@ class Estimator(nn.Module):
         n, m = parts.shape[:2]
         luma = _standard(parts.flatten(0, 1).mean(1, keepdim=True))
         seen = self.pixels(F.pixel_unshuffle(luma, 2))
-        told = torch.cat([seen.mean((2, 3)), seen.amax((2, 3))], 1).view(n, m, -1)
-        share = torch.softmax(self.weigh(told), 1)  # (N, M, 1): flat windows tell nothing
-        told = (share * told).sum(1)
+        pooled = torch.cat([seen.mean((2, 3)), seen.amax((2, 3))], 1).view(n, m, -1)
+        share = torch.softmax(self.weigh(pooled), 1)  # (N, M, 1): flat windows show no blur
+        pooled = (share * pooled).sum(1)
         maps = (share[..., None, None] * _statistics(luma).view(n, m, _MAPS, 2 * _LAG_PX + 1, 2 * _LAG_PX + 1)).sum(1)
-        drawn = (self.draw(told) @ self.basis).view(n, _DRAWN, KERNEL_PX, KERNEL_PX)
+        drawn = (self.draw(pooled) @ self.basis).view(n, _DRAWN, KERNEL_PX, KERNEL_PX)
         tried = _quotients(self.edges(luma), luma, share)
         # A kernel reaches half as far as its autocorrelation: lag 2 p lies at p, and lag p beside it.
         halves = F.pixel_unshuffle(F.pad(maps, (0, 1, 0, 1)), 2)
         half = _LAG_PX // 2
         x = self.middle(self.first(torch.cat([halves, maps[..., half:-half, half:-half], drawn, tried], 1)))
         kernels = torch.softmax(self.last(F.relu(x)).flatten(1), 1).view(n, KERNEL_PX, KERNEL_PX)
-        return kernels, self.noise(torch.cat([told, x.mean((2, 3))], 1))[:, 0]
+        return kernels, self.noise(torch.cat([pooled, x.mean((2, 3))], 1))[:, 0]
 
 
 class _Edges(nn.Module):
@@ -130,23 +130,25 @@ class Deblur(nn.Module):
         self.repair = repair or UNet(pictures=3)
 
     def forward(self, x: Tensor, blur: Tensor | None = None) -> Tensor:
-        """blur: what `blur_of` says of the windows of the photos that x is a part of; of x's own if not given."""
+        """blur: `blur_of` the windows of the photos that x is a part of; of x's own windows if not given."""
         blur = self.blur_of(windows(x)) if blur is None else blur
         return _where_uneven(self.repair(undone(x, blur)), x)
 
     def for_photo(
-        self, ask: Callable[..., Tensor], photo: Tensor
+        self, apply: Callable[..., Tensor], photo: Tensor
     ) -> tuple[Callable[..., Tensor], tuple[Tensor, ...], int]:
-        """What takes off tiles the blur that is told of the whole photo (1, 3, H, W), and of how small a copy."""
-        blur, factor = fitting(partial(ask, self.blur_of), photo.float())
+        """What takes the blur of the whole photo (1, 3, H, W) off its tiles, and on how small a copy that has to be
+        done.
+        """
+        blur, factor = fitting(partial(apply, self.blur_of), photo.float())
         return self, (blur,), factor
 
     def blur_of(self, parts: Tensor) -> Tensor:
-        """What the `Estimator` says of windows, in one row for each photo, (N, 1 + KERNEL_PX^2): the noise, then the
+        """The `Estimator`'s blur by windows, in one row for each photo, (N, 1 + KERNEL_PX^2): the noise, then the
         kernel.
 
-        A photo turned by half a turn has the same statistics and is blurred by the kernel turned. The estimator is
-        asked about both and the mean is taken, because which end of a path is which it guesses anew each time.
+        A photo turned by half a turn has the same statistics and is blurred by the kernel turned. The mean of both
+        estimates is taken, because which end of a path is which is uncertain in each.
         """
         kernels, noise = self.estimator(torch.cat([parts, parts.flip(-2, -1)]))
         upright, turned = kernels.chunk(2)
@@ -157,8 +159,8 @@ class Deblur(nn.Module):
 
 def _where_uneven(sharp: Tensor, x: Tensor) -> Tensor:
     """What was made of photos x, both (N, 3, H, W), but x itself where that is even all around: an edge that was
-    blurred into a pixel has left it uneven, so all that comes there is the ringing of edges further away, which is seen
-    on white.
+    blurred into a pixel has left it uneven, so all that is added there is the ringing of edges further away, which is
+    seen on white.
     """
     luma = x.float().mean(1, keepdim=True) - 0.5  # half formats have no such small variances
     mean, square = box(torch.cat([luma, luma.square()], 1), _AROUND_PX, "reflect").split(1, 1)
@@ -171,7 +173,7 @@ def undone(x: Tensor, blur: Tensor) -> Tensor:
     one, and as they are.
     """
     noise, kernels = blur[:, 0], blur[:, 1:].unflatten(1, (KERNEL_PX, KERNEL_PX))
-    both = wiener(x, kernels, torch.stack([noise, noise + _TIMID], 1))
+    both = wiener(x, kernels, torch.stack([noise, noise + _CAUTIOUS], 1))
     return torch.cat([both.flatten(1, 2).to(x.dtype), x], 1)
 
 
@@ -188,12 +190,12 @@ def spread(blur: Tensor) -> tuple[float, float]:
 
 
 def fitting(blur_of: Callable[[Tensor], Tensor], x: Tensor) -> tuple[Tensor, int]:
-    """The blur of a photo (1, 3, H, W) as `blur_of` tells it of `windows`, and how many times smaller the copy is on
-    which it is so short: 1, 2, 4 or 8.
+    """The blur of a photo (1, 3, H, W), as `blur_of` estimates it from `windows`, and how many times smaller the copy
+    is on which it was estimated: 1, 2, 4 or 8.
 
     A blur that is longer than a kernel shows as some shorter one, while on a copy of half the size it is half as long.
-    So where there is more than a mild one, small copies are asked first, and larger ones as long as it will still fit
-    and they agree.
+    So where there is more than a mild one, it is estimated on small copies first, and on larger ones as long as it
+    still fits and the estimates agree.
     """
     blur = blur_of(windows(x))
     seen_px = spread(blur)[0]

@@ -1,7 +1,7 @@
-"""Two ways down for a picture: Adam with the mean of its iterates, and L-BFGS.
+"""Two optimisers of a picture: Adam with the mean of its iterates, and L-BFGS.
 
-Both are given the first picture, (1, 3, H, W) in [0, 1], and `look`, which says the loss of a picture and its gradient.
-`step` goes one step and returns the loss before it; `picture` is the result so far, in [0, 1].
+Both are given the first picture, (1, 3, H, W) in [0, 1], and `look`, which gives the loss of a picture and its
+gradient.
 """
 
 from __future__ import annotations
@@ -18,23 +18,30 @@ if TYPE_CHECKING:
 Look: TypeAlias = Callable[[Tensor], tuple[float, Tensor]]
 
 MEMORY_OF_MEAN = 0.95  # of the running mean of iterates: about the last twenty
-HISTORY = 20  # steps from which L-BFGS knows the curvature
+HISTORY = 20  # steps from which L-BFGS estimates the curvature
 LOOKS_MOST = 10  # of a step of L-BFGS
-# Of leaving [0, 1]: times the squared way out, mean over the picture; more makes a kink that is hard to descend.
-PRICE = 100.0
+# Penalty for leaving [0, 1]: times the squared distance, mean over the picture; more makes a kink that is hard to
+# descend.
+PENALTY = 100.0
 
 
 class Descent(Protocol):
+    """An optimiser of one picture, as Gatys, Ecker & Bethge (CVPR 2016) use it: the pixels are its parameters."""
+
     def __init__(self, first: Tensor, look: Look, rate: float, warm_up: int = 0) -> None: ...
 
-    def step(self) -> float: ...
+    def step(self) -> float:
+        """Go one step; returns the loss before it."""
+        ...
 
     @property
-    def picture(self) -> Tensor: ...
+    def picture(self) -> Tensor:
+        """The result so far, (1, 3, H, W) in [0, 1]."""
+        ...
 
 
 class Adam:
-    """Adam (Kingma & Ba 2015), kept in [0, 1]; the result is the mean of its last places (as in crowsonkb/style-
+    """Adam (Kingma & Ba 2015), kept in [0, 1]; the result is the mean of its last iterates (as in crowsonkb/style-
     transfer-pytorch).
 
     rate: what a step moves a pixel by, about. warm_up: steps over which it grows to that.
@@ -61,7 +68,7 @@ class Adam:
         slope, power = self._slope / (1 - fast**self._steps), self._power / (1 - slow**self._steps)
         rate = self._rate * min(1.0, self._steps / max(1, self._warm_up))
         self._place.addcdiv_(slope, power.sqrt_().add_(1e-8), value=-rate).clamp_(0, 1)
-        # A young mean has a short memory, so that it does not hang on to where the scale began.
+        # The mean of few steps has a short memory, so that it soon leaves the picture that a scale begins with.
         self._mean.lerp_(self._place, max(1 - MEMORY_OF_MEAN, 2 / (self._steps + 1)))
         return loss
 
@@ -69,15 +76,15 @@ class Adam:
 class Lbfgs:
     """L-BFGS with a line search by the strong Wolfe conditions (torch.optim); a step looks once or twice, seldom more.
 
-    It needs a smooth loss, so pixels may leave [0, 1] at a price and are brought back in `picture`. Where it goes
-    astray it forgets what it knows of the curvature and goes on from the last sound place. rate and warm_up are for
+    It needs a smooth loss, so pixels may leave [0, 1] at a penalty and are clamped in `picture`. After a step that is
+    not finite it drops its history of the curvature and goes on from the last finite iterate. rate and warm_up are for
     Adam alone. The first of a process waits five seconds for torch.optim to import torch's compiler.
     """
 
     def __init__(self, first: Tensor, look: Look, rate: float, warm_up: int = 0) -> None:
         self._look = look
         self._place = first.contiguous().clone().requires_grad_()
-        self._known: tuple[Tensor, float, Tensor] | None = None  # the last place looked at, its loss and gradient
+        self._known: tuple[Tensor, float, Tensor] | None = None  # the last iterate, its loss and gradient
         self._descent = self._fresh()
 
     def _fresh(self) -> LBFGS:
@@ -105,18 +112,15 @@ class Lbfgs:
         return loss
 
     def _evaluate(self) -> float:
-        """The loss at the present place, with its gradient where torch.optim looks for it.
-
-        A place is looked at once.
-        """
+        """The loss at the present iterate, with its gradient where torch.optim expects it; computed once for each."""
         place = self._place.detach()
         if self._known is None or not torch.equal(self._known[0], place):
             loss, gradient = self._look(place)
             out = place - place.clamp(0, 1)
             self._known = (
                 place.clone(),
-                loss + PRICE * float(out.square().mean()),
-                (gradient + 2 * PRICE / out.numel() * out).contiguous(),
+                loss + PENALTY * float(out.square().mean()),
+                (gradient + 2 * PENALTY / out.numel() * out).contiguous(),
             )
         self._place.grad = self._known[2].clone()
         return self._known[1]

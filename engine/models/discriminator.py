@@ -1,12 +1,11 @@
-"""The discriminator that `studio` is trained against, and what is left of it to rank pictures by.
+"""The discriminator that `studio` is trained against, and the part of it that ranks pictures.
 
 Projected GAN (Sauer et al. 2021): it sees pictures through the fixed `features` only; on each layer sits a small net of
 its own that gives a map of logits. The category enters by projection (Miyato & Koyama 2018). In training the weights
 are divided by their largest singular value (Miyato et al. 2018).
 
-As it comes out of the training it is no judge of single pictures: it has learned that the generator's are too plain,
-and puts what is torn or glares before what is whole. So its last layer is fitted anew
-(engine/train/recipes/discriminator.py).
+After that training its scores do not rank single pictures: it has learned that the generator's pictures are too plain,
+and prefers torn or glaring ones to whole ones. So its last layer is fitted anew (engine/train/discriminator.py).
 """
 
 from __future__ import annotations
@@ -24,12 +23,12 @@ SEEN_PX = 128  # pictures are brought to this size first, whatever theirs is: th
 WIDTHS, HIDDEN = (
     (16, 32, 64, 128, 256),
     (24, 48, 64, 64, 64),
-)  # channels of the layers of `features`, and of what sits on each
+)  # channels of the layers of `features`, and of the small net on each
 
 
 def body(layer: int, width: int, hidden: int, spectral: bool = False) -> nn.Sequential:
-    """What sits on a layer of `features`: activations (N, width, H, W) -> (N, hidden, h, w), half the size on the first
-    three.
+    """The small net on a layer of `features`: activations (N, width, H, W) -> (N, hidden, h, w), half the size on the
+    first three.
     """
     stride = 2 if layer < 3 else 1
     layers = [
@@ -65,7 +64,8 @@ class Heads(nn.Module):
 class Discriminator(nn.Module):
     """Product pictures on white (N, 3, H, W) in [0, 1], square, of any size -> scores (N,), the higher the better.
 
-    Only pictures of one category are to be compared: a score has no zero, and a watch has another than a belt.
+    Only pictures of one category are to be compared: scores have no common zero, and watches have other ones than
+    belts.
     """
 
     category_names: Tensor
@@ -73,23 +73,23 @@ class Discriminator(nn.Module):
     def __init__(
         self,
         categories: tuple[str, ...],
-        eyes: Features,
+        features: Features,
         widths: Sequence[int] = WIDTHS,
         hidden: Sequence[int] = HIDDEN,
     ) -> None:
         super().__init__()
-        self.eyes = eyes
+        self.eyes = features
         self.bodies = nn.ModuleList(body(k, width, h) for k, (width, h) in enumerate(zip(widths, hidden, strict=True)))
         self.verdict = nn.Linear(sum(hidden), 1, bias=False)
         self.register_buffer("category_names", names.as_tensor(categories))
 
     @property
     def categories(self) -> tuple[str, ...]:
-        """What it has seen products of."""
+        """Those that it was trained on."""
         return names.of_tensor(self.category_names)
 
     def seen(self, pictures: Tensor) -> Tensor:
-        """What the last layer goes by: the mean of each channel over the picture, (N, D)."""
+        """The input of the last layer: the mean of each channel over the picture, (N, D)."""
         if pictures.shape[2:] != (SEEN_PX, SEEN_PX):
             pictures = F.interpolate(pictures, (SEEN_PX, SEEN_PX), mode="bilinear", antialias=True)
         return torch.cat([net(x).mean((2, 3)) for net, x in zip(self.bodies, self.eyes(pictures), strict=True)], 1)
@@ -99,7 +99,7 @@ class Discriminator(nn.Module):
         return found
 
 
-def from_state_dict(state: dict[str, Tensor], eyes: Features) -> Discriminator:
+def from_state_dict(state: dict[str, Tensor], features: Features) -> Discriminator:
     """The discriminator whose weights these are, over `features`.
 
     Widths and names are read from the tensors. Strict.
@@ -107,6 +107,6 @@ def from_state_dict(state: dict[str, Tensor], eyes: Features) -> Discriminator:
     known = names.of_tensor(state["category_names"])
     layers = sum(key.startswith("bodies.") and key.endswith(".0.weight") for key in state)
     shapes = [state[f"bodies.{k}.0.weight"].shape for k in range(layers)]
-    network = Discriminator(known, eyes, [s[1] for s in shapes], [s[0] for s in shapes])
-    network.load_state_dict(state | {f"eyes.{key}": tensor for key, tensor in eyes.state_dict().items()})
+    network = Discriminator(known, features, [s[1] for s in shapes], [s[0] for s in shapes])
+    network.load_state_dict(state | {f"eyes.{key}": tensor for key, tensor in features.state_dict().items()})
     return network

@@ -194,8 +194,8 @@ def luma_table(quality: int) -> Tensor:
 
 
 def quality_of_table(table: Sequence[int]) -> int:
-    """The quality whose luma table is nearest to one of 64 entries in rows, by the mean ratio; makers have tables of
-    their own.
+    """The quality whose luma table is nearest to one of 64 entries in rows, by the mean ratio; camera makers have
+    tables of their own.
     """
     tables = torch.stack([luma_table(quality).flatten() for quality in range(1, 101)])
     return int((torch.tensor(table, dtype=torch.float32).clamp_min(1).log() - tables.log()).abs().mean(1).argmin()) + 1

@@ -1,4 +1,4 @@
-"""Perceptual features: five convolutions that stand in for VGG wherever a loss must look at a picture.
+"""Perceptual features: five convolutions that stand in for VGG wherever a loss compares pictures.
 
 The shape is Darknet Reference's first five layers (Redmon, pjreddie.com/darknet/imagenet): 3x3 convolutions of
 16, 32, 64, 128 and 256 channels, leaky ReLU of slope 0.1, 2x2 max-pool after each. Batch normalisation is folded

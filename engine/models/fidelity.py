@@ -12,7 +12,7 @@ from engine.models.change import MOST_PX, delta_e_2000, ssim_map
 
 _SCALES = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # exponents of Wang, Simoncelli & Bovik 2003, finest first
 _LEAST_PX = 11  # SSIM's window: coarser scales than this are left out
-_MOST_DB = 100.0  # said of two pictures that are the same
+_MOST_DB = 100.0  # of two pictures that are the same
 
 
 @torch.no_grad()

@@ -4,9 +4,9 @@ artwork's style in them (Gatys, Ecker & Bethge, Image Style Transfer Using Convo
 Where this leaves the paper:
 - Style is compared by the distance of Gaussians unless Gram matrices or histograms are asked for (`style_loss.py`).
 - The photo is first moved to the style's palette (Monge-Kantorovich linear colour transfer, Pitie & Kokaram 2007).
-  It is the starting point, and its content is what is kept: a white background need not be fought over.
+  It is the starting point, and its content is what is kept: content and style then agree on a white background.
 - Coarse to fine with Adam instead of L-BFGS at one size, unless L-BFGS is asked for (`descent.py`).
-- The canvas is wider than the photo by a mirrored margin that is cut off: borders attract what fits nowhere else.
+- The canvas is wider than the photo by a mirrored margin that is cut off: artefacts gather at borders.
 - A large canvas goes through the network in strips, exactly: statistics are sums over pixels.
 """
 
@@ -29,16 +29,17 @@ FeatureExtractor = Callable[[Tensor, int], list[Tensor]]
 MARGIN_PX = 16  # at the finest scale; half of it at the next, and so on
 COARSEST_PX = 96  # the longer side of the coarsest scale lies between this and twice this
 START_NOISE = 0.03  # standard deviation
-LEARNING_RATE = 0.01  # of Adam; twice as much never gets as far down, half as much comes there later
-WARM_UP = 5  # steps of Adam; without them the first ones undo what a scale begins with
+LEARNING_RATE = 0.01  # of Adam; with twice as much the loss never gets as low, with half as much it takes longer
+WARM_UP = 5  # steps of Adam; without them the first ones spoil what a scale begins with
 CONTENT_SHARE = 0.5  # weight of the content against one style layer
 
 
 @dataclass(frozen=True)
 class Backbone:
-    """What to look at in a network. style: weight of each layer's statistics, 0 where a layer is not asked; content:
-    the layer whose activations are kept. multiple_px: the shrinking up to the deepest layer. reach_px: how far a pixel
-    there sees, a multiple of multiple_px. bytes_per_px: what looking with gradients takes."""
+    """Which layers of a network are compared. style: weight of each layer's statistics, 0 where it does not count;
+    content: the layer whose activations are kept. multiple_px: the shrinking up to the deepest layer. reach_px: how far
+    a pixel there sees, a multiple of multiple_px. bytes_per_px: memory of a pass with gradients.
+    """
 
     style: tuple[float, ...]
     content: int
@@ -48,7 +49,7 @@ class Backbone:
 
     @property
     def depth(self) -> int:
-        """How many layers are looked at."""
+        """How many layers are computed."""
         return max(len(self.style), self.content + 1)
 
 
@@ -207,7 +208,7 @@ class StyleObjective:
 
 @dataclass(frozen=True, eq=False)
 class GatysStep:
-    """Heard after each step: `done` of `total`, the loss before it, and the picture so far, (1, 3, h, w) in [0, 1] at
+    """Yielded after each step: `done` of `total`, the loss before it, and the picture so far, (1, 3, h, w) in [0, 1] at
     the size of its scale. The picture changes with the next step: copy what is to be kept."""
 
     done: int

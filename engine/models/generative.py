@@ -2,8 +2,8 @@
 
 A network of the task "generate" is a module with the members of `Generative`; one of the task "sketch" has the same
 but for `forward`, which takes the lines first: forward(lines (N, 1, S, S) in [0, 1], 1 on a line, latents, labels).
-Abilities beyond that are members of their own (`Encoding`, `Colouring`, `Steerable`); `able` tells who has which.
-Shapes: N pictures, D numbers of a latent, S pixels a side, K directions.
+Abilities beyond that are members of their own (`Encoding`, `Colouring`, `Steerable`); `able` says which network has
+which. Shapes: N pictures, D numbers of a latent, S pixels a side, K directions.
 """
 
 from __future__ import annotations
@@ -17,25 +17,25 @@ if TYPE_CHECKING:
 
 
 class Generative(Protocol):
-    """Codes become pictures."""
+    """Latents become pictures."""
 
-    categories: tuple[str, ...]  # what it knows by name; () if it was trained without categories
+    categories: tuple[str, ...]  # that it was trained on; () if it was trained without
     size_px: int  # S
     latent_dim: int  # D
 
     def sample_latents(self, category: str, count: int, truncation: float, rng: torch.Generator) -> Tensor:
-        """Codes (count, D), float32 on the CPU; the i-th depends on the state of `rng` and on i, not on `count`.
+        """Latents (count, D), float32 on the CPU; the i-th depends on the state of `rng` and on i, not on `count`.
 
-        truncation: 0 gives the most typical latent, 1 the full variety. ValueError for a category it does not know.
+        truncation: 0 gives the most typical latent, 1 the full variety. ValueError for another category.
         """
         ...
 
     def mix(self, a: Tensor, b: Tensor, t: float) -> Tensor:
-        """Codes (N, D) a part `t` of the way from a to b, along which the pictures stay as good as at its ends."""
+        """Latents (N, D) a part `t` of the way from a to b, along which the pictures stay as good as at its ends."""
         ...
 
     def forward(self, latents: Tensor, labels: Tensor) -> Tensor:
-        """Codes (N, D) and indices into `categories` (N,) -> pictures (N, 3, S, S), in [0, 1] in eval mode."""
+        """Latents (N, D) and indices into `categories` (N,) -> pictures (N, 3, S, S), in [0, 1] in eval mode."""
         ...
 
 
@@ -48,7 +48,7 @@ class Encoding(Protocol):
 
 
 class Colouring(Protocol):
-    """Knows the product's colour apart from its shape."""
+    """Its latents hold the product's colour apart from the shape."""
 
     colours: bool  # True
 
@@ -58,8 +58,8 @@ class Colouring(Protocol):
 
 
 class Steerable(Protocol):
-    """Knows directions along which one property of a category's products changes; people's names stand in the table of
-    weights.
+    """Has directions in the space of its latents along which one property of a category's products changes; their names
+    stand in the table of weights.
     """
 
     def directions(self, category: str) -> Tensor:

@@ -5,9 +5,9 @@ Variational autoencoder (Kingma & Welling 2014) whose decoder is then tuned as a
 - New pictures are not drawn from the standard normal prior but from a mixture of Gaussians fitted, category by
   category, to where the encoder puts the training pictures (`LatentMixture`). The prior's empty regions are where a
   plain VAE draws things that are no product.
-- The last three numbers of a latent are the product's colour (`colour_code`), so that it can be chosen. In training the
-  encoder sees the picture in other hues and other tones than it shall come back in: what it says cannot hold the
-  colour, and the decoder must take it from there.
+- The last three numbers of a latent are the product's colour (`colour_latent`), so that it can be chosen. In training
+  the encoder is given the picture in other hues and other tones than the decoder has to draw: so its own numbers cannot
+  hold the colour, and the decoder must take it from those three.
 - The latent steers every block by a gain and a shift per channel (StyleGAN, Karras et al. 2019), not only the first.
 - Each pixel's channels are scaled to unit mean square (ProGAN, Karras et al. 2018) instead of batch normalisation:
   a picture does not depend on what else is in its batch. Residual branches start at zero (Fixup, Zhang et al. 2019).
@@ -28,15 +28,15 @@ from engine.models.mixture import LatentMixture
 from engine.models.srgb import CHROMA
 
 COLOUR_DIM = 3  # the last numbers of a latent
-DIRECTIONS = 4  # of each category that are told apart
+DIRECTIONS = 4  # of each category
 WIDTHS = (256, 224, 128, 64, 48)  # channels at 4, 8, 16, 32 and 64 px
 # Rows: luma and two colour differences (BT.601, unscaled) of an RGB triple; scaled to spread about as latents do.
-_COLOUR_CODE = 3 * torch.tensor(CHROMA)
+_TO_LATENT = 3 * torch.tensor(CHROMA)
 
 
-def colour_code(rgb: Tensor) -> Tensor:
+def colour_latent(rgb: Tensor) -> Tensor:
     """What stands in a latent for a colour (N, 3) in [0, 1]: (N, 3), zero for middle grey."""
-    return (rgb - 0.5) @ _COLOUR_CODE.to(rgb).T
+    return (rgb - 0.5) @ _TO_LATENT.to(rgb).T
 
 
 def product_colour(x: Tensor) -> Tensor:
@@ -51,22 +51,24 @@ def product_colour(x: Tensor) -> Tensor:
 
 
 class GeneratorBlock(nn.Module):
-    """Twice the size: (N, inputs, H, W) -> (N, outputs, 2H, 2W), steered by a latent (N, D)."""
+    """Twice the size: (N, inputs, H, W) -> (N, outputs, 2H, 2W), steered by a condition (N, condition_dim), which is
+    the latent with the category's embedding.
+    """
 
-    def __init__(self, inputs: int, outputs: int, code_dim: int) -> None:
+    def __init__(self, inputs: int, outputs: int, condition_dim: int) -> None:
         super().__init__()
         self.first = nn.Conv2d(inputs, outputs, 3, padding=1)
         self.second = nn.Conv2d(outputs, outputs, 3, padding=1)
         self.skip = nn.Conv2d(inputs, outputs, 1)
-        self.steer = nn.Linear(code_dim, 2 * outputs)
+        self.steer = nn.Linear(condition_dim, 2 * outputs)
 
     def start_plain(self) -> None:
-        """Weights with which the block only enlarges: the latent hardly steers, the branch adds nothing."""
+        """Weights with which the block only enlarges: the condition hardly steers, the branch adds nothing."""
         nn.init.normal_(self.steer.weight, std=0.02)
         nn.init.zeros_(self.second.weight)
 
-    def forward(self, x: Tensor, latent: Tensor) -> Tensor:
-        gain, shift = self.steer(latent)[:, :, None, None].chunk(2, 1)
+    def forward(self, x: Tensor, condition: Tensor) -> Tensor:
+        gain, shift = self.steer(condition)[:, :, None, None].chunk(2, 1)
         y = pixel_norm(self.first(x)) * (1 + gain) + shift
         y = self.second(F.leaky_relu(doubled(y), 0.2))
         return F.leaky_relu(pixel_norm(y + doubled(self.skip(x))), 0.2)
@@ -89,10 +91,10 @@ class Generator(LatentMixture):
     ) -> None:
         super().__init__(categories, latent_dim, components)
         self.widths = widths
-        code_dim = latent_dim + 32
+        condition_dim = latent_dim + 32
         self.embed = nn.Embedding(len(categories), 32)
-        self.start = nn.Linear(code_dim, widths[0] * 16)
-        self.blocks = nn.ModuleList(GeneratorBlock(i, o, code_dim) for i, o in itertools.pairwise(widths))
+        self.start = nn.Linear(condition_dim, widths[0] * 16)
+        self.blocks = nn.ModuleList(GeneratorBlock(i, o, condition_dim) for i, o in itertools.pairwise(widths))
         tail = widths[-1] // 4
         self.tail = nn.Conv2d(tail, tail, 3, padding=1)
         self.to_rgb = nn.Conv2d(tail, 3, 3, padding=1)
@@ -111,11 +113,11 @@ class Generator(LatentMixture):
         return found
 
     def forward(self, latents: Tensor, labels: Tensor) -> Tensor:
-        latent = torch.cat([latents, self.embed(labels)], 1)
-        x = self.start(latent).view(len(latents), -1, 4, 4).contiguous(memory_format=torch.channels_last)
+        condition = torch.cat([latents, self.embed(labels)], 1)
+        x = self.start(condition).view(len(latents), -1, 4, 4).contiguous(memory_format=torch.channels_last)
         x = F.leaky_relu(pixel_norm(x), 0.2)
         for block in self.blocks:
-            x = block(x, latent)
+            x = block(x, condition)
         x = F.leaky_relu(self.tail(F.pixel_shuffle(x, 2)), 0.2)
         # Linear while it learns: most pixels are white, and a sigmoid or a clamp has no gradient there.
         x = 0.8 + 0.2 * self.to_rgb(x)
@@ -123,11 +125,11 @@ class Generator(LatentMixture):
 
     def with_colour(self, latents: Tensor, rgb: Tensor) -> Tensor:
         """The same products (N, D) in another colour: rgb (3,) or (N, 3) in [0, 1]."""
-        return torch.cat([latents[:, :-COLOUR_DIM], colour_code(rgb.to(latents)).expand(len(latents), -1)], 1)
+        return torch.cat([latents[:, :-COLOUR_DIM], colour_latent(rgb.to(latents)).expand(len(latents), -1)], 1)
 
     def colour_of(self, latents: Tensor) -> Tensor:
         """The colours (N, 3) in [0, 1] that latents (N, D) ask for."""
-        rgb = latents[:, -COLOUR_DIM:] @ torch.linalg.inv(_COLOUR_CODE).to(latents).T + 0.5
+        rgb = latents[:, -COLOUR_DIM:] @ torch.linalg.inv(_TO_LATENT).to(latents).T + 0.5
         found: Tensor = rgb.clamp(0, 1)
         return found
 
@@ -164,7 +166,7 @@ class Encoder(nn.Module):
         self.body = nn.Sequential(*layers)
         side = 2 ** (6 - len(widths))
         self.head = nn.Linear(widths[-1] * side * side, 2 * (latent_dim - COLOUR_DIM))
-        # A young encoder's means are small: under unit noise the decoder would learn to ignore them for good.
+        # The means of an untrained encoder are small: under unit noise the decoder would learn to ignore them for good.
         nn.init.constant_(self.head.bias[latent_dim - COLOUR_DIM :], -5.0)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -173,7 +175,7 @@ class Encoder(nn.Module):
 
 
 class Autoencoder(Generator):
-    """A generator with the encoder it was trained with: it also takes pictures of one's own."""
+    """A generator with the encoder it was trained with, so that it can draw a given picture again."""
 
     def __init__(
         self,
@@ -187,8 +189,8 @@ class Autoencoder(Generator):
         self.encoder = Encoder(latent_dim, self.size_px, encoder_widths)
 
     def encode(self, x: Tensor) -> Tensor:
-        """Codes (N, D) of products on white (N, 3, S, S) in [0, 1]: the encoder's mean, and the product's colour."""
-        return torch.cat([self.encoder(x)[0], colour_code(product_colour(x))], 1)
+        """Latents (N, D) of products on white (N, 3, S, S) in [0, 1]: the encoder's mean, and the product's colour."""
+        return torch.cat([self.encoder(x)[0], colour_latent(product_colour(x))], 1)
 
 
 def without_lattice(x: Tensor) -> Tensor:
@@ -205,9 +207,8 @@ def without_lattice(x: Tensor) -> Tensor:
 
 
 def kl_divergence(mean: Tensor, log_variance: Tensor) -> Tensor:
-    """KL(N(mean, exp(log_variance)) || N(0, 1)) summed over the latent, averaged over the batch (eq.
-
-    10, appendix B).
+    """KL(N(mean, exp(log_variance)) || N(0, 1)) summed over the latent, averaged over the batch (eq. 10,
+    appendix B).
     """
     return 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).sum(1).mean()
 

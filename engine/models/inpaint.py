@@ -30,8 +30,7 @@ class Gated(nn.Module):
 class Inpaint(nn.Module):
     """Photo (N, 3, H, W) in [0, 1] and holes (N, 1, H, W), 1 = fill -> the photo with its holes filled, in [0, 1].
 
-    H and W are multiples of 8. Outside the holes the photo comes back as it was, and what stands in them is not looked
-    at.
+    H and W are multiples of 8. Outside the holes the photo comes back as it was; what is in them is ignored.
     """
 
     def __init__(

@@ -1,8 +1,8 @@
 """IS-Net (Qin et al., Highly Accurate Dichotomous Image Segmentation, ECCV 2022): what the product is, by U-Nets within
 a U-Net.
 
-Every stage is a residual U-block (Qin et al., U2-Net, 2020). Reads the authors' weights; of their six answers, one at
-each size, only the finest is read. The authors stretch it until it reaches 0 and 1: here it stays as it is, so that a
+Every stage is a residual U-block (Qin et al., U2-Net, 2020). Reads the authors' weights; of their six outputs, one at
+each size, only the finest is used. The authors stretch it until it reaches 0 and 1: here it stays as it is, so that a
 photo without a product shows none.
 """
 
@@ -89,14 +89,14 @@ class ISNet(nn.Module):
         found: Tensor = self.side1(y)
         return found
 
-    def product_on(self, ask: Callable[..., Tensor], pixels: Tensor) -> tuple[Tensor, Tensor]:
+    def product_on(self, apply: Callable[..., Tensor], pixels: Tensor) -> tuple[Tensor, Tensor]:
         """A copy (1, 3, h, w) of a photo (1, 3, H, W) in [0, 1], and the matte (1, 1, h, w) that the network sees on
         it.
 
-        ask: calls a function of the network with inputs that are on the CPU.
+        apply: calls a function of the network with inputs that are on the CPU.
         """
         small = shrunk(pixels, SIDE_PX)
-        return small, ask(partial(matte_of, self), small)
+        return small, apply(partial(matte_of, self), small)
 
 
 @torch.no_grad()
@@ -107,7 +107,7 @@ def matte_of(network: ISNet, small: Tensor) -> Tensor:
 
 
 def from_state_dict(state: dict[str, Tensor]) -> ISNet:
-    """The network whose weights these are, those of the finest answer alone; widths and heights are read from the keys
+    """The network whose weights these are, those of the finest output alone; widths and heights are read from the keys
     and shapes. Strict.
     """
     depth = sum(key.endswith(".rebnconvin.conv_s1.weight") and "d." not in key for key in state)

@@ -74,13 +74,13 @@ class Matte(nn.Module):
         return F.pixel_shuffle(self.tail(y), 4)
 
 
-def product_on(network: nn.Module, ask: Callable[..., Tensor], pixels: Tensor) -> tuple[Tensor, Tensor]:
+def product_on(network: nn.Module, apply: Callable[..., Tensor], pixels: Tensor) -> tuple[Tensor, Tensor]:
     """A copy (1, 3, h, w) of a photo (1, 3, H, W) in [0, 1], and the matte (1, 1, h, w) of network and colours on it.
 
-    network: gives logits as `Matte` does. ask: calls a function of it with inputs that are on the CPU.
+    network: gives logits as `Matte` does. apply: calls a function of it with inputs that are on the CPU.
     """
     small = shrunk(pixels, WORK_PX)
-    return small, agreed(small, ask(partial(matte_of, network), small))
+    return small, agreed(small, apply(partial(matte_of, network), small))
 
 
 @torch.no_grad()

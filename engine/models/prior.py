@@ -1,13 +1,13 @@
 """Deep image prior: noise taken off, holes filled and pictures enlarged without anything learned beforehand, by fitting
 an untrained network to the one picture (Ulyanov, Vedaldi & Lempitsky, Deep Image Prior, CVPR 2018). A convolutional
-network comes upon what pictures have in common long before it comes upon noise, so the fit is stopped in between.
+network fits what pictures have in common long before it fits noise, so the fit is stopped in between.
 
 Where this leaves the paper:
 - The network is an eighth as wide in its finest layer, where most of the time goes, and the steps are hundreds.
-- It adds to a picture that is near already (a blurred one, a bicubic enlargement), begins with adding nothing, and sees
-  that picture beside its noise, as in Liang et al., Analysis of Deep Image Prior and Exploiting Self-Guidance for Image
-  Reconstruction (2024): it is there in a third of the steps. To fill holes it begins with one colour and sees noise
-  alone: from a smooth fill, which fits all that is known, there would be nothing to learn.
+- It adds to a picture that is near already (a blurred one, a bicubic enlargement), begins with adding nothing, and is
+  given that picture beside its noise, as in Liang et al., Analysis of Deep Image Prior and Exploiting Self-Guidance for
+  Image Reconstruction (2024): a third of the steps is enough. To fill holes it begins with one colour and is given
+  noise alone: from a smooth fill, which fits all that is known, there would be nothing to learn.
 - The result is a running mean of the outputs; noise is taken off only until their running variance was least (ES-EMV,
   Wang et al., Early Stopping for Deep Image Prior, TMLR 2023).
 """
@@ -27,10 +27,10 @@ from engine.models.filters import box
 
 WIDTHS = (16, 32, 64, 128)  # of the encoder, fine to coarse, and of the decoder the other way
 SKIP = 4  # channels that go past each coarser level
-CODE = 16  # channels of noise that the network makes the picture of
-CODE_REACH = 0.1  # the noise is uniform from 0 to this
-CODE_NOISE = 1 / 30  # standard deviation of what is added to all that the network sees, anew at each step
-CODE_NOISE_ALONE = 0.01  # where it sees noise alone
+INPUT_CHANNELS = 16  # of the fixed noise that the network makes the picture of
+INPUT_MOST = 0.1  # this noise is uniform from 0 to this
+PERTURBATION = 1 / 30  # standard deviation of the noise that is added to the input, anew at each step
+PERTURBATION_ALONE = 0.01  # the same where the input is noise alone
 OUTPUT_REACH = 0.2  # of the network's last layer; at 1 each step of Adam would make the picture flicker
 LEARNING_RATE = 0.01
 WARM_UP = 10  # steps of Adam
@@ -48,8 +48,8 @@ Observe = Callable[[Tensor], Tensor]
 
 @dataclass(frozen=True, eq=False)
 class Iterate:
-    """Heard after each step: `done` of at most `total`, the loss before it, and the picture so far, (1, 3, H, W) in [0,
-    1].
+    """Yielded after each step: `done` of at most `total`, the loss before it, and the picture so far, (1, 3, H, W) in
+    [0, 1].
     """
 
     done: int
@@ -99,7 +99,7 @@ def complete(pixels: Tensor, mask: Tensor, *, steps: int = 0, seed: int = 0) -> 
 
 def enlarge(pixels: Tensor, *, steps: int = 0, seed: int = 0) -> Iterator[Iterate]:
     """Enlarge a picture (1, 3, H, W) in [0, 1] to twice its size: of all pictures that shrink to it, one that the
-    network comes upon.
+    network fits.
     """
     steps = steps or _affordable(100, (2 * side for side in pixels.shape[2:]))
     start = F.interpolate(pixels, scale_factor=2, mode="bicubic", align_corners=False).clamp(0, 1)
@@ -110,11 +110,11 @@ def enlarge(pixels: Tensor, *, steps: int = 0, seed: int = 0) -> Iterator[Iterat
 
 
 class _Fit:
-    """A network on its way to one picture.
+    """A network that is being fitted to one picture.
 
     target: what is known of it, (1, 3, h, w). start: what the network adds to, (1, 3, H, W). observe: takes a picture
-    of the size of `start` to the size of `target`. known: (1, 1, h, w), 0 where the target says nothing. guided:
-    whether the network sees `start`. variance: how much the last outputs differ, as a running mean of squares.
+    of the size of `start` to the size of `target`. known: (1, 1, h, w), 0 where the target is unknown. guided:
+    whether the input holds `start`. variance: how much the last outputs differ, as a running mean of squares.
     """
 
     def __init__(
@@ -135,11 +135,11 @@ class _Fit:
             known,
         )
         height, width = start.shape[2:]
-        self._code = CODE_REACH * torch.rand((1, CODE, _padded(height), _padded(width)), generator=self._rng)
-        self._noise = CODE_NOISE if guided else CODE_NOISE_ALONE
+        self._input = INPUT_MOST * torch.rand((1, INPUT_CHANNELS, _padded(height), _padded(width)), generator=self._rng)
+        self._perturbation = PERTURBATION if guided else PERTURBATION_ALONE
         if guided:
-            beyond = (0, self._code.shape[3] - width, 0, self._code.shape[2] - height)
-            self._code[:, :3] = F.pad(self._start, beyond, mode="replicate")
+            beyond = (0, self._input.shape[3] - width, 0, self._input.shape[2] - height)
+            self._input[:, :3] = F.pad(self._start, beyond, mode="replicate")
         self._network = _network(self._rng).to(start.device).to(memory_format=torch.channels_last)
         self._descent = _Adam(self._network)
         self._mean, self._steps, self.variance = self._start.clone(), 0, 0.0
@@ -154,7 +154,7 @@ class _Fit:
         loss, output = self._look()
         self._descent.step()
         self._steps += 1
-        rate = max(1 - MEMORY_OF_MEAN, 2 / (self._steps + 1))  # a young mean has a short memory
+        rate = max(1 - MEMORY_OF_MEAN, 2 / (self._steps + 1))  # the mean of few steps has a short memory
         self.variance = (1 - rate) * (self.variance + rate * float((output - self._mean).square().mean()))
         self._mean.lerp_(output, rate)
         return loss
@@ -162,8 +162,8 @@ class _Fit:
     @torch.enable_grad()
     def _look(self) -> tuple[float, Tensor]:
         """The loss, whose gradient is left with the parameters, and the output."""
-        code = self._code + self._noise * torch.randn(self._code.shape, generator=self._rng)
-        made = self._network(code.to(self._start.device).contiguous(memory_format=torch.channels_last))
+        x = self._input + self._perturbation * torch.randn(self._input.shape, generator=self._rng)
+        made = self._network(x.to(self._start.device).contiguous(memory_format=torch.channels_last))
         output = self._start + OUTPUT_REACH * made[:, :, : self._start.shape[2], : self._start.shape[3]]
         error = ((output if self._observe is None else self._observe(output)) - self._target).square()
         loss = (error if self._known is None else error * self._known).mean()
@@ -206,7 +206,7 @@ class _Adam:
             at = span.stop
 
     def step(self) -> None:
-        """Go by the gradient that was gathered, and forget it."""
+        """One step along the gradient that was gathered, which is then zero again."""
         self._steps += 1
         fast, slow = self._betas
         self._slope.lerp_(self._gradient, 1 - fast)
@@ -217,15 +217,15 @@ class _Adam:
 
 
 class _Skip(nn.Module):
-    """Down to a sixteenth and up again, with a few channels going past each level; code (1, C, H, W) to what is added
-    (1, 3, H, W).
+    """Down to a sixteenth and up again, with a few channels going past each level (skip connections): the input
+    (1, C, H, W) to what is added (1, 3, H, W).
 
     Sides are multiples of _MULTIPLE. Normalised by the picture's own statistics.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        finer = (CODE, *WIDTHS[:-1])
+        finer = (INPUT_CHANNELS, *WIDTHS[:-1])
         coarser = (*WIDTHS[1:], WIDTHS[-1])
         self.down = nn.ModuleList(
             nn.Sequential(_layer(a, b, 3, stride=2), _layer(b, b, 3)) for a, b in zip(finer, WIDTHS, strict=True)

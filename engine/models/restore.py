@@ -1,6 +1,6 @@
 """Blind removal of noise and JPEG artefacts, in one pass.
 
-Noise and JPEG ask for opposite things: noise is to be averaged away, while nearly all that JPEG has left is to be kept.
+Noise and JPEG need opposite treatment: noise is to be averaged away, while nearly all that JPEG has left is to be kept.
 Nor is noise one thing: in the literature it goes on below black and above white, and its mean is the picture; in files
 it ends there, and the mean of a noisy white is grey. One small network that has to do everything does nothing well, so
 there are experts and a gating network that looks at the photo and chooses (Jacobs et al. 1991, "Adaptive Mixtures of
@@ -25,7 +25,7 @@ from engine.models.unet import UNet
 _AROUND_PX = 7  # on every side of a pixel: the square that says how much noise there is
 _BLOCK_PX = 8  # of JPEG
 _ROUNDED = 1 / 512  # what arithmetic may add to black and white
-NEVER = 1e4  # less than any gate says, and no infinity, which is no loss
+NEVER = 1e4  # its negative is the logit of an expert that must not be chosen: finite, so that losses stay finite
 _CONTRAST = 10.0  # noise and blocks are a few hundredths of the range
 
 
@@ -34,8 +34,8 @@ class Gate(nn.Module):
     it, (N, K).
 
     It is given each block of 8x8 pixels whole, in which JPEG leaves multiples of few numbers, and of the photo that
-    they are parts of, whether it goes `beyond` black and white, (N,) or (1,): that of no file does, that of the
-    literature's noise does.
+    they are parts of, whether it goes `beyond` black and white, (N,) or (1,): no photo from a file does, a
+    photo with the noise of the literature does.
 
     unbounded: so many experts, the first, are for photos that go beyond, and for them alone; 0 makes no difference.
     """
@@ -54,11 +54,11 @@ class Gate(nn.Module):
         )  # whole blocks, and one at least
         x = F.pad(x, (0, width - x.shape[3], 0, height - x.shape[2]), mode="replicate")
         blocks = F.pixel_unshuffle(x, _BLOCK_PX).unflatten(1, (3, -1))
-        differences = _CONTRAST * (blocks - blocks.mean(2, keepdim=True))  # a block's light says nothing
+        differences = _CONTRAST * (blocks - blocks.mean(2, keepdim=True))  # a block's mean does not matter
         y = F.relu(self.between(F.relu(self.blocks(differences.flatten(1, 2)))))
-        told = self.told(torch.cat([y.mean((2, 3)), y.square().mean((2, 3)).sqrt()], 1))
+        logits = self.told(torch.cat([y.mean((2, 3)), y.square().mean((2, 3)).sqrt()], 1))
         suits = self.unbounded == beyond[:, None].bool()
-        return torch.where(suits | ~self.unbounded.any(), told, -NEVER)
+        return torch.where(suits | ~self.unbounded.any(), logits, -NEVER)
 
 
 class Restore(nn.Module):
@@ -70,17 +70,17 @@ class Restore(nn.Module):
         self.gate = gate
 
     def forward(self, x: Tensor, expert: int | None = None) -> Tensor:
-        """expert: which of them, as `best` says of the whole photo; for each picture by its own if not given."""
+        """expert: which of them, by `best` of the whole photo; for each picture by its own if not given."""
         if expert is not None:
             found: Tensor = self.experts[expert](x)
             return found
         return torch.cat([self.experts[best(self.gate, picture)](picture) for picture in x.split(1)])
 
     def for_photo(
-        self, ask: Callable[..., Tensor], photo: Tensor
+        self, apply: Callable[..., Tensor], photo: Tensor
     ) -> tuple[Callable[[Tensor], Tensor], tuple[Tensor, ...], int]:
         """What cleans tiles of a photo (1, 3, H, W) by the expert that suits the whole of it."""
-        return partial(self, expert=best(partial(ask, self.gate), photo)), (), 1
+        return partial(self, expert=best(partial(apply, self.gate), photo)), (), 1
 
 
 def best(gate: Callable[[Tensor, Tensor], Tensor], photo: Tensor) -> int:

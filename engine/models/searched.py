@@ -59,7 +59,7 @@ class Architecture:
 
 
 def parse(text: str) -> Architecture:
-    """The architecture that says `text` of itself."""
+    """The architecture whose `str` is `text`."""
     widths, repeats, kind, doubling, tail = text.split(" ")
     return Architecture(
         _numbers(widths), _numbers(repeats.removeprefix("x")), kind, doubling, int(tail.removeprefix("tail"))
@@ -79,9 +79,9 @@ def space() -> list[Architecture]:
 
 
 class SearchedBlock(nn.Module):
-    """A residual block (N, inputs, H, W) -> (N, outputs, H, W), steered by a latent (N, D)."""
+    """A residual block (N, inputs, H, W) -> (N, outputs, H, W), steered by a condition (N, condition_dim)."""
 
-    def __init__(self, inputs: int, outputs: int, code_dim: int, kind: str) -> None:
+    def __init__(self, inputs: int, outputs: int, condition_dim: int, kind: str) -> None:
         super().__init__()
         middle = max(_GROUP, outputs // 2) if kind == "bottleneck" else outputs
         if kind == "dense":
@@ -95,22 +95,22 @@ class SearchedBlock(nn.Module):
             second = [nn.Conv2d(middle, middle, 3, padding=1, groups=middle), nn.Conv2d(middle, outputs, 1)]
         self.first, self.second = nn.Sequential(*first), nn.Sequential(*second)
         self.skip = nn.Conv2d(inputs, outputs, 1) if inputs != outputs else nn.Identity()
-        self.steer = nn.Linear(code_dim, 2 * middle)
+        self.steer = nn.Linear(condition_dim, 2 * middle)
 
     def start_plain(self) -> None:
-        """Weights with which the latent hardly steers and the branch adds nothing."""
+        """Weights with which the condition hardly steers and the branch adds nothing."""
         nn.init.normal_(self.steer.weight, std=0.02)
         for parameter in self.second[-1].parameters():
             nn.init.zeros_(parameter)
 
-    def forward(self, x: Tensor, latent: Tensor) -> Tensor:
-        gain, shift = self.steer(latent)[:, :, None, None].chunk(2, 1)
+    def forward(self, x: Tensor, condition: Tensor) -> Tensor:
+        gain, shift = self.steer(condition)[:, :, None, None].chunk(2, 1)
         y = pixel_norm(self.first(x)) * (1 + gain) + shift
         return F.leaky_relu(pixel_norm(self.skip(x) + self.second(F.leaky_relu(y, 0.2))), 0.2)
 
 
 class Searched(Generator):
-    """Code (N, D) and category (N,) -> product pictures (N, 3, 64, 64) in [0, 1], by a body of `architecture`."""
+    """Latent (N, D) and category (N,) -> product pictures (N, 3, 64, 64) in [0, 1], by a body of `architecture`."""
 
     architecture_text: Tensor
 
@@ -123,7 +123,7 @@ class Searched(Generator):
     ) -> None:
         super().__init__(categories, latent_dim, (architecture.widths[0], 4), components)
         self.architecture = architecture
-        code_dim = latent_dim + self.embed.embedding_dim
+        condition_dim = latent_dim + self.embed.embedding_dim
         stages = []
         for (inputs, outputs), repeats in zip(
             itertools.pairwise(architecture.widths), architecture.repeats, strict=True
@@ -131,7 +131,7 @@ class Searched(Generator):
             inputs = inputs // 4 if architecture.doubling == "shuffle" else inputs
             stages.append(
                 nn.ModuleList(
-                    SearchedBlock(inputs if k == 0 else outputs, outputs, code_dim, architecture.kind)
+                    SearchedBlock(inputs if k == 0 else outputs, outputs, condition_dim, architecture.kind)
                     for k in range(repeats)
                 )
             )
@@ -153,19 +153,19 @@ class Searched(Generator):
         return 64
 
     def forward(self, latents: Tensor, labels: Tensor) -> Tensor:
-        latent = torch.cat([latents, self.embed(labels)], 1)
-        x = self.start(latent).view(len(latents), -1, 4, 4).contiguous(memory_format=torch.channels_last)
+        condition = torch.cat([latents, self.embed(labels)], 1)
+        x = self.start(condition).view(len(latents), -1, 4, 4).contiguous(memory_format=torch.channels_last)
         x = F.leaky_relu(pixel_norm(x), 0.2)
         for stage in self.blocks:
             x = _doubled(x, self.architecture.doubling)
             for block in stage.children():
-                x = block(x, latent)
+                x = block(x, condition)
         x = 0.8 + 0.2 * F.pixel_shuffle(self.to_rgb(x), self.architecture.tail)
         return x if self.training else x.clamp(0, 1)
 
 
 def from_state_dict(state: dict[str, Tensor]) -> Searched:
-    """The generator whose weights these are; its architecture is told by a buffer of it. Strict."""
+    """The generator whose weights these are; its architecture is read from a buffer of it. Strict."""
     known = names.of_tensor(state["category_names"])
     components, latent_dim = state["means"].shape
     network = Searched(known, parse(bytes(state["architecture_text"].tolist()).decode()), latent_dim, components)

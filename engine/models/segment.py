@@ -101,7 +101,7 @@ def _background(lab: Tensor) -> tuple[Tensor, Tensor]:
     border, frame = _frame(lab, max(1, round(0.03 * min(lab.shape[1:])))), _frame(lab, 1)
     surface = _commonest(lab[:, border])[:, None, None].expand_as(lab)
     known = border & (_length(lab - surface) < 10)
-    for order in (1, 1, 2, 2):  # a product that touches the border falls out as the surface learns to bend
+    for order in (1, 1, 2, 2):  # a product that touches the border falls out as the surface is allowed to bend
         surface = _polynomial(lab, known, order)
         distance = _length(lab - surface)
         tolerance = (3 * distance[known].median()).clamp(4, 9)

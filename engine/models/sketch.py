@@ -1,12 +1,11 @@
 """A drawing becomes a product: image-to-image translation with a conditional GAN (pix2pix, Isola et al. 2017).
 
-A U-Net (Ronneberger et al. 2015) whose decoder is steered by a code. Where we leave the papers:
+A U-Net (Ronneberger et al. 2015) whose decoder is steered by a latent. Where we leave the papers:
 - One drawing has many products. BicycleGAN (Zhu et al. 2017) learns the latent that tells them apart; ours is given,
-  since what a drawing leaves open is colour: a latent is a palette, the main colour, the accent and the main
-  colour's share.
-  So a colour can be asked for, and a photo's own palette can be read off it.
-- The code and the category steer every block of the decoder by a gain and a shift per channel (StyleGAN, Karras et al.
-  2019). The category may be "any".
+  since what a drawing leaves open is colour: a latent is a palette, the main colour, the accent and the main colour's
+  share. So a colour can be asked for, and a photo's own palette can be measured.
+- The latent and the category steer every block of the decoder by a gain and a shift per channel (StyleGAN, Karras et
+  al. 2019). The category may be "any".
 - Each pixel's channels are scaled to unit mean square (ProGAN, Karras et al. 2018) instead of batch normalisation: a
   picture does not depend on what else is in its batch.
 - The first halving is a pixel unshuffle and the last doubling a pixel shuffle, so nothing wide runs at full size.
@@ -25,22 +24,23 @@ from engine.models.filters import minimum
 from engine.models.layers import doubled, pixel_norm
 from engine.models.srgb import REC601
 
-ANY = "any"  # the category of a drawing of which nothing is said
+ANY = "any"  # the category of a drawing that may be of any
 PALETTE_DIM = 7  # main colour (3), accent (3), share of the main colour
 _CANDIDATES = 400  # palettes of a category that are considered to be kept
 
 
 class Up(nn.Module):
-    """(N, inputs, H, W) and the encoder's (N, beside, 2H, 2W) -> (N, outputs, 2H, 2W), steered by a code (N, D)."""
+    """(N, inputs, H, W) and the encoder's (N, beside, 2H, 2W) -> (N, outputs, 2H, 2W), steered by a
+    condition (N, condition_dim)."""
 
-    def __init__(self, inputs: int, beside: int, outputs: int, code_dim: int) -> None:
+    def __init__(self, inputs: int, beside: int, outputs: int, condition_dim: int) -> None:
         super().__init__()
         self.merge = nn.Conv2d(inputs + beside, outputs, 3, padding=1)
-        self.steer = nn.Linear(code_dim, 2 * outputs)
+        self.steer = nn.Linear(condition_dim, 2 * outputs)
         nn.init.normal_(self.steer.weight, std=0.02)
 
-    def forward(self, x: Tensor, beside: Tensor, code: Tensor) -> Tensor:
-        gain, shift = self.steer(code)[:, :, None, None].chunk(2, 1)
+    def forward(self, x: Tensor, beside: Tensor, condition: Tensor) -> Tensor:
+        gain, shift = self.steer(condition)[:, :, None, None].chunk(2, 1)
         x = pixel_norm(self.merge(torch.cat([doubled(x), beside], 1)))
         return F.leaky_relu(x * (1 + gain) + shift, 0.2)
 
@@ -67,15 +67,18 @@ class Sketch(nn.Module):
         super().__init__()
         self.widths = widths
         self.embed = nn.Embedding(len(categories), 24)
-        code_dim = 64
+        condition_dim = 64
         self.code = nn.Sequential(
-            nn.Linear(PALETTE_DIM + 24, code_dim), nn.LeakyReLU(0.2), nn.Linear(code_dim, code_dim), nn.LeakyReLU(0.2)
+            nn.Linear(PALETTE_DIM + 24, condition_dim),
+            nn.LeakyReLU(0.2),
+            nn.Linear(condition_dim, condition_dim),
+            nn.LeakyReLU(0.2),
         )
         self.start = nn.Conv2d(4, widths[0], 3, padding=1)
         self.down = nn.ModuleList(nn.Conv2d(i, o, 3, stride=2, padding=1) for i, o in itertools.pairwise(widths))
         self.middle = nn.Conv2d(widths[-1], widths[-1], 3, padding=1)
         upward = widths[::-1]
-        self.up = nn.ModuleList(Up(i, o, o, code_dim) for i, o in itertools.pairwise(upward))
+        self.up = nn.ModuleList(Up(i, o, o, condition_dim) for i, o in itertools.pairwise(upward))
         self.tail = nn.Conv2d(widths[0], 32, 3, padding=1)
         self.to_rgb = nn.Conv2d(8 + 1, 3, 3, padding=1)
         for module in self.modules():
@@ -100,16 +103,16 @@ class Sketch(nn.Module):
         return PALETTE_DIM
 
     def forward(self, edges: Tensor, latents: Tensor, labels: Tensor) -> Tensor:
-        code = self.code(torch.cat([4 * latents - 2, self.embed(labels)], 1))
+        condition = self.code(torch.cat([4 * latents - 2, self.embed(labels)], 1))
         x = F.leaky_relu(self.start(F.pixel_unshuffle(edges, 2).contiguous(memory_format=torch.channels_last)), 0.2)
         levels = [x]
         for down in self.down:
             levels.append(F.leaky_relu(down(levels[-1]), 0.2))
         x = F.leaky_relu(self.middle(levels.pop()), 0.2)
         for up in self.up:
-            x = up(x, levels.pop(), code)
+            x = up(x, levels.pop(), condition)
         x = F.pixel_shuffle(F.leaky_relu(self.tail(x), 0.2), 2)
-        # Linear while it learns: most pixels are white, and a clamp would saturate there and go deaf.
+        # Linear while it learns: most pixels are white, and a clamp has no gradient there.
         x = 0.8 + 0.2 * self.to_rgb(torch.cat([x, edges], 1))
         found: Tensor = x if self.training else x.clamp(0, 1)
         return found

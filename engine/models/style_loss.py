@@ -1,8 +1,8 @@
-"""What is kept of a style, and how far a picture is from it.
+"""The statistics that stand for a style, and how far a picture is from them.
 
 Three distances, each relative to the style's own size in its layer, so that one pair of weights suits every backbone:
 - `Bures`: squared 2-Wasserstein distance between Gaussians (mean and covariance of the activations). It weighs weak
-  and strong correlations alike, so the palette is met and colour noise is not.
+  and strong correlations alike, so the palette is met without colour noise.
 - `Gram`: squared difference of Gram matrices (Gatys, Ecker & Bethge, CVPR 2016).
 - `Histogram`: `Gram`, and each channel's sorted values beside the style's (Risser, Wilmot & Barnes, Stable and
   Controllable Neural Texture Synthesis and Style Transfer Using Histogram Losses, 2017). Sorted values take the place
@@ -32,8 +32,8 @@ QUANTILES = 256  # that stand for a histogram
 class Style:
     """All that is kept of an artwork: the moments of its colours (C = 3) and of each layer of a backbone's `style`.
 
-    histograms: of each layer the quantiles of its channels, (C, QUANTILES) rising; empty where nobody is to look at
-    them.
+    histograms: of each layer the quantiles of its channels, (C, QUANTILES) rising; empty where they are not
+    needed.
     """
 
     colour: Moments

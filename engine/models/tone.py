@@ -2,9 +2,9 @@
 
 Image-adaptive 3D LUTs (Zeng, Cai, Li, Cao & Zhang 2020): a network looks at a thumbnail and gives what is to be done
 to each colour, so the cost hardly depends on the photo's size. Where we leave the paper: most of the table comes from
-adjustments that have names (`Adjustments`), so that a person can take over from the network's proposal; basis tables,
-weighed as in the paper, add what those cannot say. The network is told the quantiles of each channel beside the
-thumbnail, since exposure and cast are a matter of levels.
+adjustments that have names (`Adjustments`), so that a person can change the network's proposal; basis tables,
+weighed as in the paper, add what the adjustments cannot express. Beside the thumbnail the network is given the
+quantiles of each channel, since exposure and colour cast are a matter of levels.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ class Tone(nn.Module):
 
     @torch.no_grad()
     def propose(self, pixels: Tensor) -> tuple[Adjustments, Tensor]:
-        """What to do to a photo (1, 3, H, W): adjustments, and the weights (1, K) of what those cannot say."""
+        """What to do to a photo (1, 3, H, W): adjustments, and the weights (1, K) of the basis tables."""
         amounts, weights = self(thumbnail(pixels))
         return Adjustments(*(round(float(a), 4) for a in amounts[0])), weights
 

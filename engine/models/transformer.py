@@ -104,7 +104,7 @@ class TransformerNet(nn.Module):
     def forward(self, x: Tensor, statistics: Tensor | None = None) -> Tensor:
         """`statistics`: what `measure` gave, of one picture for all, or (N, 2, channels); by default those of `x`."""
         if statistics is not None and statistics.shape[1:] != (2, self.channels):
-            raise ValueError(f"Statistics of (N, 2, {self.channels}) were due, not {tuple(statistics.shape)}.")
+            raise ValueError(f"Statistics of (N, 2, {self.channels}) were expected, not {tuple(statistics.shape)}.")
         y = self._features(x, _Statistics(statistics))
         found: Tensor = (self.deconv3(y) / 255).clamp(0, 1)
         return found

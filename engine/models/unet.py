@@ -44,7 +44,7 @@ class UNet(nn.Module):
     """(N, 3, H, W) in [0, 1] -> the clean picture, same shape; H and W are multiples of 8. Not clamped.
 
     `pictures` of it may be given, (N, 3 pictures, H, W): the first is the one to be cleaned.
-    deepest: residual blocks at a sixteenth of the size, and as many that join what they say; without them there is no
+    deepest: residual blocks at a sixteenth of the size, and as many that merge their output; without them there is no
     such level, with them H and W are multiples of 16. Until it is trained, that level changes nothing.
     slope: as of `Residual`.
     """

@@ -1,14 +1,14 @@
 """Visual autoregressive modelling (Tian et al. 2024): a picture drawn as token maps, each larger than the one before.
 
 A transformer in the manner of GPT-2, steered by the class through adaptive layer normalisation (DiT, Peebles & Xie
-2023) and with attention between normalised vectors, foretells all tokens of a scale at once from those of the scales
-before; `engine.models.vqvae` paints them. Classifier-free guidance (Ho & Salimans 2022) grows from nothing at the
+2023) and with attention between normalised vectors, predicts all tokens of a scale at once from those of the scales
+before; `engine.models.vqvae` decodes them. Classifier-free guidance (Ho & Salimans 2022) grows from nothing at the
 first scale to its full strength at the last. Names of parameters are those of the published file; the numbers that
 steer sampling are those of the published demonstration.
 
-What leaves the papers: a picture's code is one number in [0, 1) for each of its tokens, which picks the token of the
-nucleus (top-p, Holtzman et al. 2020) whose share of its probability, the likeliest first, holds it. Codes of 0 take the
-likeliest token throughout, and what a code draws depends on no other picture.
+Where we leave the papers: a picture's latent is one number in [0, 1) for each of its tokens. It picks a token of the
+nucleus (top-p, Holtzman et al. 2020) by its cumulative probability, the likeliest token first. Latents of 0 take the
+likeliest token throughout, and what a latent draws depends on no other picture.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _MOST_SHARPNESS = math.log(100)
 
 
 class VarAttention(nn.Module):
-    """VarAttention of width C between normalised queries and keys; each head has a sharpness of its own."""
+    """Self-attention of width C between normalised queries and keys; each head has a learned scale of its own."""
 
     zero_k_bias: Tensor
 
@@ -60,6 +60,10 @@ class VarAttention(nn.Module):
 
 
 class FeedForward(nn.Module):
+    """The two linear layers of a transformer block (Vaswani et al. 2017), with GELU as in GPT-2: (N, L, width) in and
+    out.
+    """
+
     def __init__(self, width: int, inner: int) -> None:
         super().__init__()
         self.fc1, self.fc2 = nn.Linear(width, inner), nn.Linear(inner, width)
@@ -121,12 +125,12 @@ class Transformer(nn.Module):
         self.head = nn.Linear(width, tokens)
 
     def start(self, labels: Tensor) -> TokenDrawing:
-        """Begin pictures of these classes (N,); index `classes` stands for none."""
+        """Begin pictures of these classes (N,); index `classes` stands for no class."""
         return TokenDrawing(self, labels)
 
 
 class TokenDrawing:
-    """Pictures on their way: keys and values of the scales so far, so that each token is looked at once."""
+    """Pictures in the making: keys and values of the scales so far, so that each token is computed once."""
 
     def __init__(self, network: Transformer, labels: Tensor) -> None:
         self.network = network
@@ -140,21 +144,21 @@ class TokenDrawing:
         self._places = (network.lvl_embed(network.lvl_1L) + network.pos_1LC).float()
         self._scale = self._start = 0  # of the tokens to come
 
-    def foretell(self, canvas: Tensor) -> Tensor:
-        """Logits (N, s * s, tokens), float32, of the next scale's tokens, from what is painted so far.
+    def predict(self, canvas: Tensor) -> Tensor:
+        """Logits (N, s * s, tokens), float32, of the next scale's tokens, from the canvas so far.
 
-        canvas (N, C, S, S); at the first scale, the class is all there is to go by.
+        canvas (N, C, S, S); at the first scale, the class is all that is known.
         """
         network, start, side = self.network, self._start, self.network.sides[self._scale]
-        x = self._looked_at(canvas, side).float() + self._places[:, start : start + side * side]
+        x = self._input(canvas, side).float() + self._places[:, start : start + side * side]
         for block, steered, cache in zip(network.blocks, self._steered, self._cache, strict=True):
             x = block(x, steered, cache, start)
         self._scale, self._start = self._scale + 1, start + side * side
         found: Tensor = network.head(network.head_nm(x, self.condition)).float()
         return found
 
-    def _looked_at(self, canvas: Tensor, side: int) -> Tensor:
-        """What the transformer goes by, (N, side * side, C): each token of the next scale sees the mean of the area
+    def _input(self, canvas: Tensor, side: int) -> Tensor:
+        """The input of the transformer, (N, side * side, C): for each token of the next scale the mean of the canvas
         under it.
         """
         if self._scale == 0:
@@ -166,7 +170,7 @@ class TokenDrawing:
 
 
 class VAR(nn.Module):
-    """Code (N, D) of numbers in [0, 1) and index of a category (N,) -> pictures (N, 3, S, S) in [0, 1].
+    """Latent (N, D) of numbers in [0, 1) and index of a category (N,) -> pictures (N, 3, S, S) in [0, 1].
 
     D is the number of tokens in a picture. A new picture's scales can be mixed with another's, see `mix`.
     """
@@ -190,31 +194,31 @@ class VAR(nn.Module):
         return sum(side * side for side in self.transformer.sides)
 
     def sample_latents(self, category: str, count: int, truncation: float, rng: torch.Generator) -> Tensor:
-        """Codes (count, D), float32 on the CPU; truncation 0 takes the likeliest tokens, 1 draws from the published
+        """Latents (count, D), float32 on the CPU; truncation 0 takes the likeliest tokens, 1 draws from the published
         nucleus.
 
-        The i-th code depends on the generator's state and on i, not on `count` or the category. ValueError for an
+        The i-th latent depends on the generator's state and on i, not on `count` or the category. ValueError for an
         unknown category.
         """
         self.categories.index(category)
         return torch.stack([truncation * torch.rand(self.latent_dim, generator=rng) for _ in range(count)])
 
     def mix(self, a: Tensor, b: Tensor, t: float) -> Tensor:
-        """Codes between a and b (N, D): the coarse scales of a, and of b the finest, as many as the share t of all."""
+        """Latents between a and b (N, D): the coarse scales of a, and of b the finest, as many as the share t of
+        all.
+        """
         scales = self.transformer.sides
         kept = sum(side * side for side in scales[: round((1 - t) * len(scales))])
         return torch.cat([a[:, :kept], b[:, kept:]], 1)
 
     def forward(self, latents: Tensor, labels: Tensor, guidance: float = GUIDANCE, top_k: int = TOP_K) -> Tensor:
-        """guidance: how much further from the picture of no class than the class itself leads; 0 leaves the class
-        alone.
-        """
+        """guidance: by how much the class's logits are moved away from those of no class; 0 leaves them as they are."""
         wanted = self.classes[labels]
         drawing = self.transformer.start(torch.cat([wanted, torch.full_like(wanted, self.transformer.classes)]))
         sides, start = self.transformer.sides, 0
         canvas = torch.zeros(len(latents), self.vqvae.channels, sides[-1], sides[-1], device=latents.device)
         for scale, side in enumerate(sides):
-            of_class, of_none = drawing.foretell(canvas.repeat(2, 1, 1, 1)).chunk(2)
+            of_class, of_none = drawing.predict(canvas.repeat(2, 1, 1, 1)).chunk(2)
             strength = guidance * scale / max(1, len(sides) - 1)
             logits = of_class + strength * (of_class - of_none)
             tokens = draw(logits, latents[:, start : start + side * side], top_k)
@@ -243,14 +247,14 @@ def from_state_dict(state: dict[str, Tensor], vqvae: VQVAE) -> VAR:
     """The generator whose transformer has these weights, without the mask that only training needs. Strict.
 
     Widths, depth and scales are read from the tensors, which become the parameters themselves: nothing is copied.
-    ValueError where transformer and VQVAE do not speak of the same tokens.
+    ValueError where transformer and VQVAE have different tokens.
     """
     sides = tuple(math.isqrt(int(count)) for count in state["lvl_1L"].flatten().bincount())
     tokens, width = state["head.weight"].shape
     channels = state["word_embed.weight"].shape[1]
     if (tokens, channels) != (vqvae.tokens, vqvae.channels):
         raise ValueError(
-            f"The transformer foretells {tokens} tokens of {channels} channels, the VQVAE has {vqvae.tokens} of"
+            f"The transformer predicts {tokens} tokens of {channels} channels, the VQVAE has {vqvae.tokens} of"
             f" {vqvae.channels}."
         )
     with torch.device("meta"):

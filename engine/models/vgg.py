@@ -1,4 +1,4 @@
-"""VGG-19 (Simonyan & Zisserman 2015), the eyes of neural style transfer (Gatys et al. 2016).
+"""VGG-19 (Simonyan & Zisserman 2015), whose activations neural style transfer compares (Gatys et al. 2016).
 
 Only the convolutions: the classifier is never built. As Gatys et al. do, pooling takes the mean. What they do not do:
 borders are padded with the pixels at the edge instead of zeros, which would draw a dark frame around a white

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 COLOURFUL = 0.05  # chroma in OKLab from which a colour is taken for the product's own before a grey one
 UNSEEN = 2 / 255  # of any channel: less is no change
-LEAST_SHARE = 0.15  # of the product that such a colour has: less is a print, or a rim of the ground
+LEAST_SHARE = 0.15  # of the product that such a colour has: less is a print, or a rim of the background
 
 
 def recolour(request: RecolourRequest, weights: Weights, device: Device, settings: Settings) -> EventStream:
@@ -72,7 +72,7 @@ def _events(request: RecolourRequest, finder: Network | None, settings: Settings
             f"Colour {k + 1} of {len(request.colours)}",
             made[-1].fitted(min(768, max(photo.width, photo.height))),
         )
-    notes = Notes(("recolour",), "CPU", remarks=(*photo.remarks, _told(request, source, own, made, photo)))
+    notes = Notes(("recolour",), "CPU", remarks=(*photo.remarks, _summary(request, source, own, made, photo),))
     yield Result(tuple(made), request.recipe(), notes, time.monotonic() - started, photo)
 
 
@@ -117,7 +117,7 @@ def _own_colour(colours: list[tuple[Tensor, float]]) -> Tensor:
     return colourful[0] if colourful else colours[0][0]
 
 
-def _told(
+def _summary(
     request: RecolourRequest, source: Tensor, own: list[tuple[Tensor, float]], made: list[Picture], photo: Picture
 ) -> str:
     """Which colour was replaced, and which others could be."""

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import torch
 
 T = TypeVar("T")
-_POLL_S = 0.2  # how long a waiter sleeps before it tells its caller that it still waits, and can be cancelled
+_POLL_S = 0.2  # how long a waiter sleeps between two reports, after each of which it can be cancelled
 _OUT_OF_MEMORY = (
     "out of memory",
     "can't allocate memory",

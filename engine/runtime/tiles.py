@@ -1,13 +1,13 @@
 """Any size through any network under a memory bound.
 
 A picture is cut into equal tiles that overlap; each goes through the network alone. What neighbours share is either
-context that is cut away in the middle of the overlap (enough for plain convolutions, whose sight is short), or faded
-linearly from one to the other (for networks that see further than any overlap). Tiles start on multiples of
-`multiple_px`, so that a network that halves the size k times samples every tile on the same grid; sizes that are no
-multiple are mirrored at the far edge.
+context that is cut away in the middle of the overlap (enough for plain convolutions, whose receptive field is small),
+or faded linearly from one to the other (for networks whose receptive field is larger than any overlap). Tiles start on
+multiples of `multiple_px`, so that a network that halves the size k times samples every tile on the same grid; sizes
+that are no multiple are mirrored at the far edge.
 
 Large tiles waste less on overlap, and with the allocator settings of `device.configure()` they are the fastest on a
-CPU too; what speaks for smaller ones is that a caller hears of progress, and can stop, between two of them.
+CPU too; smaller ones report progress more often, and can be stopped between two of them.
 """
 
 from __future__ import annotations
@@ -133,7 +133,7 @@ def _mirrored(start: int, end: int, length: int) -> list[int]:
 def _checked(tile: Tensor, height: int, width: int, scale: int) -> Tensor:
     wanted = (1, 3, height * scale, width * scale)
     if tuple(tile.shape) != wanted:
-        raise ValueError(f"The network gave a tile of {tuple(tile.shape)} where {wanted} was due.")
+        raise ValueError(f"The network gave a tile of {tuple(tile.shape)} where {wanted} was expected.")
     tile = tile.float().cpu()
     if not tile.isfinite().all():
         raise FloatingPointError("The network gave values that are not finite.")

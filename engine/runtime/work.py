@@ -9,7 +9,7 @@ T = TypeVar("T")
 
 
 def finished(work: Generator[object, None, T]) -> T:
-    """What a generator returns, its reports unheard."""
+    """What a generator returns; its reports are dropped."""
     while True:
         try:
             next(work)

@@ -1,4 +1,4 @@
-"""The method fast: one pass of a network that is told the style."""
+"""The method fast: one pass of a network that is given the style."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def one_pass(painter: Painter, canvas: Tensor, style: Style) -> Painting:
     network = painter.networks.painter
     assert network is not None  # the method's network
     start, (top, left) = gatys.framed(gaussian.recoloured(canvas, style.colour, like=small(canvas)), 4)
-    told = faststyle.code(style)
+    embedding = faststyle.embedding(style)
     rng = torch.Generator().manual_seed(painter.request.seed)
     grain = (
         torch.randn(1, faststyle.NOISE_CHANNELS, start.shape[2] // 4, start.shape[3] // 4, generator=rng)
@@ -45,7 +45,7 @@ def one_pass(painter: Painter, canvas: Tensor, style: Style) -> Painting:
     inside = (slice(top, top + canvas.shape[2]), slice(left, left + canvas.shape[3]))
 
     def paint(x: Tensor) -> Tensor:
-        return network(x[:, :3], told, x[:, 3:, ::4, ::4])
+        return network(x[:, :3], embedding, x[:, 3:, ::4, ::4])
 
     preview = Preview(start, inside=inside)
     painted = yield from painter.tiled(

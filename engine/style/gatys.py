@@ -20,15 +20,15 @@ def paint(painter: Painter, photo: Picture, source: Tensor) -> Painting:
     """The photo (1, 3, H, W), moved step by step until a network sees the style in it."""
     from engine.models import gatys
 
-    eyes = painter.networks.eyes
-    assert eyes is not None  # the method's network
+    backbone = painter.networks.backbone
+    assert backbone is not None  # the method's network
     canvas, style = painter.for_brush(source), painter.styles.mixed(source)
     start = (yield from one_pass(painter, canvas, style)) if painter.networks.painter else None
     steps = gatys.paint(
-        eyes.module,
-        gatys.BACKBONES[eyes.weight.name],
-        canvas.to(eyes.device),
-        style.to(eyes.device),
+        backbone.module,
+        gatys.BACKBONES[backbone.weight.name],
+        canvas.to(backbone.device),
+        style.to(backbone.device),
         steps=painter.request.steps,
         content_weight=painter.request.content_weight,
         style_weight=painter.request.style_weight,
@@ -36,9 +36,9 @@ def paint(painter: Painter, photo: Picture, source: Tensor) -> Painting:
         optimizer=painter.request.optimizer,
         seed=painter.request.seed,
         memory=painter.settings.tile_memory,
-        start=None if start is None else start.to(eyes.device),
+        start=None if start is None else start.to(backbone.device),
     )
-    doing, shown, painted = f"Painting with {eyes.weight.name}", float("-inf"), canvas
+    doing, shown, painted = f"Painting with {backbone.weight.name}", float("-inf"), canvas
     for step in steps:
         preview = None
         if time.monotonic() - shown >= PREVIEW_EVERY_S:

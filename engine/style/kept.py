@@ -25,8 +25,8 @@ _PROTECTED_EDGE_PX = (
 
 @dataclass(frozen=True, eq=False)
 class _Cut:
-    """A product apart from its ground: its colours (1, 3, H, W) and alpha (1, 1, H, W), and the alpha softened by the
-    feather, if any.
+    """A product apart from its background: its colours (1, 3, H, W) and alpha (1, 1, H, W), and the alpha softened by
+    the feather, if any.
     """
 
     colours: Tensor
@@ -57,7 +57,7 @@ class Kept:
             self._cut_out(self.product) if request.apply_to != "everything" and self.product is not None else None
         )
         self._protected = product.given(request.protect, photo, settings, "protected area") if request.protect else None
-        self._tell_if_nothing_is_left()
+        self._note_if_nothing_is_left()
 
     def _product(self, finder: Network | None, settings: Settings) -> Tensor | None:
         if self.request.mask:
@@ -70,17 +70,17 @@ class Kept:
         return mask
 
     def _cut_out(self, mask: Tensor) -> _Cut:
-        """By the mask, without the rim of the old ground that would shine before a new one."""
+        """By the mask, without the rim of the old background that would shine before a new one."""
         from engine.models import cutout, filters
 
         pixels, own = self.photo.pixels.float(), self.photo.alpha
-        see_through = own is not None and bool((own < 0.5).any())  # its edges have no ground in them
+        see_through = own is not None and bool((own < 0.5).any())  # its edges have no background in them
         colours, alpha = (pixels, mask) if see_through else cutout.decontaminated(pixels, mask)
         return _Cut(
             colours, alpha, filters.feathered(alpha, self.request.feather_px) if self.request.feather_px else None
         )
 
-    def _tell_if_nothing_is_left(self) -> None:
+    def _note_if_nothing_is_left(self) -> None:
         if self._protected is not None and bool((self._protected > 0.5).all()):
             self._remarks.append("Nothing was repainted: all of the photo is protected.")
         elif self._cut is not None and not bool(
@@ -117,8 +117,8 @@ class Kept:
     def _on_its_side(self, pixels: Tensor, painted: Tensor) -> Tensor:
         """The effect on the product or on its background.
 
-        On the background the product is laid over it in its own colours, and with a feather the old ground goes on
-        around it for a while.
+        On the background the product is laid over it in its own colours, and with a feather the old background
+        remains around it for a few pixels.
         """
         import torch
 
@@ -127,5 +127,5 @@ class Kept:
             return painted
         if self.request.apply_to == "product":
             return torch.lerp(pixels, painted, cut.alpha if cut.soft is None else torch.minimum(cut.alpha, cut.soft))
-        ground = painted if cut.soft is None else torch.lerp(painted, pixels, cut.soft)
-        return torch.lerp(ground, cut.colours, cut.alpha)
+        background = painted if cut.soft is None else torch.lerp(painted, pixels, cut.soft)
+        return torch.lerp(background, cut.colours, cut.alpha)

@@ -1,4 +1,4 @@
-"""Which networks a request of Style asks, and what answers where the Hub's cannot be had."""
+"""Which networks a request of Style uses, and what is used where the Hub's cannot be had."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ STAND_INS: Mapping[str, str] = {
     "udnie": "udnie",
     "pointilism": "grande-jatte",
 }
-"""The preset that answers when a style's own network cannot be had from the Hub."""
+"""The preset that is used when a style's own network cannot be had from the Hub."""
 
 
 def is_preset(style: str) -> bool:
@@ -30,12 +30,13 @@ def is_preset(style: str) -> bool:
 
 @dataclass
 class StyleNetworks:
-    """What was loaded for a request. eyes: what looks at styles; painter: what paints in one pass, if anything does;
-    finder: what finds a product whose background is not plain."""
+    """What was loaded for a request. backbone: in which styles are compared; painter: what paints in one pass, if
+    anything does; finder: what finds a product whose background is not plain.
+    """
 
     method: str
     styles: tuple[str, ...]
-    eyes: Network | None = None
+    backbone: Network | None = None
     painter: Network | None = None
     finder: Network | None = None
     fallbacks: list[str] = field(default_factory=list)
@@ -43,23 +44,21 @@ class StyleNetworks:
     @property
     def all(self) -> list[Network]:
         """Those that had a part in the picture, the painter first."""
-        return [network for network in (self.painter, self.eyes) if network is not None]
+        return [network for network in (self.painter, self.backbone) if network is not None]
 
 
 def networks_for(request: StyleRequest, weights: Weights, *, on_gpu: bool) -> Generator[Progress, None, StyleNetworks]:
-    """The networks of the method; where the Hub's cannot be had, another method answers and a sentence says so."""
+    """The networks of the method; where the Hub's cannot be had, another method is used and a sentence says so."""
     found = StyleNetworks(request.method, request.styles)
     if request.method == "johnson":
         yield from _find_johnson(request, weights, found)
     if found.method == "gatys":
-        found.eyes, fallbacks = yield from weights.load_first(_eyes(request, found, on_gpu=on_gpu))
+        found.backbone, fallbacks = yield from weights.load_first(_backbones(request, found, on_gpu=on_gpu))
         found.fallbacks += fallbacks
-        if request.start == "fast" and found.eyes.weight.name == FEATURES:
+        if request.start == "fast" and found.backbone.weight.name == FEATURES:
             found.painter = yield from weights.load(FAST)
         elif request.start == "fast":
-            found.fallbacks.append(
-                f"{FAST} is told of a style by {FEATURES} alone, so the painting began with the photo."
-            )
+            found.fallbacks.append(f"{FAST} takes a style from {FEATURES} alone, so the painting began with the photo.")
     elif found.method == "fast":
         if request.method == "fast" and request.network not in ("auto", "embedded", "hub", FAST, FEATURES):
             raise RequestError(
@@ -67,7 +66,7 @@ def networks_for(request: StyleRequest, weights: Weights, *, on_gpu: bool) -> Ge
             )
         found.painter = yield from weights.load(FAST)
         if not all(is_preset(style) for style in found.styles):
-            found.eyes = yield from weights.load(FEATURES)
+            found.backbone = yield from weights.load(FEATURES)
     return found
 
 
@@ -86,9 +85,9 @@ def _find_johnson(request: StyleRequest, weights: Weights, found: StyleNetworks)
         )
 
 
-def _eyes(request: StyleRequest, found: StyleNetworks, *, on_gpu: bool) -> tuple[str, ...]:
-    """The networks to try for Gatys' method, the best first; `found` hears when the one that was wished for cannot
-    serve.
+def _backbones(request: StyleRequest, found: StyleNetworks, *, on_gpu: bool) -> tuple[str, ...]:
+    """The networks to try for Gatys' method, the best first; a sentence is added to `found` when the one that was asked
+    for cannot be used.
     """
     wish = request.network
     if wish not in ("auto", "embedded", "hub", FEATURES, VGG):

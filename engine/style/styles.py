@@ -28,7 +28,7 @@ _SINGLE_COLOUR = 1.5 / 255  # standard deviation of a picture that has nothing b
 
 
 class Styles:
-    """The styles that a request's networks are told."""
+    """The styles that a request's networks are given."""
 
     def __init__(self, request: StyleRequest, networks: StyleNetworks, settings: Settings) -> None:
         self.request, self.networks, self.settings = request, networks, settings
@@ -44,17 +44,17 @@ class Styles:
     def _one(self, style: str, source: Tensor) -> Style:
         from engine.models import colour, gatys
 
-        eyes = self.networks.eyes
+        backbone = self.networks.backbone
         if is_preset(style):
-            return presets.load(style, self.settings, eyes.module if eyes else None)
-        assert eyes is not None  # loaded for pictures
+            return presets.load(style, self.settings, backbone.module if backbone else None)
+        assert backbone is not None  # loaded for pictures
         artwork = self._artwork(style)
         if self.request.colours != "style":
-            # For strokes alone too: a dark artwork would leave a white ground grey (Gatys et al. 2016, section 5).
+            # For strokes alone too: a dark artwork would leave a white background grey (Gatys et al. 2016, section 5).
             artwork = colour.matched(artwork, small(source))
         histograms = self.networks.method == "gatys" and self.request.style_loss == "histogram"
         measured = gatys.measure(
-            eyes.module, gatys.BACKBONES[eyes.weight.name], artwork.to(eyes.device), histograms=histograms
+            backbone.module, gatys.BACKBONES[backbone.weight.name], artwork.to(backbone.device), histograms=histograms
         )
         return measured.to(source.device)
 

@@ -99,14 +99,14 @@ SPOILED: Mapping[str, Callable[[Tensor, np.random.Generator], Tensor]] = {
 
 
 def make(
-    checkpoint: Path, eyes: Features, generator: Generator, *, count: int = 48, seed: int = 0
+    checkpoint: Path, features: Features, generator: Generator, *, count: int = 48, seed: int = 0
 ) -> dict[str, Tensor]:
     """The weights to ship, in int8 where they are many. checkpoint: of the run of `studio`; generator: what it became;
     count: pictures of each category to fit to."""
     plain = trained_bodies(checkpoint) | {"category_names": generator.category_names}
     stored = pack(plain, few=FEW_MOST)
     hidden = sum(plain[f"bodies.{k}.0.weight"].shape[0] for k in range(len(LAYERS)))
-    network = from_state_dict(unpack(stored) | {"verdict.weight": torch.zeros(1, hidden)}, eyes).eval()
+    network = from_state_dict(unpack(stored) | {"verdict.weight": torch.zeros(1, hidden)}, features).eval()
     return stored | {"verdict.weight": fit(*examples(network, generator, count, seed))[None]}
 
 

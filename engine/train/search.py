@@ -483,9 +483,9 @@ def _search(options: SearchOptions) -> None:
             f"A search sets {ASIDE} pictures aside to choose by, "
             f"so it needs at least {2 * ASIDE}, not {len(shown.pictures)}."
         )
-    eyes = sources.own_features()
-    found = run(eyes, shown, held_out, options.runs / "search", budget_min=options.budget, seed=options.seed)
-    recipe = SearchedRecipe(eyes, shown, found, steps=options.steps, seed=options.seed)
+    features = sources.own_features()
+    found = run(features, shown, held_out, options.runs / "search", budget_min=options.budget, seed=options.seed)
+    recipe = SearchedRecipe(features, shown, found, steps=options.steps, seed=options.seed)
     loop.report(recipe, loop.train(recipe, options.runs / recipe.name, stop_at=options.stop_at))
     if options.install:
         shutil.copy(options.runs / recipe.name / f"{recipe.name}.safetensors", ROOT / "weights")

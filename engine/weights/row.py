@@ -31,7 +31,7 @@ class Weight:
 
     builder: "module:function" that takes the state dict and returns the network, or "spandrel:ARCHITECTURE". ignored:
     tensors whose names begin so are not read (a classifier that no one asks). companion: the row of another file that
-    the network also needs; the builder is given the network in it as well. encoder: the row of a network whose codes
+    the network also needs; the builder is given the network in it as well. encoder: the row of a network whose latents
     mean the same to this one, and that can encode photos. directions: what changes along the directions of each
     category, as seen (engine/models/generative.py). half, bfloat16: the formats that the arithmetic stands on a GPU;
     float32 otherwise. mixed: on a CPU that multiplies bfloat16 it is faster so, and moves no picture by more than 1 of

@@ -17,7 +17,7 @@ SIDE = 32
 
 
 class Drawer(Plain):
-    """Each code (red, green, blue) becomes a square of its colour on white; the label moves the square down."""
+    """Each latent (red, green, blue) becomes a square of its colour on white; the label moves the square down."""
 
     size_px, latent_dim = SIDE, 3
 
@@ -49,7 +49,7 @@ class Photographer(Drawer):
 
 
 class Printer(Drawer):
-    """Has no encoder of its own: it draws the codes of `vae`, its colours turned around."""
+    """Has no encoder of its own: it draws the latents of `vae`, its colours turned around."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -64,7 +64,7 @@ class Tailor(Drawer):
 
 
 class Colourist(Drawer):
-    """Fills what is below the lines of a sketch with the code's colour."""
+    """Fills what is below the lines of a sketch with the latent's colour."""
 
     def __init__(self) -> None:
         super().__init__(("shoe", "handbag", "any"))
@@ -102,7 +102,7 @@ def redness(x: Tensor) -> Tensor:
 
 
 def squares(latents: Tensor, labels: Tensor) -> Tensor:
-    """Colours' codes (N, 3) as pictures (N, 3, SIDE, SIDE)."""
+    """Colours' latents (N, 3) as pictures (N, 3, SIDE, SIDE)."""
     colours = torch.sigmoid(latents)[:, :, None, None].expand(-1, -1, 12, 12)
     return torch.stack(
         [F.pad(c, (10, 10, 10 + 2 * int(k), 10 - 2 * int(k)), value=1.0) for c, k in zip(colours, labels, strict=True)]

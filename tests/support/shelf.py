@@ -40,7 +40,7 @@ class DarkOrLight(nn.Module):
 
 
 class TinyGenerator(Plain):
-    """Each code becomes a flat picture of 8 x 8 px in its own colour."""
+    """Each latent becomes a flat picture of 8 x 8 px in its own colour."""
 
     categories = ("shoe", "handbag")
     size_px, latent_dim = 8, 3

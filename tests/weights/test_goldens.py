@@ -55,16 +55,16 @@ def given_by(name: str, *, mixed: bool = False) -> np.ndarray:
     network.to_cpu()
     network.mixed = mixed
     if network.weight.task == "generate":
-        codes = network.module.sample_latents("shoe", 1, 0.5, torch.Generator().manual_seed(0))
-        y = network(codes, torch.zeros(1, dtype=torch.long))
+        latents = network.module.sample_latents("shoe", 1, 0.5, torch.Generator().manual_seed(0))
+        y = network(latents, torch.zeros(1, dtype=torch.long))
     elif name == "sketch":
         lines = edges.from_drawing(1 - ring().expand(-1, 3, -1, -1), network.module.size_px)
-        codes = network.module.sample_latents("handbag", 1, 0.5, torch.Generator().manual_seed(0))
-        y = network(lines, codes, torch.tensor([network.module.categories.index("handbag")]))
+        latents = network.module.sample_latents("handbag", 1, 0.5, torch.Generator().manual_seed(0))
+        y = network(lines, latents, torch.tensor([network.module.categories.index("handbag")]))
     elif name == "faststyle":
         style = presets.load("great-wave", Settings())
         grain = torch.randn(1, faststyle.NOISE_CHANNELS, 16, 16, generator=torch.Generator().manual_seed(0))
-        y = network(gaussian.recoloured(drawn(), style.colour), faststyle.code(style), grain)
+        y = network(gaussian.recoloured(drawn(), style.colour), faststyle.embedding(style), grain)
     elif name == "categories":
         with torch.inference_mode():
             y = network.module(drawn()).softmax(1).view(1, 1, 1, -1).expand(-1, 3, -1, -1)

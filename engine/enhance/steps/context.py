@@ -53,7 +53,7 @@ class StepContext:
     size.
 
     remarks: sentences for the result's note, which steps add to. part: where the picture lies, when it is not the whole
-    photo. crisp: the network of the crisp temper, for a step that enlarges, where it is asked for. finder: loads the
+    photo. crisp: the network of the crisp variant, for a step that enlarges, where it is asked for. finder: loads the
     network that finds a product on any background; None where none comes with Vitrine.
     """
 
@@ -71,12 +71,12 @@ class StepContext:
         return self.request.options[name]
 
     def whole(self, picture: Picture) -> Picture:
-        """What the picture has to be judged by: the whole photo."""
+        """The whole photo, on which what concerns all of it has to be measured."""
         return self.part.whole if self.part else picture
 
     def seen(self, picture: Picture) -> Picture:
-        """What light and colour have to be judged by:
-        the whole as the chain has made it so far, perhaps a small copy.
+        """The whole photo as the chain has made it so far, perhaps a small copy: light and colour have to be measured
+        on it.
         """
         return (self.part.seen or self.part.whole) if self.part else picture
 

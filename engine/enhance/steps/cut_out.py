@@ -23,7 +23,7 @@ _ALL = 0.98  # of each pixel: what is taken off it is not seen
 
 
 def cut_out(photo: Picture, network: Network | None, context: StepContext) -> StepGenerator:
-    """The product on the ground of the request, its edges soft and without the old background's colour.
+    """The product on the background of the request, its edges soft and without the old background's colour.
 
     Of a part of a photo the matte and the shadow are those of the whole.
     """
@@ -51,7 +51,7 @@ def cut_out(photo: Picture, network: Network | None, context: StepContext) -> St
     )
     colours, matte = cutout.decontaminated(photo.on_white(), context.of_part(matte, photo))
     yield 2, 3
-    laid, alpha = cutout.laid(colours, matte, shadow, _ground(photo, context))
+    laid, alpha = cutout.laid(colours, matte, shadow, _background(photo, context))
     kept = photo.pixels.dtype
     return replace(photo, pixels=laid.to(kept), alpha=None if alpha is None else alpha.to(kept))
 
@@ -63,7 +63,7 @@ def _matte(photo: Picture, network: Network | None, context: StepContext) -> Ten
     pixels = photo.on_white()
     if context.request.product:
         matte = _given(pixels, photo, context)
-    elif (known := product.told(pixels, network)) is not None:
+    elif (known := product.detect(pixels, network)) is not None:
         matte = known.mask
         if network and known.all_that_differs:
             context.remarks.append("The background is plain, so the product is all that differs from it.")
@@ -81,20 +81,20 @@ def _given(pixels: Tensor, photo: Picture, context: StepContext) -> Tensor:
     return segment.to_full_size(pixels, segment.shrunk(pixels), segment.shrunk(mask))
 
 
-def _ground(photo: Picture, context: StepContext) -> Tensor | None:
+def _background(photo: Picture, context: StepContext) -> Tensor | None:
     """What the product is laid on: a colour (1, 3, 1, 1), a picture (1, 3, H, W); None for nothing."""
     import torch
 
-    background = context.request.cut_out_background
-    if background == "transparent":
+    chosen = context.request.cut_out_background
+    if chosen == "transparent":
         return None
-    if background == GROUND_PICTURE:
+    if chosen == GROUND_PICTURE:
         assert context.request.ground is not None  # the request checks it
         whole = context.whole(photo)
         return context.of_part(
             image.load(context.request.ground, context.settings).filling(whole.width, whole.height).on_white(), photo
         )
-    colour = "#ffffff" if background == "white" else background
+    colour = "#ffffff" if chosen == "white" else chosen
     return torch.tensor(rgb_of(colour)).view(1, 3, 1, 1)
 
 
@@ -110,6 +110,6 @@ STEP = Step(
         if request.cut_out_background == GROUND_PICTURE and not request.ground
         else ""
     ),
-    changes_ground=True,
+    changes_background=True,
     settings=("cut_out_background", "shadow", "product", "ground"),
 )

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 def run(photo: Picture, network: Network | None, context: StepContext) -> StepGenerator:
     """Without blur; by unsharp masking where there is no network.
 
-    The network of Vitrine is told what blur the whole photo has, as it would otherwise estimate one for each tile.
+    The network of Vitrine is given the blur of the whole photo, as it would otherwise estimate one for each tile.
     """
     from engine.models import sharpen
 

@@ -24,13 +24,13 @@ _FILL_PX = 2048  # side of the area that is filled at full size; a larger one is
 _FILL_CONTEXT_PX = 8
 _NETWORK_CONTEXT_PX = 64  # at least; half of the hole where that is more
 
-_SMOOTHLY = "Holes on plain ground were filled smoothly from their edges."
+_SMOOTHLY = "Holes on a plain background were filled smoothly from their edges."
 
 
 def filled(photo: Picture, network: Network | None, context: StepContext) -> StepGenerator:
     """Fill where the mask is 1; every other pixel keeps its bits.
 
-    On plain ground smoothly, unless a network was asked for by its name.
+    On a plain background smoothly, unless a network was asked for by its name.
     """
     from engine.models.fill import plain_around
 

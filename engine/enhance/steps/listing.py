@@ -37,7 +37,7 @@ def sized(width: int, height: int, request: EnhanceRequest) -> tuple[int, int]:
 
 
 def placed(photo: Picture, network: Network | None, context: StepContext) -> StepGenerator:
-    """The step of a chain. It asks the network that finds products, but not for one that was cut out before."""
+    """The step of a chain. It uses the network that finds products, but not for one that was cut out before."""
     yield 0, 1
     cut_out_before = "cut-out" in context.request.steps
     made = listed(photo, marketplace(context.request.marketplace), _no_network if cut_out_before else context.finder)
@@ -59,7 +59,7 @@ def _no_network() -> None:
 
 def listed(photo: Picture, market: Marketplace, finder: Callable[[], Network | None] = _no_network) -> Listed:
     """The product of a photo as the marketplace asks. It is what is opaque, or else what stands out from a plain
-    background and what the network of `finder` sees, which is asked for only then.
+    background and what the network of `finder` sees, which is loaded only then.
 
     The picture has no alpha, and no file of it becomes larger than the marketplace allows. RequestError when no product
     is found.
@@ -107,7 +107,7 @@ def _cut_out(photo: Picture, market: Marketplace, finder: Callable[[], Network |
     if alpha is None or box is None:
         raise RequestError(
             "No product stands out from the background of this photo: cut it out first, or photograph it on a plain"
-            " ground."
+            " background."
         )
     top, bottom, left, right = box
     touches = photo.alpha is None and (top == 0 or left == 0 or bottom == photo.height or right == photo.width)

@@ -16,7 +16,7 @@ def run(photo: Picture, network: Network | None, context: StepContext) -> StepGe
     """photo + strength * (effect - photo); exactly the photo at 0. The effect is at most noise of the level that is
     given.
 
-    The network of Vitrine is told which of its experts suits the whole photo, as it would otherwise choose one for each
+    The network of Vitrine is given the expert that suits the whole photo, as it would otherwise choose one for each
     tile.
     """
     import torch

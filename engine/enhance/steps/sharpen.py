@@ -1,4 +1,4 @@
-"""The step that sharpens by unsharp masking, as much and as finely as it is told."""
+"""The step that sharpens by unsharp masking, as much and as finely as the request asks."""
 
 from __future__ import annotations
 

@@ -53,7 +53,7 @@ def toned(photo: Picture, network: Network | None, context: StepContext) -> Step
 
 
 def proposal(photo: Picture, network: Network) -> tuple[Amounts, Tensor]:
-    """What the network would do: amounts, and the weights (1, K) of the tables that say what amounts cannot."""
+    """What the network would do: amounts, and the weights (1, K) of the basis tables."""
     import torch
 
     from engine.models.tone import thumbnail
@@ -116,6 +116,6 @@ STEP = Step(
     toned,
     instead=("the given amounts", "only the amounts that were given were applied"),
     advice=lambda request: "" if request.adjust else "so give the amounts of light and colour yourself",
-    judges_light=True,
+    uses_light=True,
     settings=("adjust",),
 )

@@ -1,6 +1,6 @@
 """The steps that enlarge.
 
-Enlarging has two tempers, faithful and crisp, which are blended as pictures: the way from one to the other is then a
+Enlarging has two variants, faithful and crisp, which are blended as pictures: the way from one to the other is then a
 straight line in every pixel, its ends are exactly the two networks, and these need not have been trained from one
 another, as they must where weights are blended. Between the ends it costs both passes.
 """
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from engine.weights import Network
 
-CRISP = "upscale-crisp-x4"  # the task of the network of the crisp temper, which makes a photo four times as large
+CRISP = "upscale-crisp-x4"  # the task of the network of the crisp variant, which makes a photo four times as large
 _RESIZE_PX = 4  # of context that an antialiased resize of a tile needs beside the network's own
 
 
@@ -38,13 +38,13 @@ def enlarged(scale: int) -> Callable[[Picture, Network | None, StepContext], Ste
         import torch
 
         share, faithful = context.request.crispness, needed(network)
-        tempers = [faithful] if context.crisp is None else [context.crisp] if share == 1 else [faithful, context.crisp]
+        networks = [faithful] if context.crisp is None else [context.crisp] if share == 1 else [faithful, context.crisp]
 
         def blended(x: Tensor) -> Tensor:
-            pictures = [_to_scale(one(x), x, scale) for one in tempers]
+            pictures = [_to_scale(one(x), x, scale) for one in networks]
             return torch.lerp(pictures[0], pictures[1], share) if len(pictures) == 2 else pictures[0]
 
-        tiling = _together([one.weight.tiling for one in tempers], scale)
+        tiling = _together([one.weight.tiling for one in networks], scale)
         return photo.with_pixels(
             (
                 yield from tiles.run(

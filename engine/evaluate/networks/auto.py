@@ -172,7 +172,7 @@ def _tint(photos: Sequence[Tensor]) -> Iterator[Row]:
             )
             if grey.float().mean() < 0.2:
                 continue  # nothing in it is grey, so nothing tells the colour of the light
-            found, true = estimate.cast(_saved(tinted)), after[1:, grey].mean(1).tolist()
+            found, true = estimate.colour_cast(_saved(tinted)), after[1:, grey].mean(1).tolist()
             errors.append(math.hypot(found.a - true[0], found.b - true[1]))
         near = [error <= NEAR_CAST for error in errors]
         what = f"temperature {temperature:+g}: cast found within ΔE {NEAR_CAST:g} (% of them)"

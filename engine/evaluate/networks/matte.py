@@ -32,7 +32,7 @@ def measure(network: Network, sources: Sources) -> Iterator[Row]:
     from engine.evaluate.sheets import write_cut_outs
     from engine.models.matte import WORK_PX
     from engine.models.segment import product_mask
-    from engine.product import learned
+    from engine.product import by_network
     from engine.train.recipes.matte import composites, read_cut_outs, seen_photo
 
     cut_outs = read_cut_outs([sources.folder / "packshots.tar"], sources.cache, held_out=True).pixels
@@ -54,7 +54,7 @@ def measure(network: Network, sources: Sources) -> Iterator[Row]:
             "mask by the background's colour": every(lambda x: product_mask(x).mask, pictures),
             "where products are on average": (middle > _best_level(middle, truth)).float(),
         }
-        ours = every(lambda x: learned(x, network), pictures)
+        ours = every(lambda x: by_network(x, network), pictures)
         said = f"{COMPOSITES} held-out composites of {size_px} px"
         for name, other in found.items():
             headline = size_px == WORK_PX and name.startswith("mask")
@@ -70,7 +70,7 @@ def measure(network: Network, sources: Sources) -> Iterator[Row]:
     if seen.names:
         pixels, truth = (part.float() / 255 for part in seen.pixels.split((3, 1), 1))
         middle = (truth.mean(0, keepdim=True) > 0.5).float().expand_as(truth)
-        ours = every(lambda x: learned(x, network), pixels)
+        ours = every(lambda x: by_network(x, network), pixels)
         said = f"{len(seen.names)} held-out photos on a plain ground, which tells the truth to some 2 px"
         yield Row(
             said, "mean IoU", _iou(ours, truth), _iou(middle, truth), "where products are on average", "photos IoU"
@@ -84,7 +84,9 @@ def measure(network: Network, sources: Sources) -> Iterator[Row]:
         )
     write_cut_outs(network, _shown(sources.photo_packs()), sources.cache / SHEET)
     x = torch.rand(1, 3, 1024, 1024)
-    yield time_beside("1 Mpx", lambda: learned(x, network), lambda: product_mask(x), "mask by the background's colour")
+    yield time_beside(
+        "1 Mpx", lambda: by_network(x, network), lambda: product_mask(x), "mask by the background's colour"
+    )
 
 
 def _shown(packs: Sequence[Path]) -> list[Tensor]:

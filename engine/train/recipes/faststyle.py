@@ -5,7 +5,8 @@ Losses, each in units of the style's or the photo's own energy:
 - content: squared distance of conv4 to that of the recoloured photo, as in `gatys`;
 - distillation: L1 of pixels and activations to the output of MicroAST (Wang et al. 2023), fading out over the first
   part of the run: it shows early how strokes are laid, and its halos are unlearned afterwards;
-- contrast: the distance of codes to one's own style over those to all of the batch (after MicroAST's contrastive loss);
+- contrast: the distance of embeddings to one's own style over those to all of the batch (after MicroAST's contrastive
+  loss);
 - a PatchGAN (Isola et al. 2017) that tells patches of artworks from ours, told the style by projection (Miyato and
   Koyama 2018), hinge loss, in the last part of the run;
 - patches and structure, in its last fifth: sliced Wasserstein distance of patches to the style's (Elnekave and Weiss
@@ -27,7 +28,7 @@ from torch import Tensor, nn
 from engine.contract.errors import RequestError
 from engine.models import gatys, gaussian
 from engine.models.change import ssim_map
-from engine.models.faststyle import NOISE_CHANNELS, FastStyle, code
+from engine.models.faststyle import NOISE_CHANNELS, FastStyle, embedding
 from engine.models.features import Features
 from engine.models.style_loss import Style
 from engine.train import data, microast, sources
@@ -44,9 +45,9 @@ STRUCTURE_SHARE = 1.5
 
 
 class PatchCritic(nn.Module):
-    """How much each patch of (N, 3, H, W) looks like the style of code (N, D): (N, 1, H / 8, W / 8)."""
+    """How much each patch of (N, 3, H, W) looks like the style of an embedding (N, D): (N, 1, H / 8, W / 8)."""
 
-    def __init__(self, code_size: int, width: int = 32) -> None:
+    def __init__(self, embedding_dim: int, width: int = 32) -> None:
         super().__init__()
         norm = nn.utils.parametrizations.spectral_norm
         self.layers = nn.ModuleList(
@@ -54,7 +55,7 @@ class PatchCritic(nn.Module):
             for i, o in ((3, width), (width, 2 * width), (2 * width, 4 * width))
         )
         self.verdict = nn.Conv2d(4 * width, 1, 3, padding=1)
-        self.claim = nn.Linear(code_size, 4 * width)
+        self.claim = nn.Linear(embedding_dim, 4 * width)
 
     def forward(self, x: Tensor, style: Tensor) -> Tensor:
         for layer in self.layers:
@@ -114,12 +115,12 @@ class FastStyleRecipe(Recipe):
 
     @torch.no_grad()
     def _standardise(self, rng: np.random.Generator) -> None:
-        codes = torch.cat([codes_of(self._measured(self._styles(self.batch, rng))) for _ in range(16)])
-        self.network.centre.copy_(codes.mean(0))
-        self.network.spread.copy_(codes.std(0) + 1e-3)
+        embeddings = torch.cat([embeddings_of(self._measured(self._styles(self.batch, rng))) for _ in range(16)])
+        self.network.centre.copy_(embeddings.mean(0))
+        self.network.spread.copy_(embeddings.std(0) + 1e-3)
 
-    def _standard(self, codes: Tensor) -> Tensor:
-        return (codes - self.network.centre) / self.network.spread
+    def _standard(self, embeddings: Tensor) -> Tensor:
+        return (embeddings - self.network.centre) / self.network.spread
 
     def _contents(self, count: int, indices: Sequence[int], rng: np.random.Generator) -> Tensor:
         """Crops of photos; half of them magnified, as the photos of today's phones are at the pixel."""
@@ -155,11 +156,11 @@ class FastStyleRecipe(Recipe):
         photos = self._contents(self.batch, self.photo_indices, rng)
         pictures = self._styles(self.batch, rng)
         styles = self._measured(pictures)
-        codes = codes_of(styles)
+        embeddings = embeddings_of(styles)
         start = torch.cat(
             [gaussian.recoloured(p[None], s.colour) for p, s in zip(photos, styles, strict=True)]
         ).contiguous(memory_format=torch.channels_last)
-        made = self.network(start, codes, _noise(rng, start))
+        made = self.network(start, embeddings, _noise(rng, start))
         seen = self.features(made, DEPTH)
         with torch.no_grad():
             kept = self.features(start, DEPTH)[BACKBONE.content]
@@ -168,7 +169,7 @@ class FastStyleRecipe(Recipe):
         content = (
             (seen[BACKBONE.content] - kept).square().mean((1, 2, 3)) / kept.var((1, 2, 3)).clamp(min=1e-3)
         ).mean()
-        alike = contrast(self._standard(codes_seen(sums)), self._standard(codes))
+        alike = contrast(self._standard(embeddings_of_moments(sums)), self._standard(embeddings))
         beyond = (made - made.clamp(0, 1)).abs().mean()
         loss = style + gatys.CONTENT_SHARE * content + 0.3 * alike + 10 * beyond
         row = {"style": float(style.detach()), "content": float(content.detach())}
@@ -182,8 +183,8 @@ class FastStyleRecipe(Recipe):
             loss = loss + PATCH_SHARE * patches + STRUCTURE_SHARE * structure
             row |= {"patches": 1000 * float(patches.detach()), "structure": float(structure.detach())}
         if step >= self.adversarial * self.steps:
-            row["critic"] = self._teach_critic(pictures, made.detach(), codes)
-            loss = loss - 0.05 * self.critic(made, codes).mean()
+            row["critic"] = self._teach_critic(pictures, made.detach(), embeddings)
+            loss = loss - 0.05 * self.critic(made, embeddings).mean()
         for optimizer in self.optimizers.values():
             optimizer.zero_grad(set_to_none=True)
         loss.backward()
@@ -204,8 +205,8 @@ class FastStyleRecipe(Recipe):
         apart = sum(((a - b).abs().mean() / b.std() for a, b in zip(seen, target, strict=True)), torch.zeros(()))
         return 3 * (made - shown).abs().mean() + 0.3 * apart
 
-    def _teach_critic(self, real: Tensor, made: Tensor, codes: Tensor) -> float:
-        loss = hinge([self.critic(real, codes)], [self.critic(made, codes)])
+    def _teach_critic(self, real: Tensor, made: Tensor, embeddings: Tensor) -> float:
+        loss = hinge([self.critic(real, embeddings)], [self.critic(made, embeddings)])
         descend(loss, self.optimizers["critic_adam"])
         return float(loss.detach())
 
@@ -217,20 +218,20 @@ class FastStyleRecipe(Recipe):
         styles = self._measured(pictures)
         start = torch.cat([gaussian.recoloured(p[None], s.colour) for p, s in zip(photos, styles, strict=True)])
         with torch.no_grad():
-            made = self.average.module(start, codes_of(styles), _noise(rng, start))
+            made = self.average.module(start, embeddings_of(styles), _noise(rng, start))
         return torch.cat([photos, F.interpolate(pictures, photos.shape[-2:]), made])
 
     def export(self) -> dict[str, Tensor]:
         return self.average.module.state_dict()
 
 
-def codes_of(styles: Sequence[Style]) -> Tensor:
+def embeddings_of(styles: Sequence[Style]) -> Tensor:
     """(N, D)."""
-    return torch.cat([code(style) for style in styles])
+    return torch.cat([embedding(style) for style in styles])
 
 
-def codes_seen(seen: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
-    """`code` of N pictures, given by the moments of their layers: (N, D)."""
+def embeddings_of_moments(seen: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
+    """`embedding` of N pictures, given by the moments of their layers: (N, D)."""
     return torch.cat(
         [part for mean, covariance in seen for part in (mean, (covariance.diagonal(dim1=1, dim2=2) + 1e-8).sqrt())], 1
     )
@@ -287,11 +288,11 @@ def channel_moments(activation: Tensor) -> tuple[Tensor, Tensor]:
     return mean, a @ a.transpose(1, 2) / a.shape[2]
 
 
-def contrast(codes: Tensor, styles: Tensor) -> Tensor:
+def contrast(embeddings: Tensor, styles: Tensor) -> Tensor:
     """Mean over N pictures of the distance to one's own style over the sum of those to all N styles: 0 at best, 1 / N
     by chance.
     """
-    apart = torch.cdist(codes, styles).square()
+    apart = torch.cdist(embeddings, styles).square()
     return (apart.diagonal() / apart.sum(1).clamp(min=1e-12)).mean()
 
 

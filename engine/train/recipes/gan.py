@@ -31,7 +31,7 @@ from engine.train.options import RecipePreset, option
 from engine.train.packshots import Packshots
 from engine.train.recipes import adversarial
 from engine.train.recipes.adversarial import AdversarialOptions
-from engine.train.recipes.vae import Distance, catalogue, codes_of, plain_latents
+from engine.train.recipes.vae import Distance, catalogue, plain_latents, sampled_latents
 from engine.train.sources import ProductOptions
 from engine.weights.int8 import FEW_MOST, pack
 
@@ -89,7 +89,7 @@ class GanRecipe(MeasuredRecipe):
         rng = self.rng(step)
         x, labels = self.packshots.batch(rng, self.batch)
         with torch.no_grad():
-            latents = codes_of(self.encoder, x, rng)[0]
+            latents = sampled_latents(self.encoder, x, rng)[0]
         reconstruction = self.generator(latents, labels)
         fake_latents, fake_labels, colours = self._drawn_latents(x, labels, rng)
         fake = self.generator(fake_latents, fake_labels)

@@ -25,7 +25,7 @@ from engine.models.generator import (
     Autoencoder,
     Encoder,
     Generator,
-    colour_code,
+    colour_latent,
     kl_divergence,
     product_colour,
 )
@@ -83,7 +83,7 @@ class FittedRecipe(MeasuredRecipe):
         """The loss of `batch` packshots that are encoded and drawn again, and what to log."""
         self._fitted = None
         x, labels = self.packshots.batch(rng, batch)
-        latent, mean, log_variance = codes_of(encoder, x, rng)
+        latent, mean, log_variance = sampled_latents(encoder, x, rng)
         perceptual, pixel = self.distance(network(latent, labels), x)
         kl = kl_divergence(mean, log_variance)
         logged = {"perceptual": perceptual, "pixel": pixel, "kl": kl}
@@ -200,17 +200,17 @@ def catalogue(network: Autoencoder | Any, columns: int = 10, truncation: float =
 
 
 def plain_latents(encoder: Encoder, x: Tensor) -> Tensor:
-    """The latents (N, D) that an encoder is surest of, with the pictures' own colours."""
-    return torch.cat([encoder(x)[0], colour_code(product_colour(x))], 1)
+    """The means (N, D) of an encoder's posterior, with the pictures' own colours."""
+    return torch.cat([encoder(x)[0], colour_latent(product_colour(x))], 1)
 
 
-def codes_of(encoder: Encoder, x: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
-    """Codes (N, D) drawn from what an encoder says of pictures that it sees otherwise, with the pictures' own colours;
-    mean and log variance.
+def sampled_latents(encoder: Encoder, x: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
+    """Latents (N, D) drawn from an encoder's posterior of varied pictures, with the pictures' own colours; its mean and
+    log variance.
     """
     mean, log_variance = encoder(another_view(x, rng))
     noise = torch.from_numpy(rng.standard_normal(tuple(mean.shape), dtype=np.float32))
-    return torch.cat([mean + (log_variance / 2).exp() * noise, colour_code(product_colour(x))], 1), mean, log_variance
+    return torch.cat([mean + (log_variance / 2).exp() * noise, colour_latent(product_colour(x))], 1), mean, log_variance
 
 
 @torch.no_grad()
@@ -223,7 +223,7 @@ def fit(network: Generator, encoder: Encoder, packshots: Packshots, most: int = 
     for part in packshots.pictures[every].split(128):
         x = part.float().div(255).contiguous(memory_format=torch.channels_last)
         mean, log_variance = encoder(x)
-        latents.append(torch.cat([mean, colour_code(product_colour(x))], 1))
+        latents.append(torch.cat([mean, colour_latent(product_colour(x))], 1))
         variances.append(F.pad(log_variance.exp(), (0, COLOUR_DIM)))
     network.fit_latents(torch.cat(latents), torch.cat(variances), packshots.labels[every])
 

@@ -160,7 +160,7 @@ def test_where_a_part_has_nothing_to_fill_it_says_so_and_goes_on(tmp_path: Path,
     assert far.notes.remarks == ("There is nothing to fill in this part.",)
     assert torch.allclose(far.pictures[0].pixels, 1 - image.load(product).cropped(*BOX).pixels, atol=1e-6)
     near = run(everything(), product, crop=(0, 0, 40, 40), **asked)
-    assert near.notes.remarks == ("Holes on plain ground were filled smoothly from their edges.",)
+    assert near.notes.remarks == ("Holes on a plain background were filled smoothly from their edges.",)
     ground = image.load(product).cropped(0, 0, 40, 40).pixels
     assert torch.allclose(near.pictures[0].pixels, 1 - ground, atol=1 / 255), (
         "filled with the ground, and then inverted"

@@ -13,7 +13,7 @@ from engine.weights import TABLE, Network
 
 
 @pytest.fixture(scope="module")
-def eyes() -> Network:
+def backbone() -> Network:
     torch.manual_seed(0)
     network = Network(next(row for row in TABLE if row.name == "features"), features.Features((4, 6, 8, 8, 8)))
     network.to_cpu()
@@ -26,23 +26,23 @@ def pair() -> compare.StylePair:
     return compare.StylePair(photo, artwork.square())
 
 
-def test_an_effort_counts_steps_pixels_and_looks(eyes: Network, pair: compare.StylePair) -> None:
-    took = compare.effort(eyes, pair, steps=3)
+def test_an_effort_counts_steps_pixels_and_looks(backbone: Network, pair: compare.StylePair) -> None:
+    took = compare.effort(backbone, pair, steps=3)
     assert (took.steps, took.work) == (3, 3 * 96 * 96)  # the photo and its margin
     assert (
-        compare.effort(eyes, pair, steps=3, optimizer="lbfgs").work > took.work
+        compare.effort(backbone, pair, steps=3, optimizer="lbfgs").work > took.work
     )  # the first line search looks more than once
 
 
-def test_an_effort_ends_where_its_goal_is_reached(eyes: Network, pair: compare.StylePair) -> None:
-    whole = compare.effort(eyes, pair, steps=20)
-    half = compare.effort(eyes, pair, steps=20, goal=2 * whole.loss)
+def test_an_effort_ends_where_its_goal_is_reached(backbone: Network, pair: compare.StylePair) -> None:
+    whole = compare.effort(backbone, pair, steps=20)
+    half = compare.effort(backbone, pair, steps=20, goal=2 * whole.loss)
     assert half.steps < 20
     assert half.loss <= 2 * whole.loss
 
 
 def test_what_is_saved_is_the_share_of_the_whole(
-    eyes: Network, pair: compare.StylePair, monkeypatch: pytest.MonkeyPatch
+    backbone: Network, pair: compare.StylePair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A start that is no better than noise is not reached from in time, and counts with all of twice the steps."""
     monkeypatch.setattr(
@@ -50,7 +50,7 @@ def test_what_is_saved_is_the_share_of_the_whole(
         "painted",
         lambda network, photo, style: torch.rand(photo.shape, generator=torch.Generator().manual_seed(2)).round(),
     )
-    saved = compare.saved(eyes, eyes, [pair], steps=5)
+    saved = compare.saved(backbone, backbone, [pair], steps=5)
     assert saved.reached == 0
     assert saved.steps == saved.work == 2
 

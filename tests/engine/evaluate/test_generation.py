@@ -135,8 +135,10 @@ def packshots(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def reference(packshots: Path, tmp_path_factory: pytest.TempPathFactory) -> generation.Reference:
     torch.manual_seed(0)
-    eyes = Features((4, 4, 8, 8, 8)).requires_grad_(False)
-    return generation.Reference(packshots, tmp_path_factory.mktemp("cache"), eyes, Categories(NAMES, eyes), NAMES)
+    backbone = Features((4, 4, 8, 8, 8)).requires_grad_(False)
+    return generation.Reference(
+        packshots, tmp_path_factory.mktemp("cache"), backbone, Categories(NAMES, backbone), NAMES
+    )
 
 
 def test_packshots_stand_at_the_floor_and_shuffled_pixels_at_the_ceiling(reference: generation.Reference) -> None:
@@ -237,6 +239,6 @@ def test_a_sketch_is_drawn_from_held_out_lines_and_not_praised_for_them(
 
 
 def test_no_packshots_is_one_sentence(tmp_path: Path) -> None:
-    eyes = Features((4, 4, 8, 8, 8))
+    backbone = Features((4, 4, 8, 8, 8))
     with pytest.raises(RequestError, match=r"has no packshots\.tar"):
-        generation.Reference(tmp_path, tmp_path, eyes, Categories(NAMES, eyes), NAMES)
+        generation.Reference(tmp_path, tmp_path, backbone, Categories(NAMES, backbone), NAMES)

@@ -91,8 +91,8 @@ def test_a_walk_begins_at_one_picture_and_ends_at_the_other_in_equal_steps() -> 
     weights = drawers(studio=Drawer())
     drawn, walk = pixels(run(weights)), run(weights, like=1, walk_to=3, count=5)
     assert torch.allclose(pixels(walk)[[0, 4]], drawn[[0, 2]], atol=1e-6)
-    codes = colours(walk).logit()
-    assert torch.allclose(codes.diff(dim=0), codes.diff(dim=0)[:1].expand(4, 3), atol=1e-4)
+    latents = colours(walk).logit()
+    assert torch.allclose(latents.diff(dim=0), latents.diff(dim=0)[:1].expand(4, 3), atol=1e-4)
     assert [picture.name for picture in walk.pictures][::4] == ["shoe-0-walk-1-3-01", "shoe-0-walk-1-3-05"]
 
 

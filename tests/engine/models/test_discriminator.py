@@ -28,11 +28,11 @@ def products(count: int = 4, side: int = 64) -> torch.Tensor:
 def trained(tmp_path):
     """Heads whose spectral normalisation has seen a few steps, in the checkpoint of a run."""
     torch.manual_seed(0)
-    eyes, heads = Features(WIDTHS).eval(), Heads(2, WIDTHS, HIDDEN)
+    backbone, heads = Features(WIDTHS).eval(), Heads(2, WIDTHS, HIDDEN)
     for _ in range(3):
-        heads(eyes(torch.rand(2, 3, 128, 128)), torch.tensor([0, 1]))
+        heads(backbone(torch.rand(2, 3, 128, 128)), torch.tensor([0, 1]))
     torch.save({"state": {"heads": heads.state_dict()}}, tmp_path / "checkpoint.pt")
-    return eyes, heads.eval(), tmp_path / "checkpoint.pt"
+    return backbone, heads.eval(), tmp_path / "checkpoint.pt"
 
 
 def test_heads_in_training_keep_the_names_of_their_checkpoints() -> None:
@@ -47,14 +47,16 @@ def test_heads_in_training_keep_the_names_of_their_checkpoints() -> None:
 
 @torch.no_grad()
 def test_what_ships_sees_what_the_trained_heads_see(trained) -> None:
-    eyes, heads, checkpoint = trained
+    backbone, heads, checkpoint = trained
     torch.manual_seed(0)
-    made = discriminator.make(checkpoint, eyes, Generator(NAMES, latent_dim=8, widths=(16, 16, 8, 8)).eval(), count=3)
-    network = from_state_dict(unpack(made), eyes).eval()
+    made = discriminator.make(
+        checkpoint, backbone, Generator(NAMES, latent_dim=8, widths=(16, 16, 8, 8)).eval(), count=3
+    )
+    network = from_state_dict(unpack(made), backbone).eval()
     assert network.categories == NAMES
     x = torch.rand(3, 3, 128, 128)
-    assert [m.shape[2] for m in heads(eyes(x), torch.tensor([0, 1, 1]))] == [64, 32, 16, 16, 8]
-    theirs = torch.cat([net(a).mean((2, 3)) for net, a in zip(heads.bodies, eyes(x), strict=True)], 1)
+    assert [m.shape[2] for m in heads(backbone(x), torch.tensor([0, 1, 1]))] == [64, 32, 16, 16, 8]
+    theirs = torch.cat([net(a).mean((2, 3)) for net, a in zip(heads.bodies, backbone(x), strict=True)], 1)
     assert torch.allclose(network.seen(x), theirs, atol=0.02 * float(theirs.abs().max()))
     assert torch.allclose(network(x), network.seen(x) @ made["verdict.weight"][0])
 

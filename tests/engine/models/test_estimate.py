@@ -180,13 +180,13 @@ def test_a_cast_is_found_on_greys_beside_colours(temperature: float, tint: float
     amounts = torch.tensor([[0, temperature, tint, 0, 0, 0]])
     pixels = adjusted(torch.cat([grey, red], 3).flatten(2), amounts).clamp(0, 1).view(1, 3, 64, 128)
     expected = to_lab(pixels[..., :64]).mean((0, 2, 3))
-    found = estimate.cast(pixels)
+    found = estimate.colour_cast(pixels)
     assert (found.a, found.b) == pytest.approx(tuple(expected[1:].tolist()), abs=1)
     assert found.share == pytest.approx(0.5, abs=0.05)
 
 
 def test_greys_have_no_cast() -> None:
-    assert estimate.cast(texture("gradient")).chroma < 0.01
+    assert estimate.colour_cast(texture("gradient")).chroma < 0.01
 
 
 @pytest.mark.parametrize(
@@ -210,7 +210,7 @@ def test_a_busy_background_is_not_plain() -> None:
 def test_pictures_of_any_size_are_measured(size: tuple[int, int]) -> None:
     pixels = torch.rand(1, 3, *size, generator=torch.Generator().manual_seed(0))
     find_quality(pixels), find_blur(pixels), find_noise(pixels)
-    estimate.light(pixels), estimate.cast(pixels), estimate.background(pixels)
+    estimate.light(pixels), estimate.colour_cast(pixels), estimate.background(pixels)
 
 
 def test_tiles_keep_the_grid_and_cover_a_small_picture() -> None:
@@ -230,5 +230,5 @@ def test_a_large_photo_costs_little() -> None:
     found = estimate.tiles(pixels)
     estimate.blur_sigma(found, estimate.noise_sigma(found))
     estimate.jpeg_quality(found)
-    estimate.light(pixels), estimate.cast(pixels), estimate.background(pixels)
+    estimate.light(pixels), estimate.colour_cast(pixels), estimate.background(pixels)
     assert time.process_time() - started < 0.9

@@ -45,10 +45,10 @@ def test_it_is_as_small_as_its_card_says() -> None:
 
 @torch.no_grad()
 def test_a_batch_of_two_is_two_of_one(network: faststyle.FastStyle) -> None:
-    x, codes, grain = torch.rand(2, 3, 40, 32), torch.randn(2, 480), noise(40, 32, count=2)
-    both = network(x, codes, grain)
+    x, embeddings, grain = torch.rand(2, 3, 40, 32), torch.randn(2, 480), noise(40, 32, count=2)
+    both = network(x, embeddings, grain)
     for k in range(2):
-        one = network(x[k : k + 1], codes[k : k + 1], grain[k : k + 1])
+        one = network(x[k : k + 1], embeddings[k : k + 1], grain[k : k + 1])
         torch.testing.assert_close(both[k : k + 1], one, atol=1e-5, rtol=1e-4)
 
 
@@ -65,8 +65,8 @@ def test_a_pixel_sees_no_further_than_40_px(network: faststyle.FastStyle) -> Non
 @torch.no_grad()
 def test_no_style_is_loud_enough_to_break_it(network: faststyle.FastStyle) -> None:
     x, grain = torch.rand(1, 3, 16, 16), noise(16, 16)
-    for code in (torch.full((1, 480), 1e9), torch.full((1, 480), -1e9), torch.zeros(1, 480)):
-        assert network(x, code, grain).abs().max() < 100
+    for style in (torch.full((1, 480), 1e9), torch.full((1, 480), -1e9), torch.zeros(1, 480)):
+        assert network(x, style, grain).abs().max() < 100
 
 
 @torch.no_grad()
@@ -78,26 +78,26 @@ def test_it_is_read_back_from_its_weights(network: faststyle.FastStyle) -> None:
 
 def test_a_code_is_the_means_and_deviations_of_what_is_seen() -> None:
     torch.manual_seed(0)
-    eyes = Features()
+    backbone = Features()
     artwork = torch.rand(1, 3, 64, 64)
-    style = gatys.measure(eyes, gatys.BACKBONES["features"], artwork)
+    style = gatys.measure(backbone, gatys.BACKBONES["features"], artwork)
     with torch.no_grad():
-        seen = eyes(artwork, 4)
+        seen = backbone(artwork, 4)
         sums = [recipe.channel_moments(a) for a in seen]
-    told = faststyle.code(style)
-    assert told.shape == (1, 480)
-    torch.testing.assert_close(told, recipe.codes_seen(sums), atol=1e-3, rtol=1e-3)
-    torch.testing.assert_close(told[0, :16], seen[0].mean((2, 3))[0], atol=1e-4, rtol=1e-3)
-    torch.testing.assert_close(told[0, 16:32], seen[0].std((2, 3), correction=0)[0], atol=1e-3, rtol=1e-2)
+    embedding = faststyle.embedding(style)
+    assert embedding.shape == (1, 480)
+    torch.testing.assert_close(embedding, recipe.embeddings_of_moments(sums), atol=1e-3, rtol=1e-3)
+    torch.testing.assert_close(embedding[0, :16], seen[0].mean((2, 3))[0], atol=1e-4, rtol=1e-3)
+    torch.testing.assert_close(embedding[0, 16:32], seen[0].std((2, 3), correction=0)[0], atol=1e-3, rtol=1e-2)
 
 
 def test_the_style_distance_is_that_of_gatys() -> None:
     torch.manual_seed(0)
-    eyes = Features()
+    backbone = Features()
     pictures = torch.rand(2, 3, 48, 48).cumsum(3) / 48
-    style = gatys.measure(eyes, gatys.BACKBONES["features"], torch.rand(1, 3, 64, 64))
+    style = gatys.measure(backbone, gatys.BACKBONES["features"], torch.rand(1, 3, 64, 64))
     with torch.no_grad():
-        sums = [recipe.channel_moments(a) for a in eyes(pictures, 4)]
+        sums = [recipe.channel_moments(a) for a in backbone(pictures, 4)]
     ours = recipe.style_distances(sums, [style, style])
     for k in range(2):
         exact = 0.0

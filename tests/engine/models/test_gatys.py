@@ -23,7 +23,7 @@ TINY = Backbone(style=(1.0, 1.0, 1.0, 2.0), content=3, multiple_px=8, reach_px=1
 
 
 @pytest.fixture(scope="module")
-def eyes() -> features.Features:
+def extract() -> features.Features:
     torch.manual_seed(0)
     return features.Features((4, 6, 8, 8, 8)).eval().requires_grad_(False)
 
@@ -38,9 +38,9 @@ def gaussian(c: int, seed: int) -> Moments:
 
 
 def objective(
-    eyes: gatys.FeatureExtractor, content: Tensor, style: Tensor, backbone: Backbone = TINY, **options: Any
+    extract: gatys.FeatureExtractor, content: Tensor, style: Tensor, backbone: Backbone = TINY, **options: Any
 ) -> StyleObjective:
-    return StyleObjective(eyes, backbone, content, measure(eyes, backbone, style, histograms=True), **options)
+    return StyleObjective(extract, backbone, content, measure(extract, backbone, style, histograms=True), **options)
 
 
 def test_moments_of_a_known_tensor() -> None:
@@ -116,9 +116,9 @@ def test_noise_on_white_is_not_raised_to_the_contrast_of_the_style() -> None:
 
 
 @pytest.mark.parametrize("style_loss", STYLE_LOSSES)
-def test_a_picture_that_is_its_own_content_and_style_has_no_loss(eyes: features.Features, style_loss: str) -> None:
+def test_a_picture_that_is_its_own_content_and_style_has_no_loss(extract: features.Features, style_loss: str) -> None:
     x = picture()
-    aim = objective(eyes, x, x, style_loss=style_loss)
+    aim = objective(extract, x, x, style_loss=style_loss)
     assert abs(aim.loss_and_gradient(x)[0]) < 2e-3
     assert aim.loss_and_gradient(picture(seed=1).square())[0] > 0.1
 
@@ -132,8 +132,8 @@ def test_a_picture_that_is_its_own_content_and_style_has_no_loss(eyes: features.
         *({"content_weight": 0.0, "style_loss": name} for name in STYLE_LOSSES),
     ],
 )
-def test_the_gradient_is_the_slope_of_the_loss(eyes: features.Features, weights: dict[str, Any]) -> None:
-    exact = copy.deepcopy(eyes).double()
+def test_the_gradient_is_the_slope_of_the_loss(extract: features.Features, weights: dict[str, Any]) -> None:
+    exact = copy.deepcopy(extract).double()
     x, direction = picture(seed=2).double(), picture(seed=3).double() - 0.5
     aim = objective(exact, picture().double(), picture(seed=1).double(), **weights)
     gradient = aim.loss_and_gradient(x)[1]
@@ -210,22 +210,23 @@ def test_scales_halve_down_to_the_coarsest(size_px: int, shrinks: list[int]) -> 
     assert gatys.scales(size_px) == shrinks
 
 
-def painted(eyes: gatys.FeatureExtractor, photo: Tensor, style: Tensor, **options: Any) -> list[gatys.GatysStep]:
-    known = measure(eyes, TINY, style, histograms=True)
+def painted(extract: gatys.FeatureExtractor, photo: Tensor, style: Tensor, **options: Any) -> list[gatys.GatysStep]:
+    known = measure(extract, TINY, style, histograms=True)
     return [
-        gatys.GatysStep(s.done, s.total, s.loss, s.picture.clone()) for s in paint(eyes, TINY, photo, known, **options)
+        gatys.GatysStep(s.done, s.total, s.loss, s.picture.clone())
+        for s in paint(extract, TINY, photo, known, **options)
     ]
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 @pytest.mark.parametrize("style_loss", STYLE_LOSSES)
-def test_painting_lowers_the_loss(eyes: features.Features, style_loss: str, optimizer: str) -> None:
-    steps = painted(eyes, picture(), picture(seed=1).square(), steps=30, style_loss=style_loss, optimizer=optimizer)
+def test_painting_lowers_the_loss(extract: features.Features, style_loss: str, optimizer: str) -> None:
+    steps = painted(extract, picture(), picture(seed=1).square(), steps=30, style_loss=style_loss, optimizer=optimizer)
     assert steps[-1].loss < 0.5 * steps[0].loss
     assert all(0 <= float(s.picture.min()) <= float(s.picture.max()) <= 1 for s in steps)
 
 
-def test_l_bfgs_gets_further_down_by_looking_as_often(eyes: features.Features) -> None:
+def test_l_bfgs_gets_further_down_by_looking_as_often(extract: features.Features) -> None:
     """A red block on grey, 64 x 48 px, in waves of colour: after 20 looks what is left of the loss is at most 0.9 of
     what Adam leaves.
     """
@@ -247,9 +248,9 @@ def test_l_bfgs_gets_further_down_by_looking_as_often(eyes: features.Features) -
         def counting(x: Tensor, depth: int) -> list[Tensor]:
             nonlocal looks
             looks += torch.is_grad_enabled()
-            return eyes(x, depth)
+            return extract(x, depth)
 
-        known = measure(eyes, TINY, waves)
+        known = measure(extract, TINY, waves)
         for step in paint(counting, TINY, block, known, steps=40, optimizer=optimizer):
             if looks > 20:
                 break
@@ -257,50 +258,50 @@ def test_l_bfgs_gets_further_down_by_looking_as_often(eyes: features.Features) -
     assert left["lbfgs"] < 0.9 * left["adam"]
 
 
-def test_a_painting_that_is_begun_has_one_scale_to_go(eyes: features.Features) -> None:
+def test_a_painting_that_is_begun_has_one_scale_to_go(extract: features.Features) -> None:
     start = picture(400, 50, seed=2)
-    (only,) = painted(eyes, picture(400, 50), picture(seed=1), steps=1, start=start)
+    (only,) = painted(extract, picture(400, 50), picture(seed=1), steps=1, start=start)
     assert (only.done, only.total) == (1, 1)
     assert float((only.picture - start).abs().max()) < 0.02  # one step from where it begins
 
 
-def test_progress_counts_the_steps_of_all_scales(eyes: features.Features) -> None:
-    steps = list(paint(eyes, TINY, picture(200, 50), measure(eyes, TINY, picture()), steps=2))
+def test_progress_counts_the_steps_of_all_scales(extract: features.Features) -> None:
+    steps = list(paint(extract, TINY, picture(200, 50), measure(extract, TINY, picture()), steps=2))
     assert [(s.done, s.total) for s in steps] == [(1, 4), (2, 4), (3, 4), (4, 4)]
     assert [tuple(s.picture.shape[2:]) for s in steps] == [(100, 26), (100, 26), (200, 50), (200, 50)]
 
 
-def test_the_same_seed_gives_the_same_pixels_and_another_does_not(eyes: features.Features) -> None:
+def test_the_same_seed_gives_the_same_pixels_and_another_does_not(extract: features.Features) -> None:
     first, again, other = (
-        painted(eyes, picture(), picture(seed=1), steps=3, seed=seed)[-1].picture for seed in (5, 5, 6)
+        painted(extract, picture(), picture(seed=1), steps=3, seed=seed)[-1].picture for seed in (5, 5, 6)
     )
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
 
 
 @pytest.mark.parametrize(("height", "width"), [(1, 1), (7, 3), (200, 2), (33, 65)])
-def test_any_size_comes_back_as_it_was(eyes: features.Features, height: int, width: int) -> None:
-    result = painted(eyes, picture(height, width), picture(seed=1), steps=1)[-1].picture
+def test_any_size_comes_back_as_it_was(extract: features.Features, height: int, width: int) -> None:
+    result = painted(extract, picture(height, width), picture(seed=1), steps=1)[-1].picture
     assert tuple(result.shape) == (1, 3, height, width)
     assert 0 <= float(result.min()) <= float(result.max()) <= 1
 
 
 @pytest.mark.parametrize("photo", [torch.ones(1, 3, 40, 40), torch.zeros(1, 3, 40, 40), picture(40, 40)])
 @pytest.mark.parametrize("style", [torch.zeros(1, 3, 32, 32), torch.full((1, 3, 32, 32), 0.5), picture()])
-def test_flat_photos_and_flat_styles_stay_finite(eyes: features.Features, photo: Tensor, style: Tensor) -> None:
-    steps = painted(eyes, photo, style, steps=4)
+def test_flat_photos_and_flat_styles_stay_finite(extract: features.Features, photo: Tensor, style: Tensor) -> None:
+    steps = painted(extract, photo, style, steps=4)
     assert all(torch.isfinite(s.picture).all() for s in steps)
     assert all(abs(s.loss) < float("inf") for s in steps)
 
 
-def test_nothing_is_looked_at_after_it_was_closed(eyes: features.Features) -> None:
+def test_nothing_is_looked_at_after_it_was_closed(extract: features.Features) -> None:
     looks = []
 
     def noting(x: Tensor, depth: int) -> list[Tensor]:
         looks.append(depth)
-        return eyes(x, depth)
+        return extract(x, depth)
 
-    known = measure(eyes, TINY, picture())
+    known = measure(extract, TINY, picture())
     steps: Iterator[gatys.GatysStep] = paint(noting, TINY, picture(), known, steps=50)
     next(steps)
     next(steps)
@@ -309,9 +310,9 @@ def test_nothing_is_looked_at_after_it_was_closed(eyes: features.Features) -> No
     assert len(looks) == seen == 1 + 2  # the target once, then the canvas at each step
 
 
-def test_it_paints_where_the_caller_has_gradients_switched_off(eyes: features.Features) -> None:
-    known = measure(eyes, TINY, picture(seed=1))
-    steps = paint(eyes, TINY, picture(), known, steps=3)
+def test_it_paints_where_the_caller_has_gradients_switched_off(extract: features.Features) -> None:
+    known = measure(extract, TINY, picture(seed=1))
+    steps = paint(extract, TINY, picture(), known, steps=3)
     with torch.no_grad():
         first = next(steps).loss
     assert next(steps).loss != first

@@ -243,13 +243,13 @@ def test_whom_is_believed_on_a_plain_ground(monkeypatch, ground, rough, seen_col
     monkeypatch.setattr(matte, "reconciled", lambda *_: both)
     monkeypatch.setattr("engine.models.segment.to_full_size", lambda pixels, small, matte: matte)
     monkeypatch.setattr("engine.models.segment.corrected", lambda pixels, mask, small, matte: matte)
-    assert product.settled(pixels, plain, None) is {"seen": network, "reconciled": both, "plain": plain}[source]
+    assert product.with_network(pixels, plain, None) is {"seen": network, "reconciled": both, "plain": plain}[source]
 
 
 def test_the_handle_of_a_pale_mug_on_a_pale_ground_stays_open():
     weights = Weights(Device())
     mug = image.load(ROOT / "gradio_ui" / "examples" / "mug.jpg").resized(500, 500)
-    told = product.told(mug.pixels, finished(weights.load("matte")))
-    assert told is not None
-    assert float(told.mask[0, 0, 280, 355]) < 0.1
-    assert float(told.mask[0, 0, 260, 390]) > 0.9
+    found = product.detect(mug.pixels, finished(weights.load("matte")))
+    assert found is not None
+    assert float(found.mask[0, 0, 280, 355]) < 0.1
+    assert float(found.mask[0, 0, 260, 390]) > 0.9

@@ -248,20 +248,20 @@ def test_codes_do_not_depend_on_how_many_are_drawn():
 def test_truncation_zero_gives_a_centre_of_the_category():
     network = small_generator()
     network.means.normal_(generator=torch.Generator().manual_seed(1))
-    codes = network.sample_latents("lamp", 6, 0.0, torch.Generator().manual_seed(0))
+    latents = network.sample_latents("lamp", 6, 0.0, torch.Generator().manual_seed(0))
     centres = network.means[network.component_of == network.categories.index("lamp")]
-    assert all(any(torch.equal(code, centre) for centre in centres) for code in codes)
+    assert all(any(torch.equal(latent, centre) for centre in centres) for latent in latents)
 
 
 def test_a_fitted_mixture_has_the_mean_and_spread_of_what_it_was_fitted_to():
     network = small_generator()
     rng = torch.Generator().manual_seed(0)
     labels = torch.arange(4000) % 2
-    codes = torch.randn(4000, 8, generator=rng) * torch.linspace(0.5, 2, 8) + 3 * labels[:, None]
-    network.fit_latents(codes, torch.full((4000, 8), 0.01), labels, per_component=4000, shrinkage=0.0)
+    latents = torch.randn(4000, 8, generator=rng) * torch.linspace(0.5, 2, 8) + 3 * labels[:, None]
+    network.fit_latents(latents, torch.full((4000, 8), 0.01), labels, per_component=4000, shrinkage=0.0)
     drawn = network.sample_latents("lamp", 3000, 1.0, rng)
-    torch.testing.assert_close(drawn.mean(0), codes[labels == 1].mean(0), atol=0.15, rtol=0)
-    torch.testing.assert_close(drawn.std(0), codes[labels == 1].std(0), atol=0.05, rtol=0.05)
+    torch.testing.assert_close(drawn.mean(0), latents[labels == 1].mean(0), atol=0.15, rtol=0)
+    torch.testing.assert_close(drawn.std(0), latents[labels == 1].std(0), atol=0.05, rtol=0.05)
 
 
 def test_kl_is_zero_at_the_prior_and_known_elsewhere():
@@ -274,10 +274,10 @@ def test_kl_is_zero_at_the_prior_and_known_elsewhere():
 def test_a_code_holds_the_colour_that_was_put_into_it():
     network = small_generator()
     red = torch.tensor([0.8, 0.1, 0.2])
-    codes = network.with_colour(torch.randn(3, 8), red)
-    torch.testing.assert_close(network.colour_of(codes), red.expand(3, -1))
-    assert torch.equal(network.with_colour(codes, red), codes)
-    torch.testing.assert_close(generator.colour_code(torch.full((1, 3), 0.5)), torch.zeros(1, 3))
+    latents = network.with_colour(torch.randn(3, 8), red)
+    torch.testing.assert_close(network.colour_of(latents), red.expand(3, -1))
+    assert torch.equal(network.with_colour(latents, red), latents)
+    torch.testing.assert_close(generator.colour_latent(torch.full((1, 3), 0.5)), torch.zeros(1, 3))
 
 
 def test_the_colour_of_a_product_is_that_of_what_is_not_white():
@@ -302,8 +302,8 @@ def test_the_directions_of_a_category_are_its_principal_components():
     rng = torch.Generator().manual_seed(0)
     labels = torch.arange(2000) % 2
     spread = torch.tensor([3.0, 2.0, 0.5, 0.1, 0.1, 5.0, 5.0, 5.0])  # the last three are the colour: not counted
-    codes = torch.randn(2000, 8, generator=rng) * spread
-    network.fit_latents(codes, torch.zeros(2000, 8), labels, per_component=2000, shrinkage=0.0)
+    latents = torch.randn(2000, 8, generator=rng) * spread
+    network.fit_latents(latents, torch.zeros(2000, 8), labels, per_component=2000, shrinkage=0.0)
     directions = network.directions("mug")
     assert directions.shape == (4, 8)
     assert not directions[:, 5:].any()

@@ -48,18 +48,22 @@ def test_the_network_gives_pictures_in_range(network: Sketch, count: int, size_p
 
 
 def test_a_picture_does_not_depend_on_its_batch(network: Sketch) -> None:
-    x, codes, labels = lines(3), torch.rand(3, PALETTE_DIM), torch.tensor([0, 1, 2])
+    x, latents, labels = lines(3), torch.rand(3, PALETTE_DIM), torch.tensor([0, 1, 2])
     with torch.no_grad():
-        together = network(x, codes, labels)
-        alone = torch.cat([network(x[i : i + 1], codes[i : i + 1], labels[i : i + 1]) for i in range(3)])
+        together = network(x, latents, labels)
+        alone = torch.cat([network(x[i : i + 1], latents[i : i + 1], labels[i : i + 1]) for i in range(3)])
     torch.testing.assert_close(together, alone, atol=1e-5, rtol=0)
 
 
 def test_lines_palette_and_category_each_change_the_picture(network: Sketch) -> None:
-    x, codes, labels = lines(2), torch.rand(2, PALETTE_DIM), torch.tensor([0, 1])
+    x, latents, labels = lines(2), torch.rand(2, PALETTE_DIM), torch.tensor([0, 1])
     with torch.no_grad():
-        plain = network(x[:1], codes[:1], labels[:1])
-        for other in ((x[1:], codes[:1], labels[:1]), (x[:1], codes[1:], labels[:1]), (x[:1], codes[:1], labels[1:])):
+        plain = network(x[:1], latents[:1], labels[:1])
+        for other in (
+            (x[1:], latents[:1], labels[:1]),
+            (x[:1], latents[1:], labels[:1]),
+            (x[:1], latents[:1], labels[1:]),
+        ):
             assert (network(*other) - plain).abs().max() > 1e-4
 
 
@@ -80,9 +84,9 @@ def test_the_network_is_built_again_from_its_weights_alone(network: Sketch) -> N
         PALETTE_DIM,
         network.widths,
     )
-    x, codes, labels = lines(1), torch.rand(1, PALETTE_DIM), torch.tensor([1])
+    x, latents, labels = lines(1), torch.rand(1, PALETTE_DIM), torch.tensor([1])
     with torch.no_grad():
-        torch.testing.assert_close(again(x, codes, labels), network(x, codes, labels), atol=5e-3, rtol=0)
+        torch.testing.assert_close(again(x, latents, labels), network(x, latents, labels), atol=5e-3, rtol=0)
     with pytest.raises(RuntimeError, match="middle"):
         from_state_dict({k: v for k, v in network.state_dict().items() if not k.startswith("middle")})
 
@@ -97,8 +101,8 @@ def test_the_i_th_palette_depends_on_the_seed_and_on_i(network: Sketch) -> None:
 
 
 def test_without_truncation_there_is_only_the_most_typical_palette(network: Sketch) -> None:
-    codes = network.sample_latents("lamp", 4, 0.0, torch.Generator().manual_seed(0))
-    assert torch.equal(codes, network.palettes[1, :1].expand(4, -1))
+    latents = network.sample_latents("lamp", 4, 0.0, torch.Generator().manual_seed(0))
+    assert torch.equal(latents, network.palettes[1, :1].expand(4, -1))
 
 
 def test_a_category_draws_from_its_own_palettes_and_any_from_all() -> None:
@@ -138,13 +142,13 @@ def test_an_asked_colour_is_the_main_one_and_only_a_like_accent_moves_along(netw
 
 
 def test_the_palette_of_a_plain_product_is_its_colour() -> None:
-    code = palette(product((0.7, 0.2, 0.1)))[0]
-    torch.testing.assert_close(code[:3], torch.tensor([0.7, 0.2, 0.1]), atol=0.01, rtol=0)
+    found = palette(product((0.7, 0.2, 0.1)))[0]
+    torch.testing.assert_close(found[:3], torch.tensor([0.7, 0.2, 0.1]), atol=0.01, rtol=0)
 
 
 def test_the_palette_of_two_colours_is_both_and_the_share_of_the_larger() -> None:
-    code = palette(product((0.1, 0.2, 0.6), (0.9, 0.8, 0.1)))[0]
-    torch.testing.assert_close(code, torch.tensor([0.1, 0.2, 0.6, 0.9, 0.8, 0.1, 0.75]), atol=0.03, rtol=0)
+    found = palette(product((0.1, 0.2, 0.6), (0.9, 0.8, 0.1)))[0]
+    torch.testing.assert_close(found, torch.tensor([0.1, 0.2, 0.6, 0.9, 0.8, 0.1, 0.75]), atol=0.03, rtol=0)
 
 
 def test_the_palette_of_nothing_is_white() -> None:

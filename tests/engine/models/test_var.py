@@ -208,7 +208,7 @@ def test_what_is_kept_of_earlier_scales_gives_what_computing_all_at_once_gives()
         torch.randn(2, 6, SIDES[-1], SIDES[-1], generator=torch.Generator().manual_seed(k)) for k in range(len(SIDES))
     ]
     drawing = transformer.start(torch.tensor([770, transformer.classes]))
-    steps = torch.cat([drawing.foretell(canvas) for canvas in canvases], 1)
+    steps = torch.cat([drawing.predict(canvas) for canvas in canvases], 1)
     for picture, label in enumerate((770, 1000)):
         seen = [
             F.interpolate(c[picture : picture + 1], size=side, mode="area")[0].flatten(1).T
@@ -287,33 +287,33 @@ def test_a_chance_at_the_very_end_still_draws_a_token() -> None:
     assert 0 <= int(var.draw(logits, torch.ones(1, 1), top_k=4096)) < 4096
 
 
-def codes(network: var.VAR, count: int, truncation: float = 1.0, seed: int = 7) -> Tensor:
+def some_latents(network: var.VAR, count: int, truncation: float = 1.0, seed: int = 7) -> Tensor:
     return network.sample_latents("teapot", count, truncation, torch.Generator().manual_seed(seed))
 
 
 def test_pictures_are_in_range_and_alike_alone_or_in_company() -> None:
     network, labels = tiny(), torch.tensor([3, 40])
-    pictures = network(codes(network, 2), labels)
+    pictures = network(some_latents(network, 2), labels)
     assert pictures.shape == (2, 3, network.size_px, network.size_px) == (2, 3, 20, 20)
     assert pictures.min() >= 0
     assert pictures.max() <= 1
-    torch.testing.assert_close(network(codes(network, 2)[1:], labels[1:]), pictures[1:], atol=1e-4, rtol=0)
+    torch.testing.assert_close(network(some_latents(network, 2)[1:], labels[1:]), pictures[1:], atol=1e-4, rtol=0)
 
 
 def test_a_code_depends_on_seed_and_place_alone() -> None:
     network = tiny()
-    assert torch.equal(codes(network, 5)[:2], codes(network, 2))
-    assert not torch.equal(codes(network, 1), codes(network, 1, seed=8))
-    assert codes(network, 5).min() >= 0
-    assert 0.96 < codes(network, 5).max() < 1
-    assert torch.equal(codes(network, 3, truncation=0), torch.zeros(3, network.latent_dim))
-    torch.testing.assert_close(codes(network, 3, 0.5), codes(network, 3) / 2)
+    assert torch.equal(some_latents(network, 5)[:2], some_latents(network, 2))
+    assert not torch.equal(some_latents(network, 1), some_latents(network, 1, seed=8))
+    assert some_latents(network, 5).min() >= 0
+    assert 0.96 < some_latents(network, 5).max() < 1
+    assert torch.equal(some_latents(network, 3, truncation=0), torch.zeros(3, network.latent_dim))
+    torch.testing.assert_close(some_latents(network, 3, 0.5), some_latents(network, 3) / 2)
     with pytest.raises(ValueError, match="not in"):
         network.sample_latents("spaceship", 1, 1.0, torch.Generator())
 
 
 def test_without_guidance_the_class_decides_alone_and_no_class_is_never_moved() -> None:
-    network, latents = tiny(), codes(tiny(), 1)
+    network, latents = tiny(), some_latents(tiny(), 1)
     chair = torch.tensor([network.categories.index("rocking chair")])
     plain, guided = (network(latents, chair, guidance=g) for g in (0.0, 30.0))
     assert not torch.equal(plain, guided)
@@ -327,12 +327,12 @@ def test_without_guidance_the_class_decides_alone_and_no_class_is_never_moved() 
 
 def test_guidance_grows_from_nothing_to_its_whole_strength(monkeypatch: pytest.MonkeyPatch) -> None:
     network, heard, said = tiny(), [], []
-    foretell, draw = var.TokenDrawing.foretell, var.draw
+    predict, draw = var.TokenDrawing.predict, var.draw
     monkeypatch.setattr(
-        var.TokenDrawing, "foretell", lambda self, canvas: said.append(foretell(self, canvas)) or said[-1]
+        var.TokenDrawing, "predict", lambda self, canvas: said.append(predict(self, canvas)) or said[-1]
     )
     monkeypatch.setattr(var, "draw", lambda logits, *more: heard.append(logits) or draw(logits, *more))
-    network(codes(network, 1), torch.tensor([0]), guidance=6.0)
+    network(some_latents(network, 1), torch.tensor([0]), guidance=6.0)
     for (of_class, of_none), logits, strength in zip(said, heard, (0, 2, 4, 6), strict=True):
         torch.testing.assert_close(logits[0], (1 + strength) * of_class - strength * of_none, atol=1e-4, rtol=1e-4)
 
@@ -347,11 +347,11 @@ def test_a_mix_keeps_the_coarse_scales_of_one_and_the_fine_ones_of_the_other() -
 
 def test_half_precision_keeps_the_sums_in_full_precision() -> None:
     network = tiny().to(torch.float16)
-    pictures = network(codes(network, 2).half(), torch.tensor([3, 40]))
+    pictures = network(some_latents(network, 2).half(), torch.tensor([3, 40]))
     assert pictures.isfinite().all()
     assert pictures.std() > 0.01
     drawing = network.transformer.start(torch.tensor([1]))
-    assert drawing.foretell(torch.zeros(1, 6, 5, 5)).dtype == torch.float32
+    assert drawing.predict(torch.zeros(1, 6, 5, 5)).dtype == torch.float32
     assert (
         network.vqvae.quantize.add(torch.zeros(1, 6, 5, 5), torch.zeros(1, 4, dtype=torch.long), 1, 4).dtype
         == torch.float32
@@ -365,7 +365,7 @@ def test_a_file_is_read_strictly_and_nothing_is_copied() -> None:
     network = tiny()
     state, painter = network.transformer.state_dict(), network.vqvae.state_dict()
     again = var.from_state_dict(state, vqvae.from_state_dict(painter))
-    latents, labels = codes(network, 1), torch.tensor([5])
+    latents, labels = some_latents(network, 1), torch.tensor([5])
     assert torch.equal(again.requires_grad_(False)(latents, labels), network(latents, labels))
     assert again.transformer.head.weight.data_ptr() == state["head.weight"].data_ptr()
     assert again.vqvae.decoder.conv_out.weight.data_ptr() == painter["decoder.conv_out.weight"].data_ptr()

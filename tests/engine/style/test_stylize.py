@@ -386,7 +386,7 @@ def test_one_pass_repaints_and_says_how_much(photo: str, artwork: str) -> None:
     assert 0 <= result.notes.measures["SSIM"] < 1
 
 
-def test_a_preset_in_one_pass_needs_no_eyes(photo: str, settings: Settings) -> None:
+def test_a_preset_in_one_pass_needs_no_backbone(photo: str, settings: Settings) -> None:
     weights = fast_shelf()
     assert quick(photo, "starry-night", settings, weights).notes.networks == ("faststyle",)
     assert weights.asked == ["faststyle"]

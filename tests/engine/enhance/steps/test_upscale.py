@@ -28,7 +28,7 @@ def network(seed: int, scale: int = 4) -> Upscale:
     return made
 
 
-def tempers(*, crisp: nn.Module | None = None, x2: nn.Module | None = None) -> Shelf:
+def shelf_of(*, crisp: nn.Module | None = None, x2: nn.Module | None = None) -> Shelf:
     """The faithful networks and, where there is one, the crisp one, over tiles of 32 px."""
     tiling = Tiling(scale=4, overlap_px=8, most_px=32)
     rows: list[Any] = [(row("upscale-x4", "upscale-x4", tiling=tiling), network(1))]
@@ -50,7 +50,7 @@ def made(weights: Shelf, photo: str, **request: Any) -> Tensor:
 
 
 def test_the_picture_goes_from_the_faithful_network_to_the_crisp_one_in_a_straight_line(photo: str) -> None:
-    weights, pixels = tempers(crisp=network(2)), image.load(photo).pixels
+    weights, pixels = shelf_of(crisp=network(2)), image.load(photo).pixels
     with torch.inference_mode():
         faithful, crisp = (network(seed).eval()(pixels).clamp(0, 1) for seed in (1, 2))
     assert (faithful - crisp).abs().mean() > 0.05, "the two are not the same"
@@ -61,15 +61,15 @@ def test_the_picture_goes_from_the_faithful_network_to_the_crisp_one_in_a_straig
 
 @pytest.mark.parametrize(("share", "names"), [(0.0, "upscale-x4"), (0.5, f"upscale-x4 and {NAME}"), (1.0, NAME)])
 def test_only_the_networks_that_are_needed_run(photo: str, share: float, names: str) -> None:
-    weights = tempers(crisp=network(2))
+    weights = shelf_of(crisp=network(2))
     assert run(weights, photo, steps=("upscale-x4",), crispness=share).notes.networks == (names,)
     assert (NAME in weights.asked) == (share > 0)
 
 
 @pytest.mark.parametrize("scale", [2, 3])
 def test_smaller_enlargements_are_crisp_too(photo: str, scale: int) -> None:
-    """The crisp picture of four times the size is resized; of flat tempers every pixel is known."""
-    weights = tempers(crisp=Plain(lambda x: torch.ones(1, 3, 4 * x.shape[2], 4 * x.shape[3])), x2=Plain(enlarge(2)))
+    """The crisp picture of four times the size is resized; of flat pictures every pixel is known."""
+    weights = shelf_of(crisp=Plain(lambda x: torch.ones(1, 3, 4 * x.shape[2], 4 * x.shape[3])), x2=Plain(enlarge(2)))
     faithful = made(weights, photo, steps=(f"upscale-x{scale}",))
     half = made(weights, photo, steps=(f"upscale-x{scale}",), crispness=0.5)
     assert tuple(half.shape[2:]) == (40 * scale, 50 * scale)
@@ -83,10 +83,10 @@ def refused(weights: Shelf, photo: str, **request: Any) -> Result:
 
 
 def test_without_a_crisp_network_the_picture_is_faithful_and_one_note_says_so(photo: str) -> None:
-    assert refused(tempers(), photo).notes.fallbacks == (
+    assert refused(shelf_of(), photo).notes.fallbacks == (
         "No crisp network comes with Vitrine, so crispness was left out.",
     )
-    assert run(tempers(), photo, steps=("upscale-x4",)).notes.fallbacks == ()
+    assert run(shelf_of(), photo, steps=("upscale-x4",)).notes.fallbacks == ()
 
 
 def test_a_crisp_network_that_cannot_be_had_is_one_note(photo: str) -> None:
@@ -98,10 +98,10 @@ def test_a_crisp_network_that_cannot_be_had_is_one_note(photo: str) -> None:
     )
 
 
-def test_a_network_of_the_hub_keeps_its_own_temper(photo: str) -> None:
+def test_a_network_of_the_hub_has_no_crisp_variant(photo: str) -> None:
     weights = shelf(realesrgan_x4=enlarge(4))
     assert refused(weights, photo, network="realesrgan-x4").notes.fallbacks == (
-        "realesrgan-x4 has a temper of its own, so crispness was left out.",
+        "realesrgan-x4 has no crisp variant, so crispness was left out.",
     )
 
 

@@ -1,7 +1,7 @@
 """`python -m engine.train NAME`: run one recipe, going on where its run folder stopped.
 
 The trained file lands in the run folder; `--install` copies it into weights/ at the end. `NAME --help` shows what that
-recipe may be told, `NAME --preset ROW --help` what that row of its table is told.
+recipe may be told, `NAME --preset ROW --help` what that row of its table is run_options.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from importlib import import_module
 from engine.contract.errors import RequestError
 from engine.runtime.device import configure
 from engine.settings import ROOT
-from engine.train import options as told
+from engine.train import options as run_options
 from engine.train.options import Options, RecipePreset
 
 # Each is a file in engine/train/recipes with a table PRESETS.
@@ -53,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         row = preset or next(iter(presets))
         if row not in presets:
             raise RequestError(f"{name} has the presets {', '.join(presets)}, not {row}.")
-        options = told.from_arguments(_parser(name, row, presets).parse_args(given), presets[row].options)
+        options = run_options.from_arguments(_parser(name, row, presets).parse_args(given), presets[row].options)
         options.check()
         return _train(name, row, presets[row], options)
     except RequestError as error:
@@ -66,9 +66,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _chosen(given: Sequence[str]) -> tuple[str, str | None]:
     """Which recipe, and which row of its table: these say which other arguments there are."""
-    first = told.Parser(
+    first = run_options.Parser(
         prog="python -m engine.train",
-        description="Train a network of Vitrine. What a recipe may be told: python -m engine.train NAME --help",
+        description="Train a network of Vitrine. The options of a recipe: python -m engine.train NAME --help",
         add_help=not given or given[0].startswith("-"),
         allow_abbrev=False,
     )
@@ -80,9 +80,9 @@ def _chosen(given: Sequence[str]) -> tuple[str, str | None]:
 
 def _parser(name: str, row: str, presets: Mapping[str, RecipePreset]) -> argparse.ArgumentParser:
     rows = "\n".join(f"  {key:20}{preset.reached}" for key, preset in presets.items())
-    parser = told.Parser(
+    parser = run_options.Parser(
         prog=f"python -m engine.train {name}",
-        description=f"What the recipe {name} may be told, with the defaults of its preset {row}.",
+        description=f"The options of the recipe {name}, with the defaults of its preset {row}.",
         epilog=f"presets, and what each reached:\n{rows}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
@@ -90,7 +90,7 @@ def _parser(name: str, row: str, presets: Mapping[str, RecipePreset]) -> argpars
     parser.add_argument("name", choices=[name], help=argparse.SUPPRESS)
     parser.add_argument("--preset", choices=list(presets), default=row, help=f"a row of the table below; now {row}")
     parser.add_argument("--bf16", dest="precision", action="store_const", const="bf16", help=argparse.SUPPRESS)
-    told.add_arguments(parser, presets[row].options)
+    run_options.add_arguments(parser, presets[row].options)
     return parser
 
 
@@ -109,8 +109,8 @@ def _train(name: str, row: str, preset: RecipePreset, options: Options) -> int:
     recipe = preset.build(options)
     loop.place(recipe, options.device, options.precision)
     run = options.runs / recipe.name
-    record = told.record(name, row, options)
-    told.write(run, record, options)
+    record = run_options.record(name, row, options)
+    run_options.write(run, record, options)
     print(f"{recipe.name}: {recipe.steps} steps, run folder {run}", file=sys.stderr)
     loop.report(recipe, loop.train(recipe, run, stop_at=options.stop_at, record=record))
     if options.install:

@@ -1,7 +1,7 @@
 """What is left out of a training set, and why: too small, not on white, or nearly the same as another picture.
 
-Near-duplicates are found twice: by a difference hash (neighbouring pixels compared, in colour), which knows a picture
-that was saved again, and by their place in the embedding of `features`, which knows one that was cropped differently.
+Near-duplicates are found twice: by a difference hash (neighbouring pixels compared, in colour), which finds a picture
+that was saved again, and by their place in the embedding of `features`, which finds one that was cropped differently.
 Of pictures that are alike the first stays.
 """
 

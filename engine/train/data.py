@@ -100,7 +100,7 @@ def read_categories(table: Path) -> dict[str, str]:
 class Pictures(Sequence[Tensor]):
     """Pictures of any sizes in one memory-mapped file: item i is a uint8 (3, H, W) view, `names[i]` its name.
 
-    `looks[i]` is what `pack` was asked to keep in mind of it; empty when nothing was asked.
+    `looks[i]` is what the `look` of `pack` gave for it; empty without one.
     """
 
     def __init__(self, file: Path) -> None:
@@ -153,8 +153,8 @@ def pack(
     """Write every picture of `sources`, after `prepare`, into one file in `cache`; reuse it when it is there. Atomic.
 
     The file's name holds `label`, which the caller chooses for what `prepare` and `look` do, and a hash of the sources'
-    paths and times, of a folder also of those of its pictures. look: what to keep in mind of each picture as it was, as
-    JSON in `Pictures.looks`. RequestError when there is no picture in them.
+    paths and times, of a folder also of those of its pictures. look: facts to keep of each picture as it was, as JSON
+    in `Pictures.looks`. RequestError when there is no picture in them.
     """
     file = cache / f"{label}-{digest(sources)}.u8"
     if not file.with_suffix(".json").exists():
@@ -189,7 +189,7 @@ def _written(
 
 
 def digest(sources: Sequence[Path]) -> str:
-    """What tells these sources from others, and from themselves once they changed."""
+    """A hash of these sources, another one once they changed."""
     return hashlib.sha1(repr([_state(source) for source in sources]).encode()).hexdigest()[:12]
 
 
@@ -225,7 +225,7 @@ def random_crops(
     """`count` square crops, float (count, 3, size, size) in [0, 1], each flipped and turned at random.
 
     A crop is kept from being plain background by taking the busier of two tries, since most of a product photo
-    teaches nothing. closest: above 1, half of the crops are taken up to so much larger, as far as the picture allows,
+    is plain. closest: above 1, half of the crops are taken up to so much larger, as far as the picture allows,
     and shrunk to their size.
     """
     crops: list[Tensor] = []

@@ -208,8 +208,8 @@ def random_kernel(rng: np.random.Generator) -> Tensor:
 
 
 def blurred(x: Tensor, kernels: Tensor) -> Tensor:
-    """Each picture of (N, 3, H, W) under its own kernel (N, BLUR_PX, BLUR_PX); only what is certain: (N, 3, H - 24, W -
-    24).
+    """Each picture of (N, 3, H, W) under its own kernel (N, BLUR_PX, BLUR_PX); without the border that the kernel
+    reaches over: (N, 3, H - 24, W - 24).
     """
     size = x.shape[-2:]
     around = torch.zeros(len(x), 1, *size)

@@ -1,9 +1,9 @@
-"""The discriminator of `studio` as a judge of single pictures: its last layer fitted to put the whole before the
+"""The discriminator of `studio`, made to rank single pictures: its last layer is fitted to put the whole before the
 spoiled.
 
-Discriminator rejection sampling (Azadi et al. 2019) ranks by the trained logit. Ours tells packshots from drawn
-pictures nearly always, but among drawn pictures it prefers holes and glare, because what gives drawn pictures away is
-how plain they are. What its layers see is enough to tell, though: a linear layer on them is fitted by logistic
+Discriminator rejection sampling (Azadi et al. 2019) ranks by the trained logit. Ours separates packshots from
+drawn pictures nearly always, but among drawn pictures it prefers holes and glare, because it recognises drawn pictures
+by how plain they are. Its activations do hold what is needed, though: a linear layer on them is fitted by logistic
 regression over pairs (RankNet, Burges et al. 2005), the pictures that `studio` draws before the same pictures spoiled
 as generators fail, and before those drawn far from what is typical.
 """
@@ -111,7 +111,7 @@ def make(
 
 
 def trained_bodies(checkpoint: Path) -> dict[str, Tensor]:
-    """What sits on the layers of `features` in a run, with spectral normalisation multiplied out."""
+    """The small nets on the layers of `features` in a run, with spectral normalisation multiplied out."""
     trained = torch.load(checkpoint, map_location="cpu", weights_only=True)["state"]["heads"]
     shapes = [trained[f"bodies.{k}.0.parametrizations.weight.original"].shape for k in range(len(LAYERS))]
     heads = Heads(len(trained["embed.0.weight"]), [s[1] for s in shapes], [s[0] for s in shapes]).eval()
@@ -123,7 +123,7 @@ def trained_bodies(checkpoint: Path) -> dict[str, Tensor]:
 
 @torch.inference_mode()
 def examples(network: Discriminator, generator: Generator, count: int, seed: int) -> tuple[Tensor, Tensor]:
-    """What `network` sees of good pictures (C, N, D) and of as many bad ones of each kind (K, C, N, D)."""
+    """The last layer's input for good pictures (C, N, D) and of as many bad ones of each kind (K, C, N, D)."""
     good, bad = [], []
     for c in range(len(generator.categories)):
         labels, rng = torch.full((count,), c), np.random.default_rng((seed, c))

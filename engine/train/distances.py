@@ -11,7 +11,7 @@ from torch import Tensor
 
 from engine.models.features import Features
 
-SEEN_PX = 64  # every picture is brought to this size first, so that networks of different sizes are judged alike
+SEEN_PX = 64  # every picture is brought to this size first, so that networks of different sizes are measured alike
 NEIGHBOURS = 3  # of precision and recall, as in the paper
 
 

@@ -15,8 +15,8 @@ from engine.contract.generate import CATEGORIES
 def draw(
     generator: Any, labels: Tensor, truncation: float, categories: tuple[str, ...] = CATEGORIES, seed: int = 0
 ) -> Tensor:
-    """A picture (N, 3, S, S) in [0, 1] for each label (N,), which indexes `categories`; what knows no categories draws
-    as it likes.
+    """A picture (N, 3, S, S) in [0, 1] for each label (N,), which indexes `categories`; a generator without categories
+    draws of any.
 
     RequestError when the generator has not learned one of them.
     """

@@ -66,7 +66,7 @@ class Recipe:
         return {}
 
     def worries(self, row: dict[str, float]) -> list[str]:
-        """A sentence for each thing that a snapshot's losses and metrics say is going wrong."""
+        """A sentence for each thing that is going wrong by a snapshot's losses and metrics."""
         return []
 
     def export(self) -> dict[str, Tensor]:
@@ -91,7 +91,7 @@ M = TypeVar("M", bound=nn.Module)
 
 
 class Average(Generic[M]):
-    """Exponential moving average of a module's weights, with the short memory of a young average (EDM2's warm-up)."""
+    """Exponential moving average of a module's weights, whose memory is short in the first steps (EDM2's warm-up)."""
 
     def __init__(self, module: M, half_life_steps: float) -> None:
         self.module: M = copy.deepcopy(module).requires_grad_(False).eval()
@@ -208,8 +208,8 @@ def train(
     Yields the mean losses since the last row with `step` and `seconds`, and at a snapshot its metrics. Closing it
     saves a checkpoint. The run folder holds checkpoint.pt, log.jsonl, log.csv, loss.png, samples/ and
     NAME.safetensors; with metrics also metrics.png and NAME.best.safetensors, the best snapshot, which becomes
-    NAME.safetensors at the end; where the package tensorboard is installed, event files as well. record: what the run
-    was told, for the header of its weights.
+    NAME.safetensors at the end; where the package tensorboard is installed, event files as well. record: the options of
+    the run, for the header of its weights.
     """
     going = _Run(recipe, run, dict(record or {}))
     going.resume()
@@ -305,7 +305,7 @@ class _Run:
         self._write(self.shipped)
 
     def ship_best(self) -> None:
-        """At the end the best snapshot becomes the file, where there are metrics to tell it by."""
+        """At the end the best snapshot becomes the file, where there are metrics to choose it by."""
         if self.done != self.recipe.steps or not self.best.exists():
             return
         least = min((row for row in self.rows if BEST_BY in row), key=lambda row: float(row[BEST_BY]))
@@ -318,9 +318,9 @@ class _Run:
         )
 
     def _write(self, file: Path) -> None:
-        told = {"options": json.dumps(self.record)} if self.record else {}
+        options = {"options": json.dumps(self.record)} if self.record else {}
         facts = {"step": str(self.done), "seconds": f"{self.seconds:.0f}", "seed": str(self.recipe.seed)}
-        save_weights(self.recipe.export(), file, **facts, **told)
+        save_weights(self.recipe.export(), file, **facts, **options)
 
     def _show(self, row: Mapping[str, float]) -> None:
         """The row as TensorBoard's events, where the package is installed (`pip install tensorboard`)."""

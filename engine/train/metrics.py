@@ -15,7 +15,9 @@ from engine.train.distances import Embedding, diversity, kernel_distance
 from engine.train.loop import Recipe
 
 LEAST_DIVERSITY = 0.6  # of the real pictures' own: under it samples have begun to look alike
-MOST_RIGHT = 0.97  # share of pictures that a discriminator may call right before it has nothing left to teach
+MOST_RIGHT = (
+    0.97  # share of pictures that a discriminator may classify rightly before the generator learns nothing from it
+)
 
 
 class Metrics:

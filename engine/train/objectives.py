@@ -1,4 +1,4 @@
-"""What the two sides of a GAN are told: losses as pure functions, and one row per paper that says how they are used.
+"""The losses of both sides of a GAN as pure functions, and one row per paper that says how they are used.
 
 Critics give one logit or score per picture, (N,); higher means more real.
 """
@@ -26,7 +26,9 @@ def discriminator_bce(real: Tensor, fake: Tensor, smoothing: float = 0.0) -> Ten
 
 
 def generator_bce(fake: Tensor) -> Tensor:
-    """Non-saturating: fakes against 1 (Goodfellow et al. 2014), which has a slope where the discriminator is sure."""
+    """Non-saturating: fakes against 1 (Goodfellow et al. 2014), which has a gradient where the discriminator is
+    sure.
+    """
     return F.softplus(-fake).mean()
 
 
@@ -121,26 +123,26 @@ class Objective:
     penalty: float = 0.0
     clip: float = 0.0
 
-    def judge(
+    def critic_loss(
         self, critic: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor, share: Tensor
     ) -> tuple[Tensor, dict[str, float]]:
         """The critic's loss and what to log; `share` (N,) in [0, 1] places the penalty."""
         scores, others = critic(real), critic(fake)
         threshold = 0.0 if self.bounded else float(scores.detach().mean() + others.detach().mean()) / 2
-        told = {
+        measured = {
             "real_right": float((scores > threshold).float().mean()),
             "fake_right": float((others < threshold).float().mean()),
         }
         if self.bounded:
-            return discriminator_bce(scores, others, self.smoothing), told
+            return discriminator_bce(scores, others, self.smoothing), measured
         distance = wasserstein(scores, others)
-        told["distance"] = float(distance.detach())
+        measured["distance"] = float(distance.detach())
         if not self.penalty:
-            return -distance, told
+            return -distance, measured
         penalty = gradient_penalty(critic, real, fake, share)
-        return self.penalty * penalty - distance, told | {"penalty": float(penalty.detach())}
+        return self.penalty * penalty - distance, measured | {"penalty": float(penalty.detach())}
 
-    def persuade(self, fake: Tensor) -> Tensor:
+    def generator_loss(self, fake: Tensor) -> Tensor:
         """The generator's loss."""
         return generator_bce(fake) if self.bounded else -fake.mean()
 

@@ -1,7 +1,7 @@
-"""What a training may be told: typed options, the command line that is derived from them, and what is written down.
+"""The options of a training: typed, the command line that is derived from them, and what is written down.
 
-Each recipe has a dataclass of its own that adds to `Options`. Every run writes what it was told into options.json, and
-carries it in the header of its weights; going on with other options is refused, so that a run is of one kind.
+Each recipe has a dataclass of its own that adds to `Options`. Every run writes its options into options.json, and
+carries them in the header of its weights; going on with other options is refused, so that a run is of one kind.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def ratio(text: str) -> float:
 
 @dataclass(frozen=True)
 class Options:
-    """What every recipe may be told."""
+    """The options of every recipe."""
 
     data: tuple[Path, ...] = option((), "folders or tars of pictures", source=True)
     runs: Path = option(ROOT / "runs", "folder of the run folders", source=True, may_change=True)
@@ -79,7 +79,7 @@ class Options:
         return self.cache or self.runs / "cache"
 
     def hyperparameters(self) -> dict[str, Any]:
-        """What the recipe itself is told: all but files, folders and the machine."""
+        """The arguments of the recipe itself: all but files, folders and the machine."""
         return {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if not f.metadata["source"]}
 
     def check(self) -> None:
@@ -98,7 +98,7 @@ class Options:
 
 @dataclass(frozen=True)
 class RecipePreset:
-    """A row of a recipe's table: what it is told, what builds it, and what it reached (see the card of the weight)."""
+    """A row of a recipe's table: its options, what builds it, and what it reached (see the card of the weight)."""
 
     options: Options
     build: Callable[[Any], Recipe]
@@ -159,7 +159,7 @@ def _as_tuple(value: Any) -> Any:
 
 
 def digest_of(sources: Sequence[Path]) -> str:
-    """What tells the data from other data: names and sizes of files, and of a folder's files."""
+    """A hash of the data: of names and sizes of files, and of a folder's files."""
     digest = hashlib.sha256()
     for source in sources:
         files = sorted(p for p in source.rglob("*") if p.is_file()) if source.is_dir() else [source]
@@ -172,11 +172,11 @@ def record(recipe: str, preset: str, options: Options) -> dict[str, Any]:
     """What a run writes down of itself, JSON-ready: all options, and with what and on what it ran."""
     import torch
 
-    told = {f.name: _plain(getattr(options, f.name)) for f in dataclasses.fields(options)}
+    values = {f.name: _plain(getattr(options, f.name)) for f in dataclasses.fields(options)}
     return {
         "recipe": recipe,
         "preset": preset,
-        "options": told,
+        "options": values,
         "data": digest_of(options.data),
         "commit": _commit(),
         "versions": {"python": platform.python_version(), "torch": torch.__version__},

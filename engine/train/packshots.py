@@ -1,6 +1,6 @@
 """Packshots: catalogue photos of one product on white, framed alike, and their colours.
 
-What every recipe of a generator shares: cutting to the product, reading categories, leaving out what teaches nothing,
+What every recipe of a generator shares: cutting to the product, reading categories, leaving out what is of no use,
 turning hues.
 """
 

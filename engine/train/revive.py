@@ -1,6 +1,6 @@
 """Hidden channels that a network has lost while it learned, begun anew.
 
-Where a channel before its ReLU is below zero for every picture, it says nothing, its weights have no gradient, and it
+Where a channel before its ReLU is below zero for every picture, its output is 0, its weights have no gradient, and it
 stays so (Lu et al. 2020, "Dying ReLU and Initialization"). Noise in the gradient can drive channels there that
 matter little at first: of our first restorers, the deepest blocks had lost all of theirs.
 """
@@ -16,9 +16,9 @@ from engine.models import unet
 from engine.models.unet import Residual, UNet
 
 SLOPE = 0.1  # of the leaky ReLU of new blocks, which loses none
-SHOWN = 48  # crops that tell what a network has lost
-_SELDOM = 2e-3  # a channel that says something at so small a part of the places is as good as lost
-_BEFORE = {  # the convolution whose answer each chain of blocks goes on from
+SHOWN = 48  # crops that show what a network has lost
+_SELDOM = 2e-3  # a channel that is above 0 at so small a share of the places is as good as lost
+_BEFORE = {  # the convolution whose output is the input of each chain of blocks
     "down1": "head",
     "down2": "to_quarter",
     "middle": "to_eighth",
@@ -31,20 +31,20 @@ _BEFORE = {  # the convolution whose answer each chain of blocks goes on from
 
 @torch.no_grad()
 def silent(network: nn.Module, pictures: Tensor) -> dict[str, Tensor]:
-    """Which hidden channels of each residual block of `network` say nothing almost anywhere in `pictures`: (width,), by
+    """Which hidden channels of each residual block of `network` are 0 almost everywhere in `pictures`: (width,), by
     the block's name.
 
-    Those of a leaky block say something everywhere.
+    Those of a leaky block are 0 nowhere.
     """
     found: dict[str, Tensor] = {}
 
-    def listener(name: str, block: Residual) -> Callable[[nn.Module, object, Tensor], None]:
-        return lambda layer, given, told: found.update(
-            {name: ((told > 0) | (block.slope > 0)).float().mean((0, 2, 3)) < _SELDOM}
+    def counter(name: str, block: Residual) -> Callable[[nn.Module, object, Tensor], None]:
+        return lambda layer, given, output: found.update(
+            {name: ((output > 0) | (block.slope > 0)).float().mean((0, 2, 3)) < _SELDOM}
         )
 
     listening = [
-        block.first.register_forward_hook(listener(name, block))
+        block.first.register_forward_hook(counter(name, block))
         for name, block in network.named_modules()
         if isinstance(block, Residual)
     ]
@@ -58,7 +58,7 @@ def silent(network: nn.Module, pictures: Tensor) -> dict[str, Tensor]:
 
 @torch.no_grad()
 def revive(network: nn.Module, pictures: Tensor) -> None:
-    """Begins the silent channels of any `network` anew, in place; it says the same of `pictures`.
+    """Begins the silent channels of any `network` anew, in place; its output for `pictures` stays the same.
 
     A block in which all were silent leaks from now on.
     """
@@ -72,8 +72,8 @@ def revive(network: nn.Module, pictures: Tensor) -> None:
 
 @torch.no_grad()
 def revived(old: UNet, new: UNet, pictures: Tensor) -> UNet:
-    """What `old` has learned, in as many blocks as `new` has; it says the same of `pictures` (N, 3, H, W), unless `new`
-    has too few.
+    """What `old` has learned, in as many blocks as `new` has; its output for `pictures` (N, 3, H, W) stays the same,
+    unless `new` has too few.
 
     Silent channels begin anew. A block of `old` in which all are silent adds a constant: the layer before it is given
     that, and the block is left out. Where `new` has more blocks than then are left, they are as it has them, but add
@@ -100,7 +100,7 @@ def revived(old: UNet, new: UNet, pictures: Tensor) -> UNet:
 
 
 def _begun_anew(block: Residual, gone: Tensor) -> dict[str, Tensor]:
-    """The weights of `block`; the channels that are `gone`, (width,), as at first, with no part in its answer yet."""
+    """The weights of `block`; the channels that are `gone`, (width,), as at first, with no part in its output yet."""
     state = {name: tensor.clone() for name, tensor in block.state_dict().items()}
     state["first.weight"][gone] = nn.init.kaiming_uniform_(torch.empty_like(state["first.weight"]))[gone]
     state["first.bias"][gone] = 0

@@ -1,4 +1,4 @@
-"""`python -m engine.train.search --budget MINUTES --seed N`: look for a generator, and say honestly what it is worth.
+"""`python -m engine.train.search --budget MINUTES --seed N`: look for a generator, and measure what it is worth.
 
 Constraints first: an architecture drawn at random from the space (engine/models/searched.py) is refused when it has
 more than 1.2 M parameters or takes longer for a picture, measured here and now, than the generator made by hand. Then
@@ -367,7 +367,11 @@ def report(search: Search, results: dict[str, list[Trial]], budget_min: float) -
             f"| {name} | {'; '.join(f'`{what}`' for what in whats)} | {sizes} | {paces} | {mean:.0f} ± {sd:.0f}"
             f" ({len(found)}) |"
         )
-    lines += ["", f"Does a short training tell? Kendall's tau between {_correlations(search)}.", verdict(results)]
+    lines += [
+        "",
+        f"Does a short training predict a long one? Kendall's tau between {_correlations(search)}.",
+        verdict(results),
+    ]
     return "\n".join(lines) + "\n"
 
 
@@ -389,7 +393,7 @@ def _mean_sd(values: list[float]) -> tuple[float, float]:
 
 
 def _correlations(search: Search) -> str:
-    """How well one score foretells the next, over the architectures that have both."""
+    """How well one score predicts the next, over the architectures that have both."""
     trials = [line for line in search.log.lines if line["kind"] == "trial"]
     short, middle, long = (
         {line["what"]: line for line in trials if line["steps"] == k * search.unit_steps} for _, k in RUNGS
@@ -448,7 +452,7 @@ def _axis(values: list[float], bottom: float, top: float = 60) -> Callable[[floa
 
 @dataclass(frozen=True)
 class SearchOptions(ProductOptions):
-    """What a search may be told. steps: of the training of what was found."""
+    """The options of a search. steps: of the training of what was found."""
 
     steps: int = option(1500, "optimisation steps of what was found, trained for longer")
     budget: float = option(40.0, "minutes of one core's time for the search", source=True)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ProductOptions(Options):
-    """What recipes of generators are told of their pictures of products."""
+    """The options of recipes of generators that concern their pictures of products."""
 
     categories: Path | None = option(None, "csv with the columns file and category", source=True)
     stretch: float = option(1.0, "how many times taller the pictures are made first, such as 4/3", source=True)

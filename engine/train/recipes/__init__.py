@@ -1,1 +1,1 @@
-"""One recipe per network: what it learns from, what it is told, in which steps."""
+"""One recipe per network: what it learns from, its options, its steps."""

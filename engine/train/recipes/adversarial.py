@@ -147,21 +147,21 @@ class AdversarialRecipe(MeasuredRecipe):
                 fake = self.generator(self._latents(rng))
             self._teach_critic(fake, rng)
         fake = self.generator(self._latents(rng))
-        told = self._teach_critic(fake.detach(), rng)
+        losses = self._teach_critic(fake.detach(), rng)
         self.critic.requires_grad_(False)
-        fooled = self.objective.persuade(self.critic(self._augmented(fake, rng)))
+        fooled = self.objective.generator_loss(self.critic(self._augmented(fake, rng)))
         descend(fooled, self.generator_optimizer, most_norm=self.most_norm)
         self.critic.requires_grad_(True)
         self.average.update(self.generator, step)
-        return told | {"generator": float(fooled.detach())}
+        return losses | {"generator": float(fooled.detach())}
 
     def _teach_critic(self, fake: Tensor, rng: np.random.Generator) -> dict[str, float]:
         real = self._augmented(self._photos(rng), rng)
         share = torch.from_numpy(rng.uniform(size=self.batch).astype(np.float32))
-        loss, told = self.objective.judge(self.critic, real, self._augmented(fake, rng), share)
+        loss, measured = self.objective.critic_loss(self.critic, real, self._augmented(fake, rng), share)
         descend(loss, self.critic_optimizer, most_norm=self.most_norm)
         self.objective.keep_bounds(self.critic)
-        return {"critic": float(loss.detach())} | told
+        return {"critic": float(loss.detach())} | measured
 
     def _latents(self, rng: np.random.Generator) -> Tensor:
         return torch.from_numpy(rng.standard_normal((self.batch, self.generator.latent_dim), dtype=np.float32))
@@ -191,9 +191,9 @@ class AdversarialRecipe(MeasuredRecipe):
 
 @dataclass(frozen=True)
 class AdversarialOptions(ProductOptions):
-    """What the recipes of dcgan, wgan and wgan-gp may be told."""
+    """The options of the recipes of dcgan, wgan and wgan-gp."""
 
-    objective: str = option("dcgan", "what the two sides are told: dcgan, wgan or wgan-gp", source=True)
+    objective: str = option("dcgan", "the losses of both sides: dcgan, wgan or wgan-gp", source=True)
     batch: int = option(32, "pictures in a step")
     width: int = option(32, "channels of the generator at full size")
     critic_width: int = option(32, "channels of the critic at full size")

@@ -1,6 +1,6 @@
 """Recipe of `categories`: multinomial logistic regression on pooled activations of `features`.
 
-Pictures are varied on the way in, so that drawn products are judged as fairly as photographed ones: hues turned,
+Pictures are varied on the way in, so that drawn products are classified as well as photographed ones: hues turned,
 products moved, mirrored, brighter or paler, blurred, noisy. Labels are smoothed (Szegedy et al. 2016), because about
 one in thirty is wrong here and a rank by certainty should not rest on the most extreme pictures.
 """
@@ -100,7 +100,7 @@ def called(classifier: Categories, pictures: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class CategoriesOptions(ProductOptions):
-    """What the recipe may be told."""
+    """The options of the recipe."""
 
     batch: int = option(128, "pictures in a step")
     peak: float = option(2e-3, "highest learning rate")

@@ -1,9 +1,10 @@
-"""Recipe of `upscale-x4-crisp`: the network of `upscale-x4` goes on to what looks right instead of what is surest.
+"""Recipe of `upscale-x4-crisp`: the network of `upscale-x4` goes on to what looks right instead of what is safest.
 
 L1, a perceptual distance on `features`, and the hinge loss of a discriminator that sees pictures only through the same
 `features` (after ESRGAN, Wang et al. 2018, and Projected GAN, Sauer et al. 2021). It starts from the faithful network.
-Where we leave the paper: the two are blended as pictures (engine/steps.py), not as networks (ESRGAN section 3.4), and
-half of the small pictures carry a little noise or JPEG, as the files of shops do (Real-ESRGAN, Wang et al. 2021).
+Where we leave the paper: the two are blended as pictures (engine/enhance/steps/upscale.py), not as networks (ESRGAN
+section 3.4), and half of the small pictures carry a little noise or JPEG, as the files of shops do (Real-ESRGAN, Wang
+et al. 2021).
 """
 
 from __future__ import annotations
@@ -118,7 +119,7 @@ def spoiled(x: Tensor, rng: np.random.Generator) -> Tensor:
 
 @dataclass(frozen=True)
 class CrispOptions(Options):
-    """What the recipe may be told."""
+    """The options of the recipe."""
 
     batch: int = option(12, "crops in a step")
     crop_px: int = option(128, "side of a large crop")

@@ -4,7 +4,7 @@ that it left are to be taken off.
 Photos out of focus or shaken, with a little noise and sometimes a phone's JPEG over it (the synthetic part of Real-
 ESRGAN's degradations, Wang et al. 2021, and of Kupyn et al. 2018 for motion). Kernels come from the estimator as it is
 in use, with its errors; one in ten comes from another picture, as where a photo is not blurred alike all over. The
-network is that of `restore`, which knows noise already, and is given the crop under two filters and as it is.
+network is that of `restore`, which has learned noise already, and is given the crop under two filters and as it is.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ PICTURES = 3  # that the network is given
 
 
 class DeblurRecipe(RestoreRecipe):
-    """pictures: sharp photos; estimator: of their blur, as `KernelRecipe` has trained it; seen_px: side of what it is
-    shown.
+    """pictures: sharp photos; estimator: of their blur, as `KernelRecipe` has trained it; seen_px: side of the crop
+    that it is given.
 
     network: to go on from, which is changed; what it has lost begins anew.
     """
@@ -103,12 +103,12 @@ def begin(state: dict[str, Tensor] | None) -> UNet:
 
 @dataclass(frozen=True)
 class DeblurOptions(Options):
-    """What the recipe may be told."""
+    """The options of the recipe."""
 
     start: Path | None = option(None, "weights to go on from; what they have lost begins anew", source=True)
     batch: int = option(12, "crops in a step")
     crop_px: int = option(96, "side of a crop that is repaired")
-    seen_px: int = option(144, "side of the crop that the blur is told by")
+    seen_px: int = option(144, "side of the crop that the blur is estimated from")
     peak: float = option(2e-3, "highest learning rate")
 
 

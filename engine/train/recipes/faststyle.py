@@ -7,10 +7,10 @@ Losses, each in units of the style's or the photo's own energy:
   part of the run: it shows early how strokes are laid, and its halos are unlearned afterwards;
 - contrast: the distance of embeddings to one's own style over those to all of the batch (after MicroAST's contrastive
   loss);
-- a PatchGAN (Isola et al. 2017) that tells patches of artworks from ours, told the style by projection (Miyato and
-  Koyama 2018), hinge loss, in the last part of the run;
+- a PatchGAN (Isola et al. 2017) between patches of artworks and ours, conditioned on the style by projection (Miyato
+  and Koyama 2018), hinge loss, in the last part of the run;
 - patches and structure, in its last fifth: sliced Wasserstein distance of patches to the style's (Elnekave and Weiss
-  2022), which sees how colours are spread where Gaussians see their covariance, and SSIM of luma to the photo.
+  2022), which compares how colours are spread where Gaussians compare their covariance, and SSIM of luma to the photo.
 Styles are artworks, and for a quarter photos, so that any picture can serve as one.
 """
 
@@ -317,7 +317,7 @@ def _noise(rng: np.random.Generator, x: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class FastStyleOptions(Options):
-    """What the recipe may be told."""
+    """The options of the recipe."""
 
     teacher: Path | None = option(None, "safetensors of the network to distil from", source=True)
     artworks: Path | None = option(None, "folder or tar of style pictures", source=True)
@@ -325,7 +325,7 @@ class FastStyleOptions(Options):
     crop_px: int = option(160, "side of a crop of a photo")
     style_px: int = option(176, "side of a crop of an artwork")
     peak: float = option(1.5e-3, "highest learning rate")
-    taught: float = option(0.35, "share of the run in which the teacher is heard")
+    taught: float = option(0.35, "share of the run in which the teacher counts")
     adversarial: float = option(0.75, "share of the run before the discriminator joins in")
     closer: float = option(0.79, "share of the run before the style counts more")
 

@@ -158,7 +158,7 @@ def teacher_from_file(file: Path) -> Features:
 
 @dataclass(frozen=True)
 class FeaturesOptions(Options):
-    """What the recipe may be told."""
+    """The options of the recipe."""
 
     teacher: Path | None = option(None, "safetensors of the network to distil from", source=True)
     batch: int = option(16, "crops in a step")

@@ -3,8 +3,8 @@
 Pictures of latents from the autoencoder's fitted mixture must pass a discriminator that sees pictures only through the
 fixed `features` (Projected GAN, Sauer et al. 2021), with the hinge loss (Lim & Ye 2017), category by projection (Miyato
 & Koyama 2018) and DiffAugment (Zhao et al. 2020). Reconstruction goes on as an anchor (VAE-GAN, Larsen et al. 2016), so
-that the adversary sharpens and cannot collapse what the autoencoder knows. The encoder stays as it is: latents keep
-their meaning, and `vae` can hand its latents to `studio`.
+that the adversary sharpens and cannot collapse what the autoencoder has learned. The encoder stays as it is: latents
+keep their meaning, and `vae` can hand its latents to `studio`.
 """
 
 from __future__ import annotations
@@ -163,7 +163,7 @@ def take_mixture(network: nn.Module, state: dict[str, Tensor]) -> None:
 
 @dataclass(frozen=True)
 class GanOptions(ProductOptions):
-    """What the recipe of studio may be told."""
+    """The options of the recipe of studio."""
 
     batch: int = option(16, "pictures in a step")
     peak: float = option(3e-4, "highest learning rate")

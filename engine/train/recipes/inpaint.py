@@ -1,8 +1,7 @@
 """Recipe of `inpaint`: holes are cut into photos, and what was there is to be given back.
 
-L1 of pixels, six times as heavy in the holes, and of `features`; then the hinge loss of a discriminator that looks
-through `features` at the finished picture (SN-PatchGAN of Yu et al. 2019, on fixed features), told where the holes are
-by being asked only there.
+L1 of pixels, six times as heavy in the holes, and of `features`; then the hinge loss of a discriminator on `features`
+of the finished picture (SN-PatchGAN of Yu et al. 2019, on fixed features), which counts in the holes only.
 """
 
 from __future__ import annotations
@@ -108,7 +107,7 @@ class InpaintRecipe(Recipe):
             losses |= self._teach_heads(x, filled.detach(), holes)
             self.heads.requires_grad_(False)
             maps = self._maps(seen)
-            loss = loss + self.adversarial_weight * hinge_fooled(maps, _where_asked(maps, holes)) / len(maps)
+            loss = loss + self.adversarial_weight * hinge_fooled(maps, _in_holes(maps, holes)) / len(maps)
             self.heads.requires_grad_(True)
         descend(loss, *self.own.values(), most_norm=1.0)
         self.average.update(self.network, step)
@@ -118,7 +117,7 @@ class InpaintRecipe(Recipe):
     def _teach_heads(self, x: Tensor, filled: Tensor, holes: Tensor) -> dict[str, float]:
         """One step of the discriminator."""
         real, fake = self._maps(self.features(x)), self._maps(self.features(filled))
-        loss = hinge(real, fake, _where_asked(real, holes)) / len(real)
+        loss = hinge(real, fake, _in_holes(real, holes)) / len(real)
         descend(loss, self.heads_optimizer)
         return {"judged": float(loss.detach())}
 
@@ -145,14 +144,14 @@ class InpaintRecipe(Recipe):
         return pack(self.average.module.state_dict(), few=FEW_MOST)
 
 
-def _where_asked(maps: list[Tensor], holes: Tensor) -> list[Tensor]:
-    """For each map how much of a hole each of its places looks at."""
+def _in_holes(maps: list[Tensor], holes: Tensor) -> list[Tensor]:
+    """For each map how much of a hole each of its places covers."""
     return [F.adaptive_avg_pool2d(holes, (m.shape[2], m.shape[3])) for m in maps]
 
 
 @dataclass(frozen=True)
 class InpaintOptions(Options):
-    """What the recipe may be told."""
+    """The options of the recipe."""
 
     batch: int = option(8, "crops in a step")
     crop_px: int = option(128, "side of a crop")

@@ -1,7 +1,7 @@
 """Recipe of the first half of `deblur`: of a blurred crop, the kernel that blurred it, and how much noise there is.
 
-Judged twice: by how far the kernel is from the true one, and by what Wiener's filter makes of the crop with it, which
-is what it is for (and the only way to learn the noise that the filter wants).
+Two losses: how far the kernel is from the true one, and the error of what Wiener's filter makes of the crop with it,
+which is what it is for (and the only way to learn the noise that the filter needs).
 """
 
 from __future__ import annotations
@@ -66,8 +66,8 @@ class KernelRecipe(Recipe):
         worse = (error / before).log().mean()
         descend(apart + worse, *self.optimizers.values(), most_norm=0.5)
         self.average.update(self.network, step)
-        told = {"apart": apart, "worse": worse, "gain": gained(made, blurred, sharp)}
-        return {name: float(value.detach()) for name, value in told.items()}
+        losses = {"apart": apart, "worse": worse, "gain": gained(made, blurred, sharp)}
+        return {name: float(value.detach()) for name, value in losses.items()}
 
     def sample(self) -> Tensor:
         """Held-out crops blurred, under Wiener's filter, and as they were.
@@ -107,7 +107,7 @@ def gained(made: Tensor, blurred: Tensor, sharp: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class KernelOptions(Options):
-    """What the recipe may be told."""
+    """The options of the recipe."""
 
     start: Path | None = option(None, "weights of deblur to go on from; what they have lost begins anew", source=True)
     batch: int = option(16, "crops in a step")

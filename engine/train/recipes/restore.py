@@ -41,7 +41,7 @@ KINDS: dict[
     "jpeg": degrade.random_coding,
     "strong-jpeg": degrade.strong_coding,
 }
-EXPERTS = tuple(kind for kind in KINDS if kind != "any-noise")  # in the order in which the gate knows them
+EXPERTS = tuple(kind for kind in KINDS if kind != "any-noise")  # in the order of the gate's outputs
 UNBOUNDED = sum(kind.endswith("white-noise") for kind in EXPERTS)  # the first
 _HOLD = 0.8  # part of the run at the full learning rate
 
@@ -128,7 +128,7 @@ class RestoreRecipe(Recipe):
 
 _BLOCKS = dict.fromkeys(
     ("jpeg", "strong-jpeg"), (1, 1, 1, 1, 2)
-)  # what JPEG leaves asks for fine work more than for a wide view
+)  # what JPEG leaves needs fine detail more than a large receptive field
 _MOST_SHRUNK = (
     1.6  # crops are made up to so much smaller: finer texture, and less of the JPEG that the photos came with
 )
@@ -141,8 +141,8 @@ class ExpertRecipe(RestoreRecipe):
     """One of the networks of `restore`, each of which is for one kind of disturbance; kind: of KINDS.
 
     The logarithm of the mean squared error, which is what PSNR counts (NAFNet's loss, Chen et al. 2022), but less of it
-    where little is left to gain; in luma as well for JPEG, which spoils chroma beyond repair and is judged by luma.
-    start: weights of a network that knows more kinds, such as that of all from `RestoreRecipe`; what it has lost is
+    where little is left to gain; in luma as well for JPEG, which spoils chroma beyond repair and is measured on luma.
+    start: weights of a network for more kinds, such as that of all from `RestoreRecipe`; what it has lost is
     `revived`. further: pictures of other things than products, one crop in four; the larger one of them is, the more
     often.
     """
@@ -185,7 +185,7 @@ class ExpertRecipe(RestoreRecipe):
         }
 
     def _power(self, difference: Tensor) -> Tensor:
-        """Mean square of each picture's (N, 3, H, W), as this expert is judged by it: (N,)."""
+        """Mean square of each picture's (N, 3, H, W), as it counts for this expert: (N,)."""
         power = difference.square().mean((1, 2, 3))
         if not self.kind.endswith("jpeg"):
             return power
@@ -245,9 +245,9 @@ class GateRecipe(Recipe):
     """The gate of `restore`: which expert leaves less of a disturbance, of crops that are disturbed in every way.
 
     experts: their averaged weights, as `ExpertRecipe` has trained them; what they leave of `seen` crops is found once.
-    The gate is to choose each with a probability that falls with the mean squared error that it leaves. (To lower the
-    error that is to be expected of its choice would be to the point, but it settles on one expert for all.) unbounded:
-    as of `Gate`; further: as in `ExpertRecipe`.
+    The gate is to choose each with a probability that falls with the mean squared error that it leaves. (The expected
+    error of its choice would be the true aim, but under that loss it settles on one expert for all.) unbounded: as of
+    `Gate`; further: as in `ExpertRecipe`.
     """
 
     name = "restore"
@@ -309,8 +309,8 @@ class GateRecipe(Recipe):
         return torch.cat(crops), torch.cat(errors)
 
     def _pair(self, indices: Sequence[int], count: int, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
-        """Each expert's kind of disturbance as often as none; JPEG, which is told least easily, three times, once at
-        good quality alone.
+        """Each expert's kind of disturbance as often as none; JPEG, which is recognised least easily, three times, once
+        at good quality alone.
         """
         clean = _some_grey(
             _crops(self.pictures, indices, count, self.crop_px, rng, self.further if indices is self.indices else None),
@@ -337,7 +337,7 @@ class GateRecipe(Recipe):
 
 @dataclass(frozen=True)
 class BothOptions(Options):
-    """What the recipe of one network for noise and JPEG may be told, with which the experts begin."""
+    """The options of the recipe of one network for noise and JPEG, with which the experts begin."""
 
     batch: int = option(16, "crops in a step")
     crop_px: int = option(64, "side of a crop")
@@ -346,7 +346,7 @@ class BothOptions(Options):
 
 @dataclass(frozen=True)
 class ExpertOptions(Options):
-    """What the recipe of an expert may be told."""
+    """The options of the recipe of an expert."""
 
     further: tuple[Path, ...] = option((), "folders or tars of pictures of other things than products", source=True)
     begin: str = option("both", "the preset whose network it goes on from", source=True)
@@ -359,12 +359,12 @@ class ExpertOptions(Options):
 
 @dataclass(frozen=True)
 class GateOptions(Options):
-    """What the recipe of the gate may be told."""
+    """The options of the recipe of the gate."""
 
     further: tuple[Path, ...] = option((), "folders or tars of pictures of other things than products", source=True)
     batch: int = option(64, "crops in a step")
     crop_px: int = option(128, "side of a crop")
-    seen: int = option(7000, "crops that the experts are asked about, once")
+    seen: int = option(7000, "crops on which the experts are compared, once")
 
 
 def _build_both(options: BothOptions) -> RestoreRecipe:

@@ -132,7 +132,7 @@ class SketchRecipe(MeasuredRecipe):
         for optimizer in self.network_optimizers.values():
             learning_rate(optimizer, self.peak, step, self.steps, warm_up=100, hold=0.5)
         x, lines, palettes, labels = self._batch(rng, self.batch, self._size_px(rng, step))
-        # Strangers have another's palette: nothing is known of them but their lines and what colour they should be.
+        # Strangers have another's palette: there is no true picture of them, only their lines and their colour.
         own = self.batch - self.strangers if adversarial else self.batch
         asked = torch.cat([palettes[:own], palettes[own:].roll(1, 0) if self.strangers > 1 else palettes[:1]])[
             : self.batch
@@ -275,7 +275,7 @@ def _pixel_distance(ours: Tensor, theirs: Tensor) -> Tensor:
 
 
 def _colour_distance(ours: Tensor, palettes: Tensor, weight: Tensor) -> Tensor:
-    """L1 between the mean colour where the product is, by `weight` (N, 1, S, S), and what the palette says that is."""
+    """L1 between the mean colour where the product is, by `weight` (N, 1, S, S), and what the palette gives for it."""
     main, accent, share = palettes.split((3, 3, 1), 1)
     mean = (ours * weight).sum((2, 3)) / weight.sum((2, 3)).clamp(min=1)
     return F.l1_loss(mean, share * main + (1 - share) * accent)
@@ -283,7 +283,7 @@ def _colour_distance(ours: Tensor, palettes: Tensor, weight: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class SketchOptions(ProductOptions):
-    """What the recipe may be told."""
+    """The options of the recipe."""
 
     batch: int = option(8, "pairs in a step")
     large_share: float = option(0.2, "share of steps at the full size")

@@ -1,6 +1,6 @@
 """Recipe of `tone`: well lit photos, badly exposed and tinted at random, are to be given back by one table per photo.
 
-What is asked of the network is what a camera got wrong: light, white balance, contrast, saturation. The loss is L1 and
+The network is to correct what a camera got wrong: light, white balance, contrast, saturation. The loss is L1 and
 L2 of pixels, and the tables are kept smooth and rising as in Zeng et al. 2020 (equations 5 to 7).
 """
 
@@ -128,7 +128,7 @@ def _seen(x: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class ToneOptions(Options):
-    """What the recipe may be told."""
+    """The options of the recipe."""
 
     batch: int = option(24, "photos in a step")
     peak: float = option(1e-3, "highest learning rate")

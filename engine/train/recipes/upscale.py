@@ -91,7 +91,7 @@ class UpscaleRecipe(Recipe):
 
 @dataclass(frozen=True)
 class UpscaleOptions(Options):
-    """What the recipe may be told."""
+    """The options of the recipe."""
 
     scale: int = option(4, "how many times larger")
     batch: int = option(16, "crops in a step")

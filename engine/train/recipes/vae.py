@@ -57,7 +57,7 @@ class Distance:
             wanted = features(theirs, 4)
         perceptual = self.perceptual(features(ours, 4), wanted)
         difference = torch.einsum("ij,njhw->nihw", _YCC, ours - theirs) * _YCC_WEIGHT
-        # Under L1 alone the best guess of an ignorant decoder is the median, an empty white page, and it stays there.
+        # Under L1 alone the best guess of an untrained decoder is the median, an empty white page, and it stays there.
         return perceptual, difference.abs().mean() + 5 * difference.square().mean()
 
 
@@ -256,7 +256,7 @@ def grow(network: Autoencoder, state: dict[str, Tensor]) -> None:
 
 @dataclass(frozen=True)
 class VaeOptions(ProductOptions):
-    """What the recipe may be told."""
+    """The options of the recipe."""
 
     size_px: int = option(128, "side of a picture", source=True)
     batch: int = option(32, "pictures in a step")

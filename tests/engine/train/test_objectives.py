@@ -105,18 +105,18 @@ def test_each_paper_s_settings_are_there():
 def test_a_critic_is_told_and_measured_as_its_paper_says():
     critic = Linear(torch.tensor([1.0, 0.0]))
     real, fake, share = torch.tensor([[2.0, 0.0], [1.0, 0.0]]), torch.tensor([[-1.0, 0.0], [3.0, 0.0]]), torch.rand(2)
-    loss, told = DCGAN.judge(critic, real, fake, share)
+    loss, told = DCGAN.critic_loss(critic, real, fake, share)
     assert (told["real_right"], told["fake_right"]) == (1.0, 0.5)
     assert float(loss.detach()) == pytest.approx(
         float(objectives.discriminator_bce(critic(real), critic(fake)).detach())
     )
-    loss, told = WGAN.judge(critic, real + 4, fake, share)
+    loss, told = WGAN.critic_loss(critic, real + 4, fake, share)
     assert told == {"real_right": 1.0, "fake_right": 1.0, "distance": 4.5}
     assert float(loss.detach()) == -4.5
-    loss, told = WGAN_GP.judge(Linear(torch.tensor([3.0, 0.0])), real + 4, fake, share)
+    loss, told = WGAN_GP.critic_loss(Linear(torch.tensor([3.0, 0.0])), real + 4, fake, share)
     assert float(loss.detach()) == pytest.approx(10 * 4 - 3 * 4.5)
     assert told["penalty"] == pytest.approx(4.0)
-    assert float(WGAN.persuade(critic(fake)).detach()) == -1.0
+    assert float(WGAN.generator_loss(critic(fake)).detach()) == -1.0
 
 
 # The hinge loss over maps, and the distance through features

@@ -70,7 +70,7 @@ ENGLISH = {
     "first_share": "Share of the chosen style",
     "johnson_style": "Style of the method Johnson",
     "brush": "Brush size",
-    "strokes": "Strokes on even ground",
+    "strokes": "Strokes on even surfaces",
     "size_px": "Size",
     "steps_count": "Steps",
     "content_weight": "Keep the photo's shapes",

@@ -1,7 +1,7 @@
 """The command line: the studio's verbs, with arguments read off the requests' fields.
 
 Exit status 0; 2 with one sentence on stderr; 130 when interrupted. Of several photos each is worked on whatever becomes
-of the others; those that could not be are told on stderr, each in its sentence, and the status is 2.
+of the others; each that could not be done has its sentence on stderr, and the status is 2.
 """
 
 from __future__ import annotations
@@ -52,12 +52,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _sentence(error: Exception, options: argparse.Namespace) -> str:
     if isinstance(error, RequestError) or options.verbose:
         return str(error)
-    return "Something went wrong inside Vitrine; with --verbose before the command it is told in full."
+    return "Something went wrong inside Vitrine; with --verbose before the command it is shown in full."
 
 
 class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one sentence instead of the usage."""
+
     def error(self, message: str) -> NoReturn:
-        """One sentence instead of the usage."""
         self.exit(2, f"{message[0].upper()}{message[1:].rstrip('.')}; see {self.prog} --help.\n")
 
 

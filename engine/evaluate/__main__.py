@@ -109,8 +109,8 @@ def _evaluate_generators(names: Sequence[str], sources: Sources, nearest: Path, 
         record(name, generation=facts)
         if name in GENERATORS:
             ours, real = measured.drawn, measured.baselines[generation.REAL]
-            told = {k: v for k, v in ours.items() if k in ("kernel distance", "category %")}
-            cards.write(network, generation.table(facts), told, {k: f"{generation.REAL} {real[k]:.4g}" for k in told})
+            named = {k: v for k, v in ours.items() if k in ("kernel distance", "category %")}
+            cards.write(network, generation.table(facts), named, {k: f"{generation.REAL} {real[k]:.4g}" for k in named})
         else:
             _write_drawn(name, generation.table(facts))
 

@@ -26,7 +26,7 @@ def grey_world(x: Tensor) -> Tensor:
 
 def white_patch(x: Tensor, quantile: float = 0.99, target: float = 0.9) -> Tensor:
     """Each channel's `quantile` becomes `target` (Land 1977, robust to a few bright pixels):
-    exposure and cast in one.
+    exposure and colour cast in one.
     """
     whites = x.flatten(2).quantile(quantile, dim=2)[..., None, None]
     return (x * target / whites.clamp_min(1e-3)).clamp(0, 1)

@@ -46,8 +46,8 @@ def write(network: Network, text: str, measured: dict[str, float], beside: dict[
 
 def headlines(rows: Sequence[Row]) -> tuple[dict[str, float], dict[str, str]]:
     """What goes into the index: ours, and what stands beside it, by headline."""
-    told = [r for r in rows if r.headline]
-    return {r.headline: r.ours for r in told}, {r.headline: f"{r.against} {r.baseline:.4g}" for r in told}
+    named = [r for r in rows if r.headline]
+    return {r.headline: r.ours for r in named}, {r.headline: f"{r.against} {r.baseline:.4g}" for r in named}
 
 
 def note(name: str, measured: dict[str, float], beside: dict[str, str]) -> None:

@@ -89,8 +89,8 @@ def methods(
 
 @dataclass(frozen=True)
 class Effort:
-    """What an optimisation took. steps, of all scales; work: pixels that were looked at with gradients, again for each
-    look; seconds of the processor; loss at its end."""
+    """What an optimisation took. steps, of all scales; work: pixels that went through the network with gradients, in
+    all passes together; seconds of the processor; loss at its end."""
 
     steps: int
     work: int

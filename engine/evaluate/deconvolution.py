@@ -1,4 +1,4 @@
-"""Taking blur off without anything learned, by a kernel that is told: what `deblur` is measured beside."""
+"""Taking blur off without anything learned, by a kernel that is given: what `deblur` is measured beside."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ def from_the_hub(measures: Mapping[str, Measure], sources: Sources) -> Iterator[
     """(name, headline -> figure) of each network of the Hub that can be loaded, measured as our network of that step
     is.
 
-    measures: by the name of our network. What cannot be loaded is told on the way, and left out.
+    measures: by the name of our network. What cannot be loaded is left out, and a sentence says why.
     """
     for name, hub in hub_peers(TABLE).items():
         if name not in measures or name not in ENHANCE:

@@ -16,7 +16,7 @@ ENHANCE: dict[str, dict[str, str]] = {
     "deblur": {"blurred photos dB": "held-out photos, blurred, PSNR (dB)"},
     "tone": {"spoiled photos dB": "held-out photos in a wrong light, PSNR (dB)"},
     "inpaint": {"PSNR in holes dB": "held-out photos, PSNR in free-form holes (dB)"},
-    "matte": {"IoU": "held-out composites, mean IoU", "photos IoU": "held-out photos on a plain ground, mean IoU"},
+    "matte": {"IoU": "held-out composites, mean IoU", "photos IoU": "held-out photos on a plain background, mean IoU"},
     "upscale-x2": {"Set5 dB": "Set5, luma PSNR (dB)", "own photos dB": "held-out product photos, luma PSNR (dB)"},
     "upscale-x4": {
         "Set5 dB": "Set5, luma PSNR (dB)",

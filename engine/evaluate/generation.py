@@ -58,11 +58,11 @@ COSTS = {  # measured by engine/evaluate/costs.py
     WALL: "time of 36 pictures at 128 px, from request to result, as a multiple of `dcgan`'s",
 }
 LINES = (
-    "It is told the lines of the held-out packshots and each one's category, and draws them in palettes of its own"
+    "It is given the lines of the held-out packshots and each one's category, and draws them in palettes of its own"
     " choice. So it is as varied as they are, and recall and diversity are left out; in all else, too, it comes nearer"
     " to them than a generator that starts from nothing can."
 )
-_TOLD = ("recall", "diversity %")  # what the lines of held-out packshots give away
+_GIVEN = ("recall", "diversity %")  # what the lines of held-out packshots already hold
 
 
 class Reference:
@@ -146,7 +146,7 @@ class Reference:
         other = self.shown[chosen]
         places = torch.stack([torch.randperm(other[0, 0].numel(), generator=rng) for _ in other])
         shuffled = other.flatten(2).gather(2, places[:, None].expand(-1, 3, -1)).view_as(other)
-        # Training pictures are their own nearest: here the held-out ones speak for pictures that copy nothing.
+        # Training pictures are their own nearest: here the held-out ones stand for pictures that copy nothing.
         real = self._compared(self._shown[chosen]) | {
             "nearest": 1.0,
             "copies %": 1.0,
@@ -166,7 +166,7 @@ class Reference:
 class Measured:
     """drawn: as the tab draws, untruncated: at truncation 1; beside: samples and their nearest training pictures.
 
-    inception: what the Hub's Inception says of what the tab draws, or nothing, and the reason in `without`.
+    inception: the figures of the Hub's Inception for what the tab draws, or nothing, and the reason in `without`.
     """
 
     drawn: Scores
@@ -187,7 +187,9 @@ class Measured:
 
 
 def measure(network: Network, reference: Reference, weights: Weights) -> Measured:
-    """All there is to say of the pictures of a generator: as the tab draws and untruncated, next to the baselines."""
+    """Everything that is measured of the pictures of a generator: as the tab draws and untruncated, next to the
+    baselines.
+    """
     truncation, sketches = GenerateRequest().truncation, network.weight.task == "sketch"
     if sketches:
         lines = reference.lines(network.module.size_px)
@@ -202,7 +204,7 @@ def measure(network: Network, reference: Reference, weights: Weights) -> Measure
     figures, without = inception.measure(drawn, reference.held_out, weights)
     samples = drawn[torch.linspace(0, len(reference.labels) - 1, SHOWN).long()]
     scores = [
-        {k: v for k, v in reference.scores(x, labels).items() if not (sketches and k in _TOLD)}
+        {k: v for k, v in reference.scores(x, labels).items() if not (sketches and k in _GIVEN)}
         for x in (drawn, untruncated)
     ]
     said = " ".join(filter(None, (LINES if sketches else "", without)))
@@ -250,7 +252,7 @@ def sheet(samples: Tensor, near: Tensor, distance: Tensor, columns: int = 4) -> 
 
 
 def table(facts: Mapping[str, Any]) -> str:
-    """Markdown for the card of a network, of what the index says of it."""
+    """Markdown for the card of a network, by the index."""
     drawn, baselines = facts["drawn"], facts["baselines"]
     columns = {
         f"as the tab draws (truncation {GenerateRequest().truncation:g})": drawn,

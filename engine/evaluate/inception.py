@@ -2,7 +2,7 @@
 
 The Inception network is the one that both were published with (2015-12-05, from the Hub), in torch-fidelity's port,
 which is in the group `inception` of `pyproject.toml`. It has seen photographs of ImageNet and no packshots on white,
-and below some thousand pictures both figures lean: compare only what was measured on as many.
+and below some thousand pictures both figures are biased: compare only what was measured on as many.
 """
 
 from __future__ import annotations

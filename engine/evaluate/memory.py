@@ -2,7 +2,7 @@
 model, in a process of its own.
 
 Prints the gigabytes by which a request for a photo of 4K (style) or 8K raises the peak of the process over what it had
-after a small one, how often it was heard of, and the longest silence in between.
+after a small one, how often it reported, and the longest time in between.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ SIZES = {"style": (3840, 2160), "restore": (7680, 4320), "deblur": (7680, 4320),
 
 @dataclass(frozen=True)
 class Need:
-    """gb: above the model, in 10^9 bytes. reports: how often it was heard of; silence_s: the longest time without."""
+    """gb: above the model, in 10^9 bytes. reports: how many; silence_s: the longest time without one."""
 
     gb: float
     reports: int
     silence_s: float
 
     def __str__(self) -> str:
-        return f"{self.gb:.2f} GB, heard of {self.reports} times, at most {self.silence_s:.1f} s apart"
+        return f"{self.gb:.2f} GB, {self.reports} reports, at most {self.silence_s:.1f} s apart"
 
 
 def peak_gb(what: str = "style") -> float:

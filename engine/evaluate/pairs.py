@@ -1,6 +1,6 @@
 """How well `sketch` draws held-out packshots again from their lines, and what a look-up would reach.
 
-It is told their lines, their palette and their category. Two baselines are told the same: the training picture whose
+It is given their lines, their palette and their category. Two baselines are given the same: the training picture whose
 lines and palette are nearest, and the mean picture of the category.
 """
 

@@ -33,9 +33,9 @@ if TYPE_CHECKING:
 
 EXAMPLES = ROOT / "gradio_ui" / "examples"
 CELL_PX, CAPTION_PX = 256, 22
-GROUND = torch.tensor([0.30, 0.52, 0.50]).view(
+LAID_ON = torch.tensor([0.30, 0.52, 0.50]).view(
     1, 3, 1, 1
-)  # what cut-outs are laid on: shows halos of light and dark grounds
+)  # what cut-outs are laid on: shows halos of light and dark backgrounds
 
 Cells = list[tuple[str, Tensor]]  # a caption and a picture (1, 3, CELL_PX, CELL_PX) each
 
@@ -89,11 +89,13 @@ def photographed(x: Tensor, kernel: Tensor) -> Tensor:
     return degrade.jpeg(degrade.gaussian_noise(blurred, 2, np.random.default_rng(0))[0], 92)[None]
 
 
-def elsewhere(product: Tensor, ground: Tensor) -> Tensor:
-    """A product on a plain ground (1, 3, S, S) before another picture out of focus, as if it had been taken there."""
+def elsewhere(product: Tensor, background: Tensor) -> Tensor:
+    """A product on a plain background (1, 3, S, S) before another picture out of focus, as if it had been taken
+    there.
+    """
     mask = segment.product_mask(product).mask
     colours, alpha = decontaminated(product, mask)
-    return degrade.jpeg(torch.lerp(gaussian_filter(ground, 6.0), colours, alpha)[0], 92)[None]
+    return degrade.jpeg(torch.lerp(gaussian_filter(background, 6.0), colours, alpha)[0], 92)[None]
 
 
 def _restored(network: Network) -> Cells:
@@ -179,7 +181,7 @@ def _cut(network: Network) -> Cells:
 
 def _laid(x: Tensor, matte: Tensor) -> Tensor:
     colours, alpha = decontaminated(x, matte)
-    return torch.lerp(GROUND.expand_as(x), colours, alpha)
+    return torch.lerp(LAID_ON.expand_as(x), colours, alpha)
 
 
 def _pil(x: Tensor) -> Image.Image:

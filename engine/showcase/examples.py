@@ -45,7 +45,7 @@ class Phone:
 
     size_px: int
     noise: float  # deviation in a middle grey, sRGB
-    cast: tuple[float, float, float]  # factors on linear red, green, blue
+    tint: tuple[float, float, float]  # factors on linear red, green, blue
     blur_px: float
     quality: int  # of the JPEG
 
@@ -77,7 +77,7 @@ def snapshot(picture: Image.Image, phone: Phone, seed: int = 0) -> Image.Image:
     small.thumbnail((phone.size_px, phone.size_px), Image.Resampling.LANCZOS)
     light = (
         np.asarray(small.filter(ImageFilter.GaussianBlur(phone.blur_px)), dtype=np.float32) / 255
-    ) ** 2.2 * np.array(phone.cast, dtype=np.float32)
+    ) ** 2.2 * np.array(phone.tint, dtype=np.float32)
     rng = np.random.default_rng(seed)
     shot = rng.normal(size=light.shape).astype(np.float32) * np.sqrt(light + 0.02) * (phone.noise * 1.5)
     seen = np.clip(light + shot, 0, 1) ** (1 / 2.2)

@@ -1,7 +1,7 @@
 """`python -m engine.train NAME`: run one recipe, going on where its run folder stopped.
 
-The trained file lands in the run folder; `--install` copies it into weights/ at the end. `NAME --help` shows what that
-recipe may be told, `NAME --preset ROW --help` what that row of its table is run_options.
+The trained file lands in the run folder; `--install` copies it into weights/ at the end. `NAME --help` shows the
+options of that recipe, `NAME --preset ROW --help` those of a row of its table.
 """
 
 from __future__ import annotations

@@ -3,7 +3,8 @@
 `Weights.load(name)` looks for the file in the folder of the settings (VITRINE_WEIGHTS), in `weights/`, in the Hub's
 cache and on the Hub; checks size and SHA-256; reads tensors and nothing else (safetensors, the initialisers of an
 `.onnx`, or a `.pth` with `weights_only=True`); builds the network strictly; and keeps it, the least recently used
-leaving first. What cannot be had is one sentence, so that the embedded network can answer and say why.
+leaving first. What cannot be had is one sentence, so that the embedded network can be used instead and the result says
+why.
 
     row.py         Weight: all there is to know about one file
     table.py       TABLE: the rows themselves
@@ -13,7 +14,8 @@ leaving first. What cannot be had is one sentence, so that the embedded network 
     network.py     Network: from a file of tensors to a network that can be called
     onnx.py        the tensors of an ONNX file; int8.py those that are stored in a byte each
     load.py        Weights: each network found, checked, loaded once and kept
-    __main__.py    the commands that keep the table honest; the tables for people are written by engine/evaluate
+    __main__.py    the commands that keep the table true to the files; the tables for people are written by
+    engine/evaluate
 
 Importing this imports neither torch nor huggingface_hub.
 """

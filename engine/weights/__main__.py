@@ -1,4 +1,4 @@
-"""`python -m engine.weights` keeps the table of weights honest.
+"""`python -m engine.weights` keeps the table of weights true to the files.
 
 `pin NAME` asks the Hub for revision, size and hash of a row, `index` writes size and hash of the embedded files. The
 tables for people are written from these by `python -m engine.evaluate tables`.
@@ -18,7 +18,9 @@ from engine.weights.table import ROWS
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m engine.weights", description="Keep the table of weights honest.")
+    parser = argparse.ArgumentParser(
+        prog="python -m engine.weights", description="Keep the table of weights true to the files."
+    )
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("pin", help="print a row with what the Hub has now").add_argument("name")
     commands.add_parser("index", help="write size and hash of the embedded files into weights/index.json")

@@ -1,4 +1,4 @@
-"""Which networks may answer a step, in the order they are asked."""
+"""Which networks may be used for a step, in the order in which they are tried."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ def choose(
 ) -> dict[str, tuple[str, ...]]:
     """The names to try for each of `tasks`, the best first; an empty tuple means that no network is allowed.
 
-    wish: "auto" asks the Hub's networks first on a GPU, and on a CPU only where nothing is embedded; "embedded" and
-    "hub" say what they mean, and the embedded network stands behind the Hub's; names from the table, separated by
+    wish: "auto" tries the Hub's networks first on a GPU, and on a CPU only where nothing is embedded; "embedded" and
+    "hub" are those alone, with the embedded network behind the Hub's; names from the table, separated by
     commas, each come first for the task they serve, with the embedded one behind them where `behind`. RequestError for
     a name that serves none of the tasks. A GPU makes no difference to "generate": the Hub's generator draws other
     pictures, not the same ones better.

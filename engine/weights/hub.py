@@ -1,4 +1,4 @@
-"""The Hub and its cache: whether a file is there, how it comes, and why it does not; the only place that knows
+"""The Hub and its cache: whether a file is there, how it comes, and why it does not; the only place that imports
 huggingface_hub.
 """
 
@@ -45,7 +45,7 @@ def _client() -> ModuleType:
 def _watched() -> Iterator[None]:
     """While any download is on: bytes are handed on as they arrive, and Xet's threads are not used.
 
-    In pieces of 10 MB progress would stand still on a slow line, a stall could not be told from slowness, and a stop
+    In pieces of 10 MB progress would stand still on a slow line, a stall would look like slowness, and a stop
     would wait for the piece. Xet's transfers run in threads that Python cannot stop; the plain way has the same files.
     The library has these as constants of its module alone; they are as they were when the last download has ended.
     """
@@ -101,7 +101,7 @@ class _Stopped(Exception):
 
 
 class Download:
-    """One file on its way from the Hub, in a thread that is told to stop when its listener leaves."""
+    """One file on its way from the Hub, in a thread that stops when its caller leaves."""
 
     def __init__(self, row: Weight, timeout_s: float) -> None:
         self.row, self.timeout_s = row, timeout_s
@@ -130,7 +130,7 @@ class Download:
     def _run(self) -> None:
         try:
             client, row, endpoint = _client(), self.row, _endpoint()
-            # Asked for by itself first: hf_hub_download repeats for half a minute before it tells what was wrong.
+            # Asked for by itself first: hf_hub_download repeats for half a minute before it reports what was wrong.
             client.get_hf_file_metadata(
                 client.hf_hub_url(row.repo, row.file, revision=row.revision, endpoint=endpoint),
                 timeout=self.timeout_s,

@@ -79,9 +79,8 @@ class Network:
         """What works on tiles of one photo, (1, 3, H, W) in [0, 1], and how many times smaller the copy is that it
         wants.
 
-        A network that has to look at the whole photo first, as its tiles would each be judged apart otherwise, has a
-        method `for_photo(ask, photo)`, which returns a function, further inputs of it, and that number; `ask` is
-        `apply`.
+        A network that needs the whole photo first, as its tiles would get different results otherwise, has a method
+        `for_photo(apply, photo)`, which returns a function, further inputs of it, and that number.
         """
         if not hasattr(self.module, "for_photo"):
             return self, 1

@@ -124,8 +124,8 @@ def drawers(*, sorter: bool = True, critic: bool = True, **networks: Any) -> She
         (row(f"upscale-x{k}", f"upscale-x{k}", tiling=Tiling(scale=k, overlap_px=4, most_px=64)), Plain(enlarge(k)))
         for k in (2, 4)
     ]
-    judges = (
+    classifiers = (
         (row("categories", "classify"), Sorter() if sorter else None),
         (row("discriminator", "rank"), Critic() if critic else None),
     )
-    return Shelf(*rows, *judges)
+    return Shelf(*rows, *classifiers)

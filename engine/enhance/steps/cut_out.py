@@ -103,7 +103,7 @@ STEP = Step(
     50,
     "Cutting out",
     cut_out,
-    instead=("the background's colour", "the product was told from a plain background"),
+    instead=("the background's colour", "the product was found by its plain background"),
     given=lambda request: "the given mask" if request.product else "",
     lacks=lambda request: (
         "Add the picture that the product is to be laid on."

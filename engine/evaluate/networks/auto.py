@@ -144,7 +144,7 @@ def _proposal(x: Tensor) -> Proposal:
 
 @cache
 def _network() -> Network | None:
-    """What tells Auto how a photo is blurred."""
+    """The network by which Auto measures blur."""
     from engine import Studio
     from engine.enhance import auto
     from engine.runtime.work import finished
@@ -153,8 +153,8 @@ def _network() -> Network | None:
 
 
 def _tint(photos: Sequence[Tensor]) -> Iterator[Row]:
-    """The cast of near-neutral pixels, against what the tint made of those that are near neutral in the photo as it
-    was.
+    """The colour cast of near-neutral pixels, against what the tint made of those that are near neutral in the photo as
+    it was.
     """
     import torch
 
@@ -171,7 +171,7 @@ def _tint(photos: Sequence[Tensor]) -> Iterator[Row]:
                 (torch.hypot(before[1], before[2]) < 6) & (before[0] > 20) & (tinted[0].flatten(1).amax(0) < 252 / 255)
             )
             if grey.float().mean() < 0.2:
-                continue  # nothing in it is grey, so nothing tells the colour of the light
+                continue  # nothing in it is grey, so the colour of the light cannot be measured
             found, true = estimate.colour_cast(_saved(tinted)), after[1:, grey].mean(1).tolist()
             errors.append(math.hypot(found.a - true[0], found.b - true[1]))
         near = [error <= NEAR_CAST for error in errors]

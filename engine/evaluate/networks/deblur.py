@@ -1,4 +1,4 @@
-"""`deblur`: held-out photos out of focus or shaken, beside filters that are told more than a photo tells."""
+"""`deblur`: held-out photos out of focus or shaken, beside filters that are given what a photo alone does not show."""
 
 from __future__ import annotations
 
@@ -163,9 +163,9 @@ def _filters(pairs: list[tuple[Tensor, Tensor, Tensor]]) -> dict[str, float]:
             [_each(deconvolution.wiener(x, known, noise), sharp) for noise in NOISES]
         )  # (noises, kernels)
         best = known[int(tried.amax(0).argmax())]
-        told = torch.stack([_each(deconvolution.wiener(x, true[None], noise), sharp) for noise in NOISES])
+        known_kernel = torch.stack([_each(deconvolution.wiener(x, true[None], noise), sharp) for noise in NOISES])
         scores.setdefault(f"Wiener, best kernel of {len(known)}", []).append(float(tried.max()))
-        scores.setdefault("Wiener, true kernel", []).append(float(told.max()))
+        scores.setdefault("Wiener, true kernel", []).append(float(known_kernel.max()))
         for name, kernel in (
             (f"Richardson-Lucy, best kernel of {len(known)}", best),
             ("Richardson-Lucy, true kernel", true),

@@ -1,5 +1,5 @@
-"""`matte`: held-out products on held-out grounds, cut out again; and held-out photos whose ground is plain enough to
-tell the truth.
+"""`matte`: held-out products on held-out backgrounds, cut out again; and held-out photos whose background is plain
+enough to find the product by it alone.
 """
 
 from __future__ import annotations
@@ -43,11 +43,11 @@ def measure(network: Network, sources: Sources) -> Iterator[Row]:
         return torch.cat([find(x) for x in pictures.split(1)])
 
     for size_px in (WORK_PX, 160):
-        _, grounds = photos.split(size_px)
-        # A photo with a product in its middle is no ground: its corners are.
-        empty = [i for i in grounds if photos.names[i] not in known]
+        _, backgrounds = photos.split(size_px)
+        # A photo with a product in its middle is no background: its corners are.
+        empty = [i for i in backgrounds if photos.names[i] not in known]
         pictures, truth = composites(
-            cut_outs, photos, empty, COMPOSITES, size_px, np.random.default_rng(0), corners=grounds
+            cut_outs, photos, empty, COMPOSITES, size_px, np.random.default_rng(0), corners=backgrounds
         )
         middle = truth.mean(0, keepdim=True).expand_as(truth)
         found = {
@@ -71,7 +71,7 @@ def measure(network: Network, sources: Sources) -> Iterator[Row]:
         pixels, truth = (part.float() / 255 for part in seen.pixels.split((3, 1), 1))
         middle = (truth.mean(0, keepdim=True) > 0.5).float().expand_as(truth)
         ours = every(lambda x: by_network(x, network), pixels)
-        said = f"{len(seen.names)} held-out photos on a plain ground, which tells the truth to some 2 px"
+        said = f"{len(seen.names)} held-out photos on a plain background, whose own mask is true to about 2 px"
         yield Row(
             said, "mean IoU", _iou(ours, truth), _iou(middle, truth), "where products are on average", "photos IoU"
         )

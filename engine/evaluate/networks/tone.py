@@ -69,7 +69,7 @@ def measure(network: Network, sources: Sources, count: int = 200) -> Iterator[Ro
     cast = [100 * float((x.mean((2, 3)).amax(1) - x.mean((2, 3)).amin(1)).mean()) for x in (corners, before)]
     yield Row(
         f"{len(on_white)} held-out packshots, spoiled",
-        "cast of the white ground (largest channel less smallest, %)",
+        "cast of the white background (largest channel less smallest, %)",
         cast[0],
         cast[1],
         "as it is",

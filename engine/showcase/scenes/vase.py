@@ -25,6 +25,8 @@ from engine.showcase.vectors import smoothstep
 
 
 class Stem(NamedTuple):
+    """A dried stem and how it leans."""
+
     angle: float  # degrees about the vase
     lean: float  # how far its top is from the middle
     top: float  # height

@@ -65,6 +65,10 @@ class PatchCritic(nn.Module):
 
 
 class FastStyleRecipe(Recipe):
+    """photos: what is painted; artworks: in whose style. taught, adversarial, closer: shares of the run, as the options
+    say.
+    """
+
     name = "faststyle"
 
     def __init__(

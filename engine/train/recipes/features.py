@@ -59,6 +59,8 @@ class WhitenedConv(nn.Module):
 
 
 class FeaturesRecipe(Recipe):
+    """teacher: the network to distil from; pictures: photos to do it on."""
+
     name = "features"
 
     def __init__(

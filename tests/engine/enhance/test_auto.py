@@ -139,20 +139,20 @@ def test_a_tinted_background_becomes_neutral(amounts: dict[str, float]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("ground", "product", "lit"),
+    ("background", "product", "lit"),
     [((194, 208, 227), 246, False), ((242, 232, 208), 248, False), ((242, 232, 208), 120, True)],
 )
-def test_a_ground_on_which_something_white_lies_is_coloured_and_not_tinted(
-    ground: tuple[int, int, int], product: int, lit: bool
+def test_a_background_on_which_something_white_lies_is_coloured_and_not_tinted(
+    background: tuple[int, int, int], product: int, lit: bool
 ) -> None:
-    scene = torch.tensor(ground).view(1, 3, 1, 1).expand(1, 3, 600, 600) / 255
+    scene = torch.tensor(background).view(1, 3, 1, 1).expand(1, 3, 600, 600) / 255
     y, x = torch.meshgrid(torch.arange(600.0), torch.arange(600.0), indexing="ij")
     ball = ((y - 300).hypot(x - 300) < 150)[None, None]
     scene = torch.where(ball, product / 255 - 0.05 * (y - 150) / 300, scene)
     assert names(proposed(scene)) == (("tone",) if lit else ())
 
 
-def test_a_charcoal_ground_is_dark_on_purpose() -> None:
+def test_a_charcoal_background_is_dark_on_purpose() -> None:
     scene = torch.full((1, 3, 600, 600), 36 / 255)
     scene[:, :, 200:400, 200:400] = torch.tensor([0.6, 0.5, 0.2]).view(1, 3, 1, 1)
     assert names(proposed(scene)) == ()

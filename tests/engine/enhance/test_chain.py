@@ -108,7 +108,7 @@ def truth(size: tuple[int, int] = (240, 180)) -> Tensor:
 @pytest.mark.parametrize(
     ("background", "ground"), [("white", (1.0, 1.0, 1.0)), ("#204060", (32 / 255, 64 / 255, 96 / 255))]
 )
-def test_the_product_stands_on_the_ground_that_was_asked_for(
+def test_the_product_stands_on_the_background_that_was_asked_for(
     product: str, background: str, ground: tuple[float, ...]
 ) -> None:
     result = run(shelf(), product, steps=("cut-out",), cut_out_background=background)
@@ -121,7 +121,7 @@ def test_the_product_stands_on_the_ground_that_was_asked_for(
     assert (picture.pixels - expected)[:, :, (far == 0) | (far == 1)].abs().max() < 0.02
     assert (picture.pixels - expected)[:, :, outside].abs().mean() < 0.01
     assert result.notes.fallbacks == (
-        "No network for cut-out comes with Vitrine, so the product was told from a plain background.",
+        "No network for cut-out comes with Vitrine, so the product was found by its plain background.",
     )
 
 

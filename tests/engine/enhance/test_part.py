@@ -1,5 +1,5 @@
 """A chain on a part of a photo shows what the same chain makes of the whole one there: its light, its product, its
-ground.
+background.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from engine.runtime.device import Device
 from engine.settings import Settings
 from engine.weights import Weights
 
-BOX = (120, 60, 60, 72)  # the right half of the disc of `product_photo`, and ground beside it
+BOX = (120, 60, 60, 72)  # the right half of the disc of `product_photo`, and background beside it
 
 
 @pytest.fixture
@@ -81,7 +81,7 @@ def test_a_part_is_cleaned_by_the_expert_that_suits_the_whole_photo(tmp_path: Pa
     assert float(part.max()) < 20 / 255  # the dark part alone would have been inverted
 
 
-def test_a_part_without_any_product_is_ground(product: str) -> None:
+def test_a_part_without_any_product_is_background(product: str) -> None:
     part = (
         run(shelf(), product, steps=("cut-out",), crop=(0, 0, 40, 40), cut_out_background="#204060").pictures[0].pixels
     )
@@ -98,9 +98,9 @@ def test_a_drawn_product_is_that_of_the_whole_photo(tmp_path: Path, product: str
 
 def test_the_product_stands_on_a_picture_that_fills_the_frame(product: str, scenery: str) -> None:
     made = run(shelf(), product, steps=("cut-out",), cut_out_background="picture", ground=scenery).pictures[0]
-    ground = image.load(scenery).filling(240, 180)
+    background = image.load(scenery).filling(240, 180)
     assert made.alpha is None
-    assert torch.allclose(made.pixels[..., :30, :], ground.pixels[..., :30, :], atol=1e-3), (
+    assert torch.allclose(made.pixels[..., :30, :], background.pixels[..., :30, :], atol=1e-3), (
         "the picture lies where the photo's background was"
     )
     assert torch.allclose(made.pixels[0, :, 90, 120], torch.tensor([150, 30, 40]) / 255, atol=0.02), (
@@ -115,23 +115,23 @@ def test_the_product_stands_on_a_picture_that_fills_the_frame(product: str, scen
 
 
 def test_a_picture_fills_a_frame_without_being_stretched(scenery: str) -> None:
-    ground = image.load(scenery).filling(240, 180).pixels[0]
-    assert tuple(ground.shape[1:]) == (180, 240)
-    assert [float(ground[0, 90, x]) for x in (0, 239)] == pytest.approx(
-        [float(ground[0].min()), float(ground[0].max())], abs=0.01
+    background = image.load(scenery).filling(240, 180).pixels[0]
+    assert tuple(background.shape[1:]) == (180, 240)
+    assert [float(background[0, 90, x]) for x in (0, 239)] == pytest.approx(
+        [float(background[0].min()), float(background[0].max())], abs=0.01
     )
-    assert [float(ground[1, y, 120]) for y in (0, 179)] == pytest.approx([1 / 8, 7 / 8], abs=0.02), (
+    assert [float(background[1, y, 120]) for y in (0, 179)] == pytest.approx([1 / 8, 7 / 8], abs=0.02), (
         "a quarter of its height is left out"
     )
 
 
-def test_the_ground_of_a_part_is_that_part_of_the_ground(product: str, scenery: str) -> None:
+def test_the_background_of_a_part_is_that_part_of_the_background(product: str, scenery: str) -> None:
     whole, part = both(shelf(), product, steps=("cut-out",), cut_out_background="picture", ground=scenery)
     assert (whole - part).abs().mean() < 0.004
 
 
 @pytest.mark.parametrize("name", ["text.png", "nowhere.png"])
-def test_a_ground_that_is_no_picture_is_one_sentence(tmp_path: Path, product: str, name: str) -> None:
+def test_a_background_that_is_no_picture_is_one_sentence(tmp_path: Path, product: str, name: str) -> None:
     (tmp_path / "text.png").write_text("no picture")
     with pytest.raises(RequestError, match=rf"^[^.]*{name}[^.]*\.$"):
         run(shelf(), product, steps=("cut-out",), cut_out_background="picture", ground=str(tmp_path / name))
@@ -148,7 +148,7 @@ def test_the_mask_that_is_shown_to_be_corrected_is_the_network_s_where_one_comes
     assert looked_for(file, without, Settings()) is None  # type: ignore[arg-type]
     plain = looked_for(product, without, Settings())  # type: ignore[arg-type]
     assert plain is not None
-    assert [float(plain.pixels[0, 0, 90, x]) for x in (5, 120)] == [0, 1], "the disc on its plain ground"
+    assert [float(plain.pixels[0, 0, 90, x]) for x in (5, 120)] == [0, 1], "the disc on its plain background"
 
 
 def test_where_a_part_has_nothing_to_fill_it_says_so_and_goes_on(tmp_path: Path, product: str) -> None:
@@ -161,9 +161,9 @@ def test_where_a_part_has_nothing_to_fill_it_says_so_and_goes_on(tmp_path: Path,
     assert torch.allclose(far.pictures[0].pixels, 1 - image.load(product).cropped(*BOX).pixels, atol=1e-6)
     near = run(everything(), product, crop=(0, 0, 40, 40), **asked)
     assert near.notes.remarks == ("Holes on a plain background were filled smoothly from their edges.",)
-    ground = image.load(product).cropped(0, 0, 40, 40).pixels
-    assert torch.allclose(near.pictures[0].pixels, 1 - ground, atol=1 / 255), (
-        "filled with the ground, and then inverted"
+    background = image.load(product).cropped(0, 0, 40, 40).pixels
+    assert torch.allclose(near.pictures[0].pixels, 1 - background, atol=1 / 255), (
+        "filled with the background, and then inverted"
     )
 
 

@@ -179,7 +179,7 @@ def test_a_matte_is_measured_at_the_size_of_the_app_and_at_that_of_its_training(
     monkeypatch.setattr(data.Pictures, "split", lambda self, least_px=1: ([0], [0]))
     torch.manual_seed(0)
     rows = list(matte.measure(network("matte", Matte((8, 8, 8, 8), 1, 1), "cut-out"), sources))
-    photos = "3 held-out photos on a plain ground, which tells the truth to some 2 px"
+    photos = "3 held-out photos on a plain background, whose own mask is true to about 2 px"
     assert [r.data for r in rows if r.headline] == [f"2 held-out composites of {WORK_PX} px"] * 2 + [
         photos,
         "this machine",

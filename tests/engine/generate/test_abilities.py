@@ -208,9 +208,9 @@ def test_ranking_costs_nothing_where_it_is_not_asked_for() -> None:
 
 
 def test_a_picture_counts_as_much_as_its_mirror_image() -> None:
-    judge = CategoryClassifier(Network(row("categories", "classify"), Sorter()))
+    classifier = CategoryClassifier(Network(row("categories", "classify"), Sorter()))
     lopsided = torch.rand(2, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(0))
-    assert torch.allclose(judge.rate(lopsided, "shoe")[0], judge.rate(lopsided.flip(3), "shoe")[0])
+    assert torch.allclose(classifier.rate(lopsided, "shoe")[0], classifier.rate(lopsided.flip(3), "shoe")[0])
 
 
 # Networks without categories

@@ -1,4 +1,4 @@
-"""The best first: how two judges' scores become one order."""
+"""The best first: how the scores of two networks become one order."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from engine.evaluate.networks.discriminator import in_order
 from engine.generate.ranking import best_first
 
 
-def test_one_judge_is_followed() -> None:
+def test_one_network_s_order_is_kept() -> None:
     assert best_first([torch.tensor([0.1, 3.0, -2.0, 1.0])]) == [1, 3, 0, 2]
 
 
 def test_places_count_and_not_how_far_apart_the_scores_are() -> None:
-    """Places of the first judge 0, 1, 2, 3, of the second 3, 0, 1, 2: sums 3, 1, 3, 5."""
+    """Ranks by the first network 0, 1, 2, 3, by the second 3, 0, 1, 2: sums 3, 1, 3, 5."""
     for factor in (1.0, 1e6):
         assert best_first([torch.tensor([4.0, 3.0, 2.0, 1.0]), factor * torch.tensor([1.0, 4.0, 3.0, 2.0])]) == [
             1,

@@ -15,8 +15,8 @@ def disc(side: int = 240, radius: float = 70.0, soft: float = 2.0) -> Tensor:
     return ((radius - torch.hypot(at[:, None], at[None])) / soft + 0.5).clamp(0, 1)[None, None]
 
 
-def on(colour: Tensor, alpha: Tensor, ground: float = 1.0) -> Tensor:
-    return alpha * colour.view(1, 3, 1, 1) + (1 - alpha) * ground
+def on(colour: Tensor, alpha: Tensor, background: float = 1.0) -> Tensor:
+    return alpha * colour.view(1, 3, 1, 1) + (1 - alpha) * background
 
 
 @pytest.mark.parametrize("colour", [(0.1, 0.1, 0.1), (0.8, 0.2, 0.1), (0.2, 0.3, 0.7), (0.9, 0.7, 0.2)])
@@ -24,7 +24,7 @@ def test_what_was_mixed_with_white_is_unmixed(colour: tuple[float, float, float]
     truth, own = disc(soft=4.0), torch.tensor(colour)
     colours, alpha = off_white(on(own, truth), (truth > 0.5).float())
     assert float((alpha - truth).abs().max()) < 0.15
-    assert float((on(own, truth, 0.0) - alpha * colours).abs().max()) < 0.15, "a light rim on a dark ground"
+    assert float((on(own, truth, 0.0) - alpha * colours).abs().max()) < 0.15, "a light rim on a dark background"
 
 
 def test_laid_on_white_again_it_is_as_it_was() -> None:
@@ -57,7 +57,7 @@ def test_a_white_product_stays_by_its_mask() -> None:
     assert float(alpha[disc(radius=80.0) < 0.01].max()) == 0.0
 
 
-def test_an_empty_picture_is_all_ground() -> None:
+def test_an_empty_picture_is_all_background() -> None:
     colours, alpha = off_white(torch.ones(1, 3, 40, 30), torch.zeros(1, 1, 40, 30))
     assert float(alpha.max()) == 0.0
     assert bool(colours.isfinite().all())

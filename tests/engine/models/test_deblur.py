@@ -210,7 +210,7 @@ def test_no_copy_is_so_small_that_little_of_it_is_seen() -> None:
     assert deblur.fitting(lambda _: told(3, 3), noise(256))[1] == 2
 
 
-def test_no_ringing_is_left_on_an_even_ground() -> None:
+def test_no_ringing_is_left_on_an_even_background() -> None:
     photo = torch.full((1, 3, 96, 160), 1.0)
     photo[..., 40:] = 0.97
     photo[..., :40] = noise(96)[..., :40]

@@ -115,7 +115,7 @@ def test_a_drawing_is_framed_as_the_packshots_were() -> None:
     assert lines[0, 0, 28:36, 28:36].max() == 0
 
 
-def test_strokes_are_seen_on_a_grey_ground() -> None:
+def test_strokes_are_seen_on_a_grey_background() -> None:
     page = torch.full((1, 3, 100, 100), 0.6)
     page[..., 20:80, 48:52] = 0.1
     assert edges.from_drawing(page, SIZE).sum() > 30

@@ -1,4 +1,4 @@
-"""A mask follows a picture's edges where colour tells the product from its ground,
+"""A mask follows a picture's edges where colour tells the product from its background,
 and no stripes of the product's own.
 """
 
@@ -18,10 +18,10 @@ RED, GREY = (0.8, 0.2, 0.26), (0.42, 0.42, 0.42)  # of the same light
 SIDE, FIRST, LAST = 120, 36, 84  # px of a picture, and the columns of a broad band down its middle
 
 
-def band(stripes: tuple[Colour, Colour], ground: Colour, wide_px: int = 4, scale: int = 1) -> Tensor:
-    """A band of cloth with stripes across on a plain ground, (1, 3, S, S), S = SIDE * scale."""
+def band(stripes: tuple[Colour, Colour], background: Colour, wide_px: int = 4, scale: int = 1) -> Tensor:
+    """A band of cloth with stripes across on a plain background, (1, 3, S, S), S = SIDE * scale."""
     colours = torch.tensor(stripes)[torch.arange(SIDE * scale) // wide_px % 2].T[None, :, :, None]
-    return torch.where(true_mask(scale) > 0, colours, torch.tensor(ground).view(1, 3, 1, 1))
+    return torch.where(true_mask(scale) > 0, colours, torch.tensor(background).view(1, 3, 1, 1))
 
 
 def true_mask(scale: int = 1) -> Tensor:
@@ -46,7 +46,7 @@ def teeth_px(mask: Tensor) -> float:
 
 
 @pytest.mark.parametrize("wide_px", [4, 7])
-def test_stripes_of_the_ground_s_own_colour_make_no_comb(wide_px: int) -> None:
+def test_stripes_of_the_background_s_own_colour_make_no_comb(wide_px: int) -> None:
     pixels = band((NAVY, LINEN), LINEN, wide_px=4 * wide_px, scale=4)
     assert teeth_px(segment.to_full_size(pixels, segment.shrunk(pixels, SIDE), seen(2))) <= 1
 
@@ -75,12 +75,14 @@ def test_pale_stripes_are_opaque_up_to_the_outline() -> None:
     pixels, mask = band((NAVY, LINEN), LINEN, wide_px=12, scale=4), true_mask(4)
     alpha = decontaminated(pixels, mask)[1]
     assert float(alpha[mask > 0].min()) > 0.9
-    rim_of_ground = segment.dilated(mask[0, 0] > 0, 2).float()[None, None]
-    plain = decontaminated(band((NAVY, NAVY), LINEN, scale=4), rim_of_ground)[1]
-    assert float(plain[(rim_of_ground > 0) & (mask == 0)].max()) < 0.1, "of one colour, a rim of the ground goes"
+    rim_of_background = segment.dilated(mask[0, 0] > 0, 2).float()[None, None]
+    plain = decontaminated(band((NAVY, NAVY), LINEN, scale=4), rim_of_background)[1]
+    assert float(plain[(rim_of_background > 0) & (mask == 0)].max()) < 0.1, (
+        "of one colour, a rim of the background goes"
+    )
 
 
-def test_a_pale_band_on_a_hardly_darker_ground_is_told_by_its_brightness() -> None:
+def test_a_pale_band_on_a_hardly_darker_background_is_told_by_its_brightness() -> None:
     pixels = band(((0.9, 0.9, 0.88),) * 2, (0.74, 0.74, 0.7))
     found = guided.by_brightness(pixels, seen(1))
     assert float((edge(found) - FIRST).abs().max()) < 1

@@ -1,4 +1,4 @@
-"""The network that finds the product on any ground, and the composites it learns on."""
+"""The network that finds the product on any background, and the composites it learns on."""
 
 from __future__ import annotations
 
@@ -64,14 +64,14 @@ def photo_with(*boxes: tuple[int, int, int, int]) -> Image.Image:
     return photo
 
 
-def test_a_photo_is_known_by_its_one_product_on_an_even_ground():
+def test_a_photo_is_known_by_its_one_product_on_an_even_background():
     rgba = np.asarray(seen_photo(photo_with((60, 80, 180, 240))))
     assert rgba.shape == (CUT_PX, CUT_PX, 4)
     known = rgba[..., 3] > 128
     assert known.mean() == pytest.approx(120 * 160 / (240 * 320), abs=0.03)
     assert (
         np.abs(rgba[~known][:, :3].astype(int) - (190, 170, 140)).max(axis=1).mean() < 12
-    )  # the ground is still there
+    )  # the background is still there
 
 
 @pytest.mark.parametrize(
@@ -96,8 +96,8 @@ def test_the_largest_piece_is_found():
 def test_composites_are_a_function_of_their_seed():
     cut_outs = torch.zeros(2, 4, 64, 64, dtype=torch.uint8)
     cut_outs[:, :, 16:48, 16:48] = 200
-    grounds = [torch.randint(0, 255, (3, 80, 80), dtype=torch.uint8)]
-    (x, m), (y, n) = (composites(cut_outs, grounds, [0], 6, 64, np.random.default_rng(5)) for _ in range(2))
+    backgrounds = [torch.randint(0, 255, (3, 80, 80), dtype=torch.uint8)]
+    (x, m), (y, n) = (composites(cut_outs, backgrounds, [0], 6, 64, np.random.default_rng(5)) for _ in range(2))
     assert torch.equal(x, y)
     assert torch.equal(m, n)
     assert x.shape == (6, 3, 64, 64)
@@ -137,8 +137,8 @@ def strip(rows: slice = slice(None), columns: slice = slice(None), side: int = 9
     return mask
 
 
-def painted(parts: list[tuple[Tensor, float]], ground: float = 0.46) -> Tensor:
-    picture = torch.full((1, 3, 96, 96), ground)
+def painted(parts: list[tuple[Tensor, float]], background: float = 0.46) -> Tensor:
+    picture = torch.full((1, 3, 96, 96), background)
     for mask, level in parts:
         picture = torch.where(mask > 0, torch.tensor(level), picture)
     return picture
@@ -201,19 +201,19 @@ def test_a_clear_middle_comes_back_and_a_gap_that_one_look_bridges_does_not():
     assert shared(matte.reconciled(picture, ring, (seen(ring), sure)), ring) > 0.93
 
 
-def test_exposure_brings_a_pale_ground_to_a_middle_grey_and_keeps_what_is_brighter_brighter():
-    ground = disc() == 0
+def test_exposure_brings_a_pale_background_to_a_middle_grey_and_keeps_what_is_brighter_brighter():
+    background = disc() == 0
     picture = painted([(disc(), 0.97)], 0.9) * torch.tensor([1.0, 0.95, 0.8]).view(1, 3, 1, 1)
-    dark = matte.exposed(picture, ground)
+    dark = matte.exposed(picture, background)
     for channel in dark[0]:
-        assert channel[ground[0, 0]].unique().item() == pytest.approx(matte.MIDDLE_GREY, abs=0.01)
-        assert channel[~ground[0, 0]].min() > matte.MIDDLE_GREY + 0.05
+        assert channel[background[0, 0]].unique().item() == pytest.approx(matte.MIDDLE_GREY, abs=0.01)
+        assert channel[~background[0, 0]].min() > matte.MIDDLE_GREY + 0.05
     night = painted([(disc(), 0.8)], 0.2)
-    assert torch.allclose(matte.exposed(night, ground), night)
+    assert torch.allclose(matte.exposed(night, background), night)
 
 
 @pytest.mark.parametrize(
-    ("ground", "rough", "seen_columns", "source"),
+    ("background", "rough", "seen_columns", "source"),
     [
         (0.7, 0.1, slice(20, 55), "seen"),
         (0.7, 0.1, slice(16, 70), "seen"),
@@ -226,17 +226,17 @@ def test_exposure_brings_a_pale_ground_to_a_middle_grey_and_keeps_what_is_bright
         "on a floor",
         "more of it",
         "half of it lost",
-        "a part lost on an even ground",
-        "a fold left out on an even ground",
+        "a part lost on an even background",
+        "a fold left out on an even background",
         "on white",
     ],
 )
-def test_whom_is_believed_on_a_plain_ground(monkeypatch, ground, rough, seen_columns, source):
+def test_which_mask_is_taken_on_a_plain_background(monkeypatch, background, rough, seen_columns, source):
     texture = rough * (torch.rand(1, 3, 80, 80, generator=torch.Generator().manual_seed(0)) - 0.5)
-    pixels = torch.where(strip(slice(20, 60), slice(20, 60), 80) > 0, torch.tensor(0.2), ground + texture)
+    pixels = torch.where(strip(slice(20, 60), slice(20, 60), 80) > 0, torch.tensor(0.2), background + texture)
     plain, network = (
         strip(slice(20, 60), columns, 80) for columns in (slice(20, 64), seen_columns)
-    )  # the rule keeps a fold of the ground
+    )  # the rule keeps a fold of the background
     both = strip(slice(20, 60), slice(20, 61), 80)
     monkeypatch.setattr(product, "_look", lambda *_: network)
     monkeypatch.setattr(matte, "agreed", lambda small, look, smooth: look)
@@ -246,7 +246,7 @@ def test_whom_is_believed_on_a_plain_ground(monkeypatch, ground, rough, seen_col
     assert product.with_network(pixels, plain, None) is {"seen": network, "reconciled": both, "plain": plain}[source]
 
 
-def test_the_handle_of_a_pale_mug_on_a_pale_ground_stays_open():
+def test_the_handle_of_a_pale_mug_on_a_pale_background_stays_open():
     weights = Weights(Device())
     mug = image.load(ROOT / "gradio_ui" / "examples" / "mug.jpg").resized(500, 500)
     found = product.detect(mug.pixels, finished(weights.load("matte")))

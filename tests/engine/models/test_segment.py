@@ -77,7 +77,7 @@ def test_a_disc_is_found_on_every_plain_background(background: str, colour: tupl
     assert found.certainty > 0.9
 
 
-def test_a_product_of_the_grounds_luma_is_found() -> None:
+def test_a_product_of_the_background_s_luma_is_found() -> None:
     green, red = (0.3, 0.6, 0.4), (0.75, 0.37, 0.4)  # luma 0.488 both
     assert overlap(product_mask(on(plain(green), disc(), red)).mask, disc()) > 0.97
 
@@ -92,16 +92,16 @@ def test_a_rings_hole_is_background() -> None:
         assert overlap(product_mask(on(background, ring)).mask, ring) > 0.95
 
 
-def test_stripes_of_the_grounds_colour_are_product() -> None:
+def test_stripes_of_the_background_s_colour_are_product() -> None:
     _, x = grid()
     stripes = (((x * HEIGHT) % 30 < 5) & (disc(0.25) > 0.5)).float()
     found = product_mask(on(plain(WHITE), disc() - disc() * stripes)).mask
     assert overlap(found, disc()) > 0.97
 
 
-def test_a_shaded_body_is_no_hole_where_it_matches_the_ground() -> None:
+def test_a_shaded_body_is_no_hole_where_it_matches_the_background() -> None:
     _, x = grid()
-    body = disc() - disc(0.27)  # a dark outline, and inside it a body whose light passes through the ground's
+    body = disc() - disc(0.27)  # a dark outline, and inside it a body whose light passes through the background's
     shading = (plain(CREAM) * (1.1 - 0.32 * x / 1.25)[None, None]).clamp(0, 1)
     picture = on(torch.where(disc(0.28) > 0.5, shading, plain(CREAM)), body, GREY)
     assert overlap(product_mask(picture).mask, disc()) > 0.97
@@ -129,11 +129,11 @@ def test_two_products_are_both_found_and_dust_is_not() -> None:
     assert overlap(found, both) > 0.96
 
 
-def test_a_corner_of_the_ground_that_stands_out_a_little_is_no_product() -> None:
+def test_a_corner_of_the_background_that_stands_out_a_little_is_no_product() -> None:
     corner = torch.zeros(1, 1, HEIGHT, WIDTH)
     corner[..., -30:, :40] = 1
-    ground = on(plain(CREAM), corner, (0.86, 0.86, 0.86))
-    assert overlap(product_mask(on(ground, disc())).mask, disc()) > 0.97
+    background = on(plain(CREAM), corner, (0.86, 0.86, 0.86))
+    assert overlap(product_mask(on(background, disc())).mask, disc()) > 0.97
 
 
 def test_at_full_size_the_edge_is_the_pictures_own() -> None:

@@ -143,7 +143,9 @@ def test_the_shipped_painter_leaves_no_seam(weights: Weights) -> None:
 
 
 def test_strokes_at_an_edge_are_those_of_the_middle(tmp_path: Path, weights: Weights) -> None:
-    """On even ground: without a margin they would be drawn out across the edge, half as steep that way as along it."""
+    """On even surfaces: without a margin they would be drawn out across the edge, half as steep that way as along
+    it.
+    """
     Image.new("RGB", (320, 160), (225, 220, 210)).save(tmp_path / "p.png")
     luma = restyled(weights, str(tmp_path / "p.png"), "starry-night", size_px=320).pictures[0].pixels[0].mean(0)
 
@@ -154,7 +156,7 @@ def test_strokes_at_an_edge_are_those_of_the_middle(tmp_path: Path, weights: Wei
         assert across_to_along(edge) > 0.75
 
 
-def test_fewer_strokes_leave_even_ground_evener(weights: Weights, tmp_path: Path) -> None:
+def test_fewer_strokes_leave_even_background_evener(weights: Weights, tmp_path: Path) -> None:
     Image.new("RGB", (256, 256), (235, 235, 230)).save(tmp_path / "white.png")
 
     def unevenness(strokes: float) -> float:

@@ -108,7 +108,7 @@ def test_two_small_holes_of_a_large_photo_are_filled_at_its_own_size(tmp_path):
 
 
 @pytest.mark.parametrize(("wish", "smooth"), [("auto", True), ("embedded", True), ("inpaint", False)])
-def test_a_hole_on_plain_ground_is_filled_smoothly_unless_a_network_is_named(wish, smooth):
+def test_a_hole_on_plain_background_is_filled_smoothly_unless_a_network_is_named(wish, smooth):
     class Black:
         weight = SimpleNamespace(tiling=Tiling(multiple_px=8, overlap_px=16, most_px=256, bytes_per_px=1))
 

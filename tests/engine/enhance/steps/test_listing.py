@@ -30,16 +30,16 @@ RED = (0.8, 0.2, 0.1)
 
 
 def photo(
-    degrees: float = 0, height: int = 240, width: int = 320, box: tuple[int, int] = (140, 90), ground: float = 0.88
+    degrees: float = 0, height: int = 240, width: int = 320, box: tuple[int, int] = (140, 90), background: float = 0.88
 ) -> Picture:
-    """A red box of that width and height on a plain ground, leaning clockwise."""
+    """A red box of that width and height on a plain background, leaning clockwise."""
     y, x = torch.meshgrid(torch.arange(height) - height / 2, torch.arange(width) - width / 2, indexing="ij")
     cos, sin = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
     distance = torch.maximum((x * cos + y * sin).abs() - box[0] / 2, (y * cos - x * sin).abs() - box[1] / 2)
     inside = (0.5 - distance).clamp(0, 1)
     red = torch.tensor(RED).view(1, 3, 1, 1)
     return Picture(
-        torch.lerp(torch.full((1, 3, height, width), ground), red.expand(1, 3, height, width), inside), name="box"
+        torch.lerp(torch.full((1, 3, height, width), background), red.expand(1, 3, height, width), inside), name="box"
     )
 
 
@@ -67,7 +67,7 @@ def test_the_product_fills_its_share_of_an_exact_frame_and_stands_in_its_middle(
     assert left + right == pytest.approx(market.width_px, abs=2)
 
 
-def test_the_ground_is_pure_white_in_the_file_too(tmp_path: Path) -> None:
+def test_the_background_is_pure_white_in_the_file_too(tmp_path: Path) -> None:
     picture = listed(photo(), SMALL).picture
     top, bottom, left, right = product_box(picture.pixels)
     for suffix in ("png", "jpg"):
@@ -80,11 +80,12 @@ def test_the_ground_is_pure_white_in_the_file_too(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("degrees", [0, 5])
 def test_the_product_keeps_its_colour_and_brings_no_fringe(degrees: float) -> None:
-    pixels = listed(photo(degrees, ground=0.5), SMALL).picture.pixels
+    pixels = listed(photo(degrees, background=0.5), SMALL).picture.pixels
     top, bottom, left, right = product_box(pixels)
     inner = pixels[..., top + 6 : bottom - 6, left + 6 : right - 6]
     assert (inner - torch.tensor(RED).view(1, 3, 1, 1)).abs().max() < 1.5 / 255
-    # Between white and the product there is nothing but their mixtures: the grey ground would show as too little red.
+    # Between white and the product there is nothing but their mixtures: the grey background would show as too little
+    # red.
     assert pixels[:, 0].min() > RED[0] - 0.03
 
 
@@ -103,7 +104,7 @@ def test_a_box_that_leans_is_set_upright_and_the_remark_says_so(degrees: float) 
 
 
 def test_what_is_cut_out_already_is_taken_as_it_is() -> None:
-    plain = photo(ground=0.0)  # on black; the alpha alone says what is the product
+    plain = photo(background=0.0)  # on black; the alpha alone says what is the product
     alpha = torch.zeros(1, 1, plain.height, plain.width)
     alpha[..., 60:180, 90:230] = 1
     pixels = listed(Picture(plain.pixels, alpha), SMALL).picture.pixels
@@ -212,7 +213,7 @@ def redness(x: Tensor) -> Tensor:
     return 20 * (x[:, :1] - x[:, 1:2] - 0.3)
 
 
-def test_on_a_ground_that_is_not_plain_the_network_finds_the_product(tmp_path: Path) -> None:
+def test_on_a_background_that_is_not_plain_the_network_finds_the_product(tmp_path: Path) -> None:
     box = photo(box=(140, 90))
     tiles = torch.nn.functional.interpolate(
         torch.rand(1, 1, 15, 20, generator=torch.Generator().manual_seed(0)), scale_factor=16

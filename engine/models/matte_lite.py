@@ -1,8 +1,8 @@
 """The product on any background, by a network that has learned of the world first: a U-Net (Ronneberger et al. 2015)
 whose encoder is EfficientNet-Lite0.
 
-What the whole picture holds is told to the deepest level (squeeze and excitation, Hu et al. 2018). At the end the
-photo's own pixels have a say on the edges, at full size.
+The deepest level is also given what the whole picture holds (squeeze and excitation, Hu et al. 2018). At the end the
+photo's own pixels refine the edges, at full size.
 """
 
 from __future__ import annotations

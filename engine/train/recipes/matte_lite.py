@@ -200,7 +200,7 @@ def viewed(
 
 @dataclass(frozen=True)
 class MatteLiteOptions(Options):
-    """What the recipe may be told."""
+    """The options of the recipe."""
 
     masks: Path | None = option(None, "folder of the teachers' masks, by engine.train.masks", source=True)
     packshots: Path | None = option(None, "folder or tar of products on white", source=True)

@@ -72,7 +72,7 @@ def _events(request: RecolourRequest, finder: Network | None, settings: Settings
             f"Colour {k + 1} of {len(request.colours)}",
             made[-1].fitted(min(768, max(photo.width, photo.height))),
         )
-    notes = Notes(("recolour",), "CPU", remarks=(*photo.remarks, _summary(request, source, own, made, photo),))
+    notes = Notes(("recolour",), "CPU", remarks=(*photo.remarks, _summary(request, source, own, made, photo)))
     yield Result(tuple(made), request.recipe(), notes, time.monotonic() - started, photo)
 
 

@@ -23,8 +23,8 @@ _NUMBER = re.compile(r"-(\d+)-vitrine(-\d+)?$")  # before what `names_of` adds
 
 
 def tidy(name: str) -> str:
-    """A file's stem that every system takes, of at most 60 characters."""
-    return re.sub(r"[^\w.-]+", "-", name).strip("-.")[:60] or "picture"
+    """A file's stem that every system takes, and that is easily typed, of at most 60 characters."""
+    return re.sub(r"[\s<>:\"/\\|?*\x00-\x1f\x7f]+", "-", name).strip("-.")[:60] or "picture"
 
 
 @dataclass(frozen=True)

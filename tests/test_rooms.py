@@ -241,7 +241,7 @@ def room_of(module: str) -> str:
     [
         ("engine.models", set()),
         ("engine.contract", {"engine.models"}),
-        ("engine.image", {"engine.contract", "engine.settings"}),
+        ("engine.image", {"engine.contract", "engine.models", "engine.settings"}),
         ("engine.runtime", {"engine.contract", "engine.image", "engine.models"}),
         (
             "engine.weights",

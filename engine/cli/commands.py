@@ -16,6 +16,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import asdict
+from os.path import exists, isfile  # unlike Path's, these raise nothing for a name that no file can have
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -233,7 +234,11 @@ def _request(options: argparse.Namespace) -> None:
 
 def _run_recipe(options: argparse.Namespace) -> None:
     try:
+        if exists(options.recipe) and not isfile(options.recipe):  # a pipe would wait for its other end
+            raise RequestError(f"{options.recipe} is not a file.")
         recipe = json.loads(Path(options.recipe).read_text(encoding="utf-8"))
+    except RequestError:  # a ValueError as well
+        raise
     except OSError as error:
         raise RequestError(f"{options.recipe} cannot be opened: {(error.strerror or str(error)).lower()}.") from error
     except (ValueError, RecursionError) as error:  # RecursionError: brackets in brackets without end

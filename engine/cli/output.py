@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import count
@@ -25,13 +26,12 @@ from engine.generate.generate import columns
 from engine.image.files import reason
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
-_PHOTOS = (*SUFFIXES, ".avif", ".heic", ".heif", ".tif", ".tiff", ".bmp", ".gif")
 _GAP_PX = 8  # between the pictures of a grid
 
 
 def photos(named: Sequence[str]) -> list[str]:
     """The photos that arguments name: each file itself, whatever it is, and the pictures in each folder, by their
-    suffixes and in order.
+    content and in the order of their names.
     """
     return [photo for name in named for photo in (_inside(Path(name)) if isdir(name) else [name])]
 
@@ -41,7 +41,7 @@ def _inside(folder: Path) -> list[str]:
         found = sorted(
             str(file)
             for file in folder.iterdir()
-            if file.suffix.lower() in _PHOTOS and not file.name.startswith(".") and isfile(file)
+            if not file.name.startswith(".") and isfile(file) and image.is_picture(file)
         )
     except OSError as error:
         raise RequestError(f"The folder {folder} cannot be opened: {reason(error)}.") from error
@@ -70,7 +70,7 @@ class Output:
     format: str = ""
     quality: int = 90
     keep_exif: bool = False
-    _taken: set[Path] = field(default_factory=set)
+    _taken: set[str] = field(default_factory=set)
 
     def check(self, request: Requests) -> None:
         """Refuse before minutes of work what could not be saved after it."""
@@ -84,7 +84,9 @@ class Output:
         self._check_suffix(suffix, request)
         if self.in_folder:
             _check_folder(self.out)
-            self._taken |= {Path(file).resolve() for name in request.files() if (file := getattr(request, name))}
+            self._taken |= {_as_one(Path(file)) for name in request.files() if (file := getattr(request, name))}
+        elif exists(self.out) and not isfile(self.out):
+            raise RequestError(f"{self.out} is no file that a picture could be written to.")
         elif not isdir(self.out.parent):
             raise RequestError(f"There is no folder {self.out.parent}.")
         else:
@@ -125,8 +127,8 @@ class Output:
 
     def _free(self, name: str, format: str) -> Path:
         """A file of that name, numbered where it is taken; it is taken from then on."""
-        file = next(file for file in _numbered(self.out, name, format) if file.resolve() not in self._taken)
-        self._taken.add(file.resolve())
+        file = next(file for file in _numbered(self.out, name, format) if _as_one(file) not in self._taken)
+        self._taken.add(_as_one(file))
         return file
 
 
@@ -134,6 +136,11 @@ def _names(result: Result) -> list[str]:
     """Of the pictures, each another: those of one photo are numbered."""
     names = [picture.name for picture in result.pictures]
     return names if len(set(names)) == len(names) else [f"{name}-{number:02d}" for number, name in enumerate(names, 1)]
+
+
+def _as_one(file: Path) -> str:
+    """The same for names that some file system takes for one: in another case, or composed of other code points."""
+    return unicodedata.normalize("NFC", str(file.resolve())).casefold()
 
 
 def _numbered(folder: Path, name: str, format: str) -> Iterator[Path]:

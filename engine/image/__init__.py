@@ -6,6 +6,7 @@ pixels.
 
 from engine.image.arranged import ANIMATED, FRAME_MS, REST_MS, animate, grid, squared
 from engine.image.door import Header, check, load, load_mask, luma_table, read_recipe
+from engine.image.files import is_picture
 from engine.image.picture import Picture
 from engine.image.profiles import srgb_profile
 
@@ -18,6 +19,7 @@ __all__ = [
     "animate",
     "check",
     "grid",
+    "is_picture",
     "load",
     "load_mask",
     "luma_table",

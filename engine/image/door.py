@@ -12,7 +12,7 @@ from PIL.JpegImagePlugin import JpegImageFile
 
 from engine.contract.errors import RequestError
 from engine.image import tiff
-from engine.image.files import kind_of, open_as, opened, printable, readable, shown, stream_of
+from engine.image.files import file_stem, kind_of, open_as, opened, readable, shown, stream_of
 from engine.image.metadata import exif_of, kept_exif, orientation_of, recipe_text
 from engine.image.picture import Picture
 from engine.image.pixels import to_tensors
@@ -73,7 +73,7 @@ def load(file: str | Path, settings: Settings | None = None) -> Picture:
     path = Path(file)
     image, exif, remarks = _decoded(path, settings)
     pixels, alpha = to_tensors(image)
-    return Picture(pixels, alpha, printable(path.stem), exif, remarks=remarks)
+    return Picture(pixels, alpha, file_stem(path.stem), exif, remarks=remarks)
 
 
 def load_mask(file: str | Path, settings: Settings | None = None) -> Tensor:

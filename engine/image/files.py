@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import stat
+import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -215,6 +216,22 @@ def shown(path: Path) -> str:
     """A file's name for a sentence: without folders, without control characters, not too long."""
     name = printable(path.name or str(path))
     return name if len(name) <= 40 else f"{name[:24]}...{name[-13:]}"
+
+
+def is_picture(path: Path) -> bool:
+    """Whether a regular file is one that `opened` reads, or a camera's raw file, which it names; by its content."""
+    try:
+        with stream_of(path) as stream:
+            kind_of(path, stream.read(4096))
+        return True
+    except RequestError as error:
+        return RAW in str(error)
+
+
+def file_stem(name: str) -> str:
+    """A name for files: only what some system does not take is replaced (POSIX; Windows' rules)."""
+    kept = "".join("-" if unicodedata.category(c) in ("Cc", "Cs") or c in '<>:"/\\|?*' else c for c in name)
+    return kept.rstrip(". ") or "picture"
 
 
 def printable(name: str) -> str:

@@ -173,7 +173,12 @@ def _bt709(v: NDArray[Any]) -> NDArray[Any]:
 
 
 def _srgb(v: NDArray[Any]) -> NDArray[Any]:
-    return np.where(v <= 0.04045, v / 12.92, ((v + 0.055) / 1.055) ** 2.4)
+    import torch
+
+    from engine.models.srgb import to_linear
+
+    made: NDArray[Any] = to_linear(torch.as_tensor(v)).numpy()
+    return made
 
 
 def _pq(v: NDArray[Any]) -> NDArray[Any]:
@@ -224,6 +229,10 @@ def to_profile(space: Space) -> bytes:
 
 def to_standard_range(image: Image.Image, space: Space) -> Image.Image:
     """A picture for HDR screens (RGB or RGBA) as sRGB, strip by strip."""
+    import torch
+
+    from engine.models.srgb import from_linear
+
     matrix = np.linalg.inv(_to_xyz(_BT709)) @ _to_xyz(space.primaries)
     made = image.convert("RGBA" if image.has_transparency_data else "RGB")
     rows = max(1, (1 << 20) // made.width)
@@ -233,8 +242,7 @@ def to_standard_range(image: Image.Image, space: Space) -> Image.Image:
         linear = _displayed(strip[..., :3], space) @ matrix.T.astype(np.float32)
         peak = np.maximum(linear.max(-1, keepdims=True), 1e-6)
         linear = np.maximum(linear * (_toned(peak) / peak), 0)
-        coded = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
-        strip[..., :3] = coded.clip(0, 1)
+        strip[..., :3] = from_linear(torch.as_tensor(linear)).numpy().clip(0, 1)
         made.paste(Image.fromarray((strip * 255).round().astype(np.uint8), made.mode), box[:2])
     made.info = {key: value for key, value in image.info.items() if key != "icc_profile"}
     return made

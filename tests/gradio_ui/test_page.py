@@ -606,7 +606,15 @@ def test_a_status_shows_how_far_it_is_and_no_markup() -> None:
 
 @pytest.mark.parametrize(
     ("name", "tidied"),
-    [("red shoe", "red-shoe"), ("../../etc", "etc"), ("", "picture"), ("鞋子", "鞋子"), ("x" * 99, "x" * 60)],
+    [
+        ("red shoe", "red-shoe"),
+        ("../../etc", "etc"),
+        ("", "picture"),
+        ("鞋子", "鞋子"),
+        ("x" * 99, "x" * 60),
+        ("हिन्दी जूता", "हिन्दी-जूता"),
+        ("👩‍👧 a:b", "👩‍👧-a-b"),
+    ],
 )
 def test_file_names_are_tidied(name: str, tidied: str) -> None:
     assert tidy(name) == tidied

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from engine import product
+from engine.contract import steps
 from engine.contract.enhance import EnhanceRequest
 from engine.contract.errors import RequestError
 from engine.contract.marketplaces import Marketplace, marketplace
@@ -40,7 +41,12 @@ def placed(photo: Picture, network: Network | None, context: StepContext) -> Ste
     """The step of a chain. It uses the network that finds products, but not for one that was cut out before."""
     yield 0, 1
     cut_out_before = "cut-out" in context.request.steps
-    made = listed(photo, marketplace(context.request.marketplace), _no_network if cut_out_before else context.finder)
+    made = listed(
+        photo,
+        marketplace(context.request.marketplace),
+        _no_network if cut_out_before else context.finder,
+        is_enlarged=any(steps.STEPS[name].scale > 1 for name in context.request.steps),
+    )
     context.remarks += made.remarks
     return made.picture
 
@@ -57,10 +63,17 @@ def _no_network() -> None:
     return None
 
 
-def listed(photo: Picture, market: Marketplace, finder: Callable[[], Network | None] = _no_network) -> Listed:
+def listed(
+    photo: Picture,
+    market: Marketplace,
+    finder: Callable[[], Network | None] = _no_network,
+    *,
+    is_enlarged: bool = False,
+) -> Listed:
     """The product of a photo as the marketplace asks. It is what is opaque, or else what stands out from a plain
     background and what the network of `finder` sees, which is loaded only then.
 
+    is_enlarged: the photo was enlarged before, so that more of it is no advice.
     The picture has no alpha, and no file of it becomes larger than the marketplace allows. RequestError when no product
     is found.
     """
@@ -77,7 +90,7 @@ def listed(photo: Picture, market: Marketplace, finder: Callable[[], Network | N
     if (enlarged := scale / cut.shrink) > _BLURRED:
         helps = (
             "the step Enlarge x4 (upscale-x4) before this one keeps it sharp"
-            if enlarged <= _SHARP_MOST
+            if enlarged <= _SHARP_MOST and not is_enlarged
             else "take a photo of more pixels"
         )
         remarks.append(f"The product was enlarged {enlarged:.1f} times, so it is soft; {helps}.")

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import signal
 import subprocess
 import sys
+import unicodedata
 from pathlib import Path
 from typing import Any
 
@@ -655,3 +657,34 @@ def test_a_listing_picture_in_a_folder_is_a_file_that_its_marketplace_takes(tmp_
 def test_a_list_may_begin_with_a_minus(photo: str, tmp_path: Path) -> None:
     assert run("enhance", photo, "--steps", "restore", "--adjust", "-0.5,0,0,.1,0,-1", "--out", tmp_path / "o.png") == 0
     assert image.read_recipe(tmp_path / "o.png")["adjust"] == [-0.5, 0, 0, 0.1, 0, -1]
+
+
+def test_pictures_in_a_folder_are_told_by_content_and_no_two_land_on_one_name(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "photos"
+    photos_in(folder, "a.png", "B.png", "é.png")
+    (folder / "a.png").rename(folder / "a.jfif")
+    (folder / "B.png").rename(folder / "A")
+    write_photo(folder / "e\u0301.png", seed=7)
+    (folder / "notes.jpg").write_text("no picture")
+    assert run("enhance", folder, "--steps", "sharpen", "--out", tmp_path / "made") == 0
+    made = [file.name for file in (tmp_path / "made").iterdir()]
+    assert len(made) == 4
+    assert len({unicodedata.normalize("NFC", name).casefold() for name in made}) == 4
+    capsys.readouterr()
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes")
+def test_pipes_and_devices_are_one_sentence_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pipe, photo = tmp_path / "pipe.png", write_photo(tmp_path / "photo.png")
+    os.mkfifo(pipe)
+    assert mistake(capsys, "enhance", pipe, "--out", tmp_path / "o.png") == "pipe.png is not a file."
+    assert mistake(capsys, "enhance", "/dev/zero", "--out", tmp_path / "o.png") == "zero is not a file."
+    assert mistake(capsys, "recipe", pipe) == "pipe.png is not a file."
+    assert mistake(capsys, "run", pipe, "--out", tmp_path / "o.png") == f"{pipe} is not a file."
+    assert mistake(capsys, "stylize", photo, "--style", pipe, "--out", tmp_path / "o.png") == "pipe.png is not a file."
+    assert (
+        mistake(capsys, "enhance", photo, "--steps", "sharpen", "--out", pipe)
+        == f"{pipe} is no file that a picture could be written to."
+    )

@@ -797,3 +797,32 @@ def test_a_jpeg_of_quality_90_and_more_keeps_its_colours_at_full_size(
     file = image.Picture(torch.rand(1, 3, 64, 64)).save(tmp_path / "a.jpg", quality=quality)
     with Image.open(file) as opened:
         assert JpegImagePlugin.get_sampling(opened) == (2 if halved else 0)
+
+
+@pytest.mark.parametrize(
+    ("name", "kept"),
+    [
+        ("narrow\u202fspace\u00a0too", "narrow\u202fspace\u00a0too"),
+        ("हिन्दी जूता", "हिन्दी जूता"),
+        ("👩\u200d👧 \u0646\u200c\u0645", "👩\u200d👧 \u0646\u200c\u0645"),
+        ('a<b>c:d"e|f?g*h\\i', "a-b-c-d-e-f-g-h-i"),
+        ("tab\tline\nend", "tab-line-end"),
+        ("dots. . .", "dots"),
+    ],
+)
+def test_of_a_name_only_what_no_file_system_takes_is_replaced(name: str, kept: str, tmp_path: Path) -> None:
+    Image.new("RGB", (4, 4)).save(tmp_path / f"{name}.png")
+    assert image.load(tmp_path / f"{name}.png").name == kept
+
+
+def test_what_is_a_picture_is_told_by_content(tmp_path: Path) -> None:
+    Image.new("RGB", (4, 4)).save(tmp_path / "photo.png")
+    (tmp_path / "photo.jfif").write_bytes((tmp_path / "photo.png").read_bytes())
+    (tmp_path / "photo.raf").write_bytes(b"FUJIFILMCCD-RAW" + bytes(9))
+    (tmp_path / "notes.jpg").write_text("no picture")
+    assert [image.is_picture(tmp_path / f"{name}") for name in ("photo.jfif", "photo.raf", "notes.jpg", "gone")] == [
+        True,
+        True,
+        False,
+        False,
+    ]

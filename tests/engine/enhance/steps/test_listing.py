@@ -120,7 +120,10 @@ def test_a_photo_without_a_product_gives_one_sentence() -> None:
 
 
 def test_a_small_product_and_a_cut_one_are_remarked_on() -> None:
-    assert any("enlarged 3.6 times" in r for r in listed(photo(box=(70, 40)), SMALL).remarks)
+    (said,) = [r for r in listed(photo(box=(70, 40)), SMALL).remarks if "enlarged 3.6 times" in r]
+    assert "Enlarge x4" in said
+    (said,) = [r for r in listed(photo(box=(70, 40)), SMALL, is_enlarged=True).remarks if "enlarged 3.6 times" in r]
+    assert said.endswith("so it is soft; take a photo of more pixels.")
     assert any(
         r.endswith("so it is soft; take a photo of more pixels.") for r in listed(photo(box=(24, 20)), SMALL).remarks
     )

@@ -11,18 +11,19 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import engine.enhance.steps  # noqa: F401 (declares the steps, by which a request of Enhance is checked)
 from engine.contract import (
+    Answer,
     EngineFailure,
     EnhanceRequest,
-    Event,
     EventStream,
     GenerateRequest,
     Progress,
+    Question,
     RecolourRequest,
     RequestError,
     Requests,
@@ -30,7 +31,6 @@ from engine.contract import (
 )
 from engine.pictures import PictureFiles
 from engine.runtime.device import Device, configure, is_out_of_memory
-from engine.runtime.work import finished
 from engine.settings import Settings
 
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("vitrine")
 
 T = TypeVar("T")
+Heard = TypeVar("Heard")
 
 
 class Studio(PictureFiles):
@@ -50,7 +51,8 @@ class Studio(PictureFiles):
     A verb takes a request and yields events: `Progress` any number of times, at the end one `Result`. Closing the
     generator stops the work within one tile or step and frees the device. A request that cannot be met raises
     `RequestError`, anything unexpected `EngineFailure`; both carry one sentence. Verbs may be called from several
-    threads: one works, the others wait and say so. Constructing a studio imports no torch.
+    threads: one works, the others wait and say so. A question about a photo (`look`, `find_product`, `propose_tone`)
+    is heard and left in the same way; its last event is an `Answer`. Constructing a studio imports no torch.
     """
 
     def __init__(self, settings: Settings | None = None, weights: Weights | None = None) -> None:
@@ -113,38 +115,38 @@ class Studio(PictureFiles):
 
         return list(PRESETS)
 
-    def find_product(self, file: str | Path) -> Picture | None:
+    def find_product(self, file: str | Path) -> Question[Picture | None]:
         """The mask of the product on a photo, white where it is, small enough to be looked at.
 
         None where it cannot be told from its background.
         """
         from engine.product import looked_for
 
-        return self._in_turn(lambda: looked_for(file, self.weights, self.settings))
+        return self._asked(file, looked_for(file, self.weights, self.settings))
 
-    def propose_tone(self, file: str | Path) -> tuple[float, ...] | None:
+    def propose_tone(self, file: str | Path) -> Question[tuple[float, ...] | None]:
         """What the network would do to a photo's light and colour, in the order of ADJUSTMENTS.
 
         None where there is no such network.
         """
         from engine.enhance.steps.tone import proposed_for
 
-        return self._in_turn(lambda: proposed_for(file, self.weights, self.settings))
+        return self._asked(file, proposed_for(file, self.weights, self.settings))
 
-    def look(self, file: str | Path) -> Proposal:
+    def look(self, file: str | Path) -> Question[Proposal]:
         """What is found on a photo, and the chain of steps that it needs, with the reasons; nothing is run."""
         from engine.enhance import auto
 
-        return self._in_turn(lambda: auto.look(file, self.weights, self.settings))
+        return self._asked(file, auto.look(file, self.weights, self.settings))
 
-    def _in_turn(self, answer: Callable[[], T]) -> T:
-        """The answer to a question, when the device is free for it."""
+    def _asked(self, file: str | Path, work: Generator[Progress, None, T]) -> Question[T]:
+        """The answer of `work` in the device's turn; a file that is no photo is refused before the wait."""
 
-        def asked() -> Generator[Event, None, T]:
-            yield Progress(0, 0, "Looking")
-            return answer()
+        def asked() -> Question[T]:
+            self.check(file)
+            yield Answer((yield from self.device.exclusively(work)))
 
-        return finished(self.device.exclusively(asked()))
+        return _speaking_plainly(asked())
 
     def warm_up(self) -> None:
         """Import torch, load the embedded networks and run each once, so that the first request is not slower.
@@ -191,7 +193,7 @@ def _run_once(network: Network) -> None:
         network.module(*(t.to(network.device, network.dtype) for t in (photo, *more)))
 
 
-def _speaking_plainly(events: EventStream) -> EventStream:
+def _speaking_plainly(events: Generator[Heard, None, None]) -> Generator[Heard, None, None]:
     """The same events; what goes wrong unexpectedly is logged with its traceback and leaves as one sentence."""
     try:
         yield from events

@@ -14,7 +14,6 @@ from engine import image
 from engine.contract.errors import RequestError
 from engine.contract.events import Progress
 from engine.image import Picture
-from engine.runtime.work import finished
 from engine.settings import Settings
 
 if TYPE_CHECKING:
@@ -203,8 +202,13 @@ def to_size(mask: Tensor, photo: Picture) -> Tensor:
     return F.interpolate(mask, size=(photo.height, photo.width), mode="bilinear", antialias=True)
 
 
-def looked_for(file: str | Path, weights: Weights, settings: Settings) -> Picture | None:
+def looked_for(file: str | Path, weights: Weights, settings: Settings) -> Generator[Progress, None, Picture | None]:
     """The mask that `of` gives for the photo in a file, as a grey picture of at most LOOKED_AT_PX."""
+    yield (looking := Progress(0, 0, "Looking for the product"))
     photo = image.load(file, settings)
-    mask = of(photo.fitted(min(LOOKED_AT_PX, max(photo.width, photo.height))), finished(finder(weights)))
+    yield looking
+    small = photo.fitted(min(LOOKED_AT_PX, max(photo.width, photo.height)))
+    network = yield from finder(weights)
+    yield looking
+    mask = of(small, network)
     return None if mask is None else Picture(mask.expand(-1, 3, -1, -1))

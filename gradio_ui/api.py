@@ -17,13 +17,13 @@ import gradio as gr
 from gradio.events import api as api_endpoint
 
 from engine.contract.errors import RequestError
-from engine.contract.events import Result
+from engine.contract.events import Progress, Question, Result
 from engine.contract.fields import Request, Setting
 from engine.contract.recipe import REQUESTS
 from engine.contract.style import JOHNSON, StyleRequest
 from gradio_ui import controls, inputs, progress, sentences
 from gradio_ui.files import Saving, names_of, shareable, written
-from gradio_ui.wiring import DEVICE_QUEUE, Run
+from gradio_ui.wiring import DEVICE_QUEUE, Run, heard
 
 _SAVING: tuple[tuple[str, Any, Any, str], ...] = (
     ("format", Literal["png", "jpg", "webp"], Saving.format, "the files' format"),
@@ -33,7 +33,7 @@ _SAVING: tuple[tuple[str, Any, Any, str], ...] = (
 
 
 def add(
-    run: Run, presets: Sequence[Any], models: Callable[[], list[dict[str, Any]]], look: Callable[[str], Any]
+    run: Run, presets: Sequence[Any], models: Callable[[], list[dict[str, Any]]], look: Callable[[str], Question[Any]]
 ) -> None:
     """Add the endpoints to the page that is being built."""
     names = tuple(p.name for p in presets)
@@ -48,19 +48,16 @@ def add(
     def listed() -> list[dict[str, Any]]:
         return models()
 
-    def looked(photo: gr.FileData | None = None) -> dict[str, Any]:
+    @sentences.in_sentences
+    def looked(photo: gr.FileData | None = None) -> Iterator[dict[str, Any]]:
         sent: Any = photo  # a mapping by now
-        try:
-            if not (file := inputs.uploaded(sent, "photo")):
-                raise RequestError("Add a photo first.")
-            found: dict[str, Any] = look(file).report()
-            return found
-        except Exception as error:
-            raise sentences.spoken(error) from None
+        if not (file := inputs.uploaded(sent, "photo")):
+            raise RequestError("Add a photo first.")
+        yield (yield from heard(look(file), _reported)).report()
 
     about = (
         "What is found on an uploaded photo, each with its number, and the steps of enhance that it needs, with the"
-        " reasons; nothing is run."
+        " reasons; nothing is run. While it waits or looks: the progress."
     )
     api_endpoint(looked, api_name="look", api_description=about, **DEVICE_QUEUE)
     api_endpoint(
@@ -83,6 +80,7 @@ def _endpoint(kind: type[Request], run: Run, presets: tuple[str, ...]) -> Callab
         named = dict(zip((p.name for p in parameters), values, strict=False))
         saving = Saving(*(named.get(n, d) for n, _, d, _ in _SAVING))
         request = kind.of(_checked(kind, {n: named[n] for n in asked if n in named}, presets))
+        yield ([] if many else None), _reported(Progress(0, 0, "Starting"))  # so that Gradio can close it: see `heard`
         with tempfile.TemporaryDirectory(prefix="vitrine-") as folder, closing(run(request)) as events:  # type: ignore[arg-type]
             for event in progress.paced(events):
                 if isinstance(event, Result):
@@ -91,7 +89,7 @@ def _endpoint(kind: type[Request], run: Run, presets: tuple[str, ...]) -> Callab
                     files = [_handed(path) for path in paths]
                     yield (files if many else files[0]), report | {"recipe": recipe, "note": report["note"] + other}
                 else:
-                    yield ([] if many else None), {"message": event.message, "done": event.done, "total": event.total}
+                    yield ([] if many else None), _reported(event)
 
     returns = tuple[list[gr.FileData], dict[str, Any]] if many else tuple[gr.FileData, dict[str, Any]]
     endpoint.__name__ = kind.verb
@@ -180,6 +178,10 @@ def _style(style: Any, offered: Sequence[str]) -> str | None:
         )
     found: str | None = style
     return found
+
+
+def _reported(event: Progress) -> dict[str, Any]:
+    return {"message": event.message, "done": event.done, "total": event.total}
 
 
 def _handed(path: Path) -> dict[str, Any]:

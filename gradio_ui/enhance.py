@@ -152,15 +152,15 @@ def tab(
         with gr.Column(scale=3, min_width=320):
             right = _right(studio, form.photo)
     sent = arrives(form.photo, {form.steps.switches: list(GOALS[ENLARGE]), form.goal: ENLARGE})
-    _run_on(run, form, right, sent)
-    _follow_steps(form)
     steps = form.steps
-    form.proposed.fill(
+    asked = form.proposed.fill(
         studio.look,
         form.photo,
         [steps.switches, steps.order, form.settings["strength"], *form.amounts.inputs],
         lambda report: _proposed(report, steps) + form.amounts.put(report["adjust"]),
     )
+    _run_on(run, form, right, sent, asked)
+    _follow_steps(form)
     return Tab(
         Refill(right.made, form.put, form.filled, _lacking).on_drop(), form.photo, right.to_style, right.made.kept
     )
@@ -258,8 +258,12 @@ def _right(studio: Studio, photo: gr.Image) -> _EnhanceResult:
     return _EnhanceResult(made, looked_at, walked, to_style)
 
 
-def _run_on(run: Run, form: _EnhanceForm, right: _EnhanceResult, sent: Callable[..., Any]) -> None:
-    """Let the buttons run the steps on the photo, on a part of it, or by two networks."""
+def _run_on(
+    run: Run, form: _EnhanceForm, right: _EnhanceResult, sent: Callable[..., Any], asked: Sequence[Any]
+) -> None:
+    """Let the buttons run the steps on the photo, on a part of it, or by two networks; Stop also ends what was
+    `asked`.
+    """
     made, looked_at, walked, rival = right.made, right.looked_at, right.walked, form.rival
 
     def work(data: Values) -> Iterator[Updates]:
@@ -298,7 +302,8 @@ def _run_on(run: Run, form: _EnhanceForm, right: _EnhanceResult, sent: Callable[
     started += start(made, on_part, of_part, [*looked_at.outputs, *switched], triggers, brushes)
     outputs = [*looked_at.outputs, *switched]
     started += start(made, compared, [*of_part, *rival.inputs], outputs, [rival.go.click], brushes)
-    stop_with(made, form.stop, started)
+    questions = [*asked, *form.amounts.looking, *(event for brush in brushes for event in brush.looking)]
+    stop_with(made, form.stop, [*started, *questions])
 
 
 def _follow_steps(form: _EnhanceForm) -> None:

@@ -2,32 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import gradio as gr
 
-from engine.contract import ADJUSTMENTS
+from engine.contract import ADJUSTMENTS, Question
 from engine.contract.errors import RequestError
 from gradio_ui import inputs, sentences
 from gradio_ui.chain import Chain
-from gradio_ui.wiring import DEVICE_QUEUE, Values
+from gradio_ui.wiring import DEVICE_QUEUE, Values, heard
 from gradio_ui.words import said
 
 _SETTING = "adjust"  # of which step this is
 
 Propose: TypeAlias = Callable[
-    [str], "tuple[float, ...] | None"
+    [str], "Question[tuple[float, ...] | None]"
 ]  # photo file -> amounts of light and colour; None where nothing proposes any
 
 
 @dataclass(frozen=True)
 class LightControls:
-    """own: whether a person sets the amounts."""
+    """own: whether a person sets the amounts. looking: the event that asks for the proposal, for `stop_with`."""
 
     own: gr.Checkbox
     sliders: tuple[gr.Slider, ...]
+    looking: list[Any] = field(default_factory=list)
 
     @property
     def inputs(self) -> list[Any]:
@@ -50,22 +51,21 @@ def light(photo: gr.Image, steps: Chain, propose: Propose) -> LightControls:
     )
     made = LightControls(own, sliders)
 
-    def looked(sent: Any, on: list[str], order: list[str]) -> list[Any]:
-        try:
-            file = inputs.uploaded(sent, "photo")
-            if not file:
-                raise RequestError("Add a photo first.")
-            amounts = propose(file)
-        except Exception as error:
-            raise sentences.spoken(error) from None
+    @sentences.in_sentences
+    def looked(sent: Any, on: list[str], order: list[str]) -> Iterator[list[Any]]:
+        file = inputs.uploaded(sent, "photo")
+        if not file:
+            raise RequestError("Add a photo first.")
+        nothing_yet = [gr.skip() for _ in (*made.inputs, steps.switches)]
+        amounts = yield from heard(propose(file), lambda progress: nothing_yet)
         if amounts is None:
             gr.Info(
                 "The network that looks at light and colour is not there: set the amounts yourself.", title="Vitrine"
             )
-        return [True, *(amounts or [0.0] * len(sliders)), steps.on_as_well(_SETTING, on, order)]
+        yield [True, *(amounts or [0.0] * len(sliders)), steps.on_as_well(_SETTING, on, order)]
 
     private: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
-    look.click(
+    asked = look.click(
         looked,
         [photo, steps.switches, steps.order],
         [*made.inputs, steps.switches],
@@ -73,6 +73,7 @@ def light(photo: gr.Image, steps: Chain, propose: Propose) -> LightControls:
         api_visibility="private",
         **DEVICE_QUEUE,
     )
+    made.looking.append(asked)
     for slider in sliders:
         slider.release(lambda: True, None, own, queue=False, **private)
     inputs.goes_with(photo, own, False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -14,15 +14,17 @@ from gradio.utils import get_upload_folder
 from PIL import Image
 
 from engine.contract.errors import RequestError
-from engine.contract.events import Picture
+from engine.contract.events import Picture, Question
 from gradio_ui import inputs, sentences
-from gradio_ui.wiring import DEVICE_QUEUE, Updates, Values
+from gradio_ui.wiring import DEVICE_QUEUE, Updates, Values, heard
 from gradio_ui.words import said
 
 if TYPE_CHECKING:
     from engine import Studio
 
-Find: TypeAlias = Callable[[str], Picture | None]  # photo file -> the product's mask, None where it cannot be told
+Find: TypeAlias = Callable[
+    [str], Question[Picture | None]
+]  # photo file -> the product's mask, None where it cannot be told
 Work: TypeAlias = Callable[[Values], Iterator[Updates]]
 
 PRODUCT, PROTECTED = (24, 163, 122), (209, 52, 56)  # the two brushes
@@ -35,7 +37,7 @@ class Brush:
     """canvas: what is drawn on. places: the masks made of it. laid: which masks the canvas laid there last, so that one
     that a person put there stays.
 
-    on_drawn: what else changes where a mask is drawn.
+    on_drawn: what else changes where a mask is drawn. looking: the event that looks for the product, for `stop_with`.
     """
 
     studio: Studio
@@ -43,6 +45,7 @@ class Brush:
     places: Sequence[gr.Image]
     laid: gr.Textbox
     on_drawn: Callable[[Values], Updates]
+    looking: list[Any] = field(default_factory=list)
 
     @property
     def outputs(self) -> list[Any]:
@@ -126,22 +129,19 @@ def editor(
     drawn_on = gr.Button(visible="hidden", elem_id=f"{verb}-brush-drawn")  # page.js presses it after a stroke
     brush = Brush(studio, canvas, places, gr.Textbox("", visible=False), on_drawn)
 
-    def found(sent: Any) -> Any:
-        try:
-            file = inputs.uploaded(sent, "photo")
-            if not file:
-                raise RequestError("Add a photo first.")
-            mask = find(file) if find else None
-            if mask is None and find:
-                gr.Info(
-                    "The product could not be told from its background: draw it with the green brush.", title="Vitrine"
-                )
-            drawn = _drawn(studio, file, mask)
-            return brush.lay(masks(drawn)) | {
-                canvas: gr.update(value=drawn, canvas_size=drawn["background"].size, visible=True)
-            }
-        except Exception as error:
-            raise sentences.spoken(error) from None
+    @sentences.in_sentences
+    def found(sent: Any) -> Iterator[Any]:
+        file = inputs.uploaded(sent, "photo")
+        if not file:
+            raise RequestError("Add a photo first.")
+        nothing_yet = [gr.skip() for _ in (canvas, *brush.outputs)]
+        mask = (yield from heard(find(file), lambda progress: nothing_yet)) if find else None
+        if mask is None and find:
+            gr.Info("The product could not be told from its background: draw it with the green brush.", title="Vitrine")
+        drawn = _drawn(studio, file, mask)
+        yield brush.lay(masks(drawn)) | {
+            canvas: gr.update(value=drawn, canvas_size=drawn["background"].size, visible=True)
+        }
 
     def shown(*values: Any) -> Any:
         try:
@@ -151,7 +151,7 @@ def editor(
 
     # Gradio reads what shows an event's progress each time that any event's changes, and to read a canvas takes long.
     quiet: dict[str, Any] = {"preprocess": False, "api_visibility": "private", "show_progress_on": look}
-    look.click(found, photo, [canvas, *brush.outputs], **quiet, **DEVICE_QUEUE)
+    brush.looking.append(look.click(found, photo, [canvas, *brush.outputs], **quiet, **DEVICE_QUEUE))
     drawn_on.click(
         shown, brush.inputs, brush.outputs, queue=False, trigger_mode="always_last", show_progress="hidden", **quiet
     )

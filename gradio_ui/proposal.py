@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -10,11 +11,14 @@ from typing import Any, TypeAlias
 import gradio as gr
 
 from engine.contract.errors import RequestError
+from engine.contract.events import Progress, Question
 from gradio_ui import inputs, progress, sentences
-from gradio_ui.wiring import DEVICE_QUEUE
+from gradio_ui.wiring import DEVICE_QUEUE, heard
 from gradio_ui.words import ENGLISH, said
 
-Look: TypeAlias = Callable[[str], Any]  # photo file -> a proposal, whose report() is the same as JSON-ready values
+Look: TypeAlias = Callable[
+    [str], Question[Any]
+]  # photo file -> a proposal, whose report() is the same as JSON-ready values
 
 
 @dataclass(frozen=True)
@@ -26,23 +30,25 @@ class ProposalPanel:
 
     def fill(
         self, look: Look, photo: gr.Image, outputs: Sequence[Any], put: Callable[[Mapping[str, Any]], Sequence[Any]]
-    ) -> None:
-        """Let the button look at the photo and fill `outputs` with what `put` makes of the report."""
+    ) -> list[Any]:
+        """Let the button look at the photo and fill `outputs` with what `put` makes of the report; returns the events,
+        for `stop_with`.
+        """
+        hidden = gr.update(value="", visible=False)
 
+        @sentences.in_sentences
         def looked(sent: Any) -> Iterator[list[Any]]:
-            others = [gr.skip() for _ in outputs]
-            try:
-                file = inputs.uploaded(sent, "photo")
-                if not file:
-                    raise RequestError("Add a photo first.")
-                yield [gr.update(value=progress.status("Looking at the photo"), visible=True), *others]
-                report = look(file).report()
-            except Exception as error:
-                yield [gr.update(value="", visible=False), *others]
-                raise sentences.spoken(error) from None
+            file = inputs.uploaded(sent, "photo")
+            if not file:
+                raise RequestError("Add a photo first.")
+            report = (yield from heard(look(file), waiting)).report()
             yield [gr.update(value=told(report), visible=True), *put(report)]
 
-        self.go.click(
+        def waiting(event: Progress) -> list[Any]:
+            line = progress.status(event.message, event.done, event.total)
+            return [gr.update(value=line, visible=True), *(gr.skip() for _ in outputs)]
+
+        asked = self.go.click(
             looked,
             photo,
             [self.panel, *outputs],
@@ -51,7 +57,10 @@ class ProposalPanel:
             api_visibility="private",
             **DEVICE_QUEUE,
         )
-        inputs.reset_with(photo, {self.panel: gr.update(value="", visible=False)})
+        # Also of a look that was stopped.
+        asked.failure(None, None, self.panel, js=f"() => ({json.dumps(hidden)})", api_visibility="private")
+        inputs.reset_with(photo, {self.panel: hidden})
+        return [asked]
 
 
 def proposal() -> ProposalPanel:

@@ -83,9 +83,8 @@ def tab(studio: Studio, run: Run) -> Refill:
 
         yield from made.follow(run, make, lambda: made.saving(data))
 
-    stop_with(
-        made, stop, start(made, work, [photo, mask, colours, source, strength, size], [], [go.click, *tried], [brush])
-    )
+    asked = [photo, mask, colours, source, strength, size]
+    stop_with(made, stop, [*start(made, work, asked, [], [go.click, *tried], [brush]), *brush.looking])
 
     def fill(request: RecolourRequest) -> Sequence[Any]:
         return [list(request.colours), request.source, request.strength, request.size_px]

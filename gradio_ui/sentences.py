@@ -6,23 +6,24 @@ import functools
 import html
 import logging
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, TypeVar
 
 import gradio as gr
 
 from engine.contract import EngineFailure, RequestError
-from gradio_ui.wiring import Updates
+
+T = TypeVar("T")
 
 log = logging.getLogger("vitrine")
 
 UNEXPECTED = "Something went wrong here that is not your fault; the server's log says what. Please try again."
 
 
-def in_sentences(work: Callable[..., Iterator[Updates]]) -> Callable[..., Iterator[Updates]]:
+def in_sentences(work: Callable[..., Iterator[T]]) -> Callable[..., Iterator[T]]:
     """Let what goes wrong in a generator reach a person as one sentence; the unexpected is logged in full first."""
 
     @functools.wraps(work)
-    def careful(*values: Any) -> Iterator[Updates]:
+    def careful(*values: Any) -> Iterator[T]:
         try:
             yield from work(*values)
         except Exception as error:

@@ -201,7 +201,7 @@ def _run_on(run: Run, form: _StyleForm, made: Stage, both: Comparison, titles: M
     started = start(made, work, form.inputs, [seed], [form.go.click, *form.tried], brushes)
     asked = [*form.inputs, *form.other.inputs]
     started += start(made, compared, asked, [seed, *both.outputs], [form.other.go.click], brushes)
-    stop_with(made, form.stop, started)
+    stop_with(made, form.stop, [*started, *form.brush.looking])
 
 
 def _choose_presets(form: _StyleForm, presets: Sequence[Any]) -> None:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping
-from typing import Any, TypeAlias
+from contextlib import closing
+from typing import Any, TypeAlias, TypeVar
 
-from engine.contract import Event, Requests
+from engine.contract import Answer, Event, Progress, Question, Requests
+
+T = TypeVar("T")
 
 DEVICE_QUEUE: dict[str, Any] = {
     "concurrency_id": "device",
@@ -20,3 +23,19 @@ Sent: TypeAlias = Mapping[str, Any] | None  # a file as the browser sends it
 Values: TypeAlias = Mapping[Any, Any]  # component -> its value, as the browser sends it
 
 Updates: TypeAlias = dict[Any, Any]  # component -> its new value; the others stay as they are
+
+
+def heard(question: Question[T], told: Callable[[Progress], Any]) -> Generator[Any, None, T]:
+    """What a question is answered; `told` makes of its progress what the page is given meanwhile. Closing this closes
+    the question: Gradio closes generators of who leaves or presses Stop, and nothing else.
+
+    It closes them only once they have yielded. One that is still at its first step is forgotten, as it stands, until
+    the thread that made that step makes another; so the first yield comes before any work.
+    """
+    yield told(Progress(0, 0, "Looking at the photo"))
+    with closing(question):
+        for event in question:
+            if isinstance(event, Answer):
+                return event.value
+            yield told(event)
+    raise RuntimeError("a question ended without an answer")

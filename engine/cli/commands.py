@@ -23,7 +23,7 @@ from typing import Any, NoReturn
 from engine import Studio, image
 from engine.cli import output
 from engine.contract.errors import EngineFailure, RequestError
-from engine.contract.events import Progress, Result
+from engine.contract.events import Progress
 from engine.contract.fields import Setting
 from engine.contract.recipe import REQUESTS, Requests, from_recipe
 from engine.settings import Settings
@@ -252,7 +252,8 @@ def _run_recipe(options: argparse.Namespace) -> None:
 
 
 def _look(options: argparse.Namespace) -> None:
-    proposal = Studio(_settings()).look(options.photo)
+    with closing(Studio(_settings()).look(options.photo)) as events:
+        proposal = _last(events).value
     if options.json:
         print(json.dumps(proposal.report(), indent=2, ensure_ascii=False))
         return
@@ -347,7 +348,7 @@ def _carry_out_one(
     studio: Studio, request: Requests, out: output.Output, options: argparse.Namespace, *, place: str
 ) -> None:
     with closing(studio.run(request)) as events:
-        result = _result(events, place)
+        result = _last(events, place)
     files = out.save(request, result)
     if options.json:  # of several photos one on each line
         print(
@@ -369,21 +370,21 @@ def _settings() -> Settings:
         raise RequestError(str(error)) from error
 
 
-def _result(events: Iterator[Any], place: str) -> Result:
-    """The last event; the others become a line on stderr that is written over, where somebody can watch it. place: what
-    it begins with.
+def _last(events: Iterator[Any], place: str = "") -> Any:
+    """The last event, a Result or an Answer; the others become a line on stderr that is written over, where somebody
+    can watch it. place: what it begins with.
     """
     watched = sys.stderr.isatty()
     try:
         for event in events:
-            if isinstance(event, Result):
+            if not isinstance(event, Progress):
                 return event
             if watched:
                 print(f"\r\x1b[K{place}{_line(event)}", end="", file=sys.stderr, flush=True)
     finally:
         if watched:
             print("\r\x1b[K", end="", file=sys.stderr, flush=True)
-    raise AssertionError("a verb's last event is a Result")
+    raise AssertionError("a verb's last event is a Result, a question's an Answer")
 
 
 def _line(progress: Progress) -> str:

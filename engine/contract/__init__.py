@@ -7,7 +7,7 @@
     goals.py          what people come for, as chains of steps
     steps.py          what a step of Enhance declares, and which steps there are
     marketplaces.py   what the marketplaces ask of a listing picture
-    events.py         Progress, Result and its Notes
+    events.py         Progress, Result and its Notes; the Answer to a question
     recipe.py         from a recipe back to a request
 
 Everything here is frozen, picklable and free of torch; a request checks itself when it is built.
@@ -21,7 +21,7 @@ from engine.contract.enhance import (
     EnhanceRequest,
 )
 from engine.contract.errors import EngineFailure, RequestError
-from engine.contract.events import Event, EventStream, Notes, Picture, Progress, Result
+from engine.contract.events import Answer, Event, EventStream, Notes, Picture, Progress, Question, Result
 from engine.contract.fields import RECIPE_VERSION, SEED_MAX, Kind, Request, Setting
 from engine.contract.generate import (
     ANY_CATEGORY,
@@ -80,6 +80,7 @@ __all__ = [
     "STYLES_MOST",
     "STYLE_LEAST_PX",
     "STYLE_LOSSES",
+    "Answer",
     "EngineFailure",
     "EnhanceRequest",
     "Event",
@@ -90,6 +91,7 @@ __all__ = [
     "Notes",
     "Picture",
     "Progress",
+    "Question",
     "RecolourRequest",
     "Request",
     "RequestError",

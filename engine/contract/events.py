@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Generic, Protocol, TypeAlias, TypeVar
+
+T = TypeVar("T", covariant=True)
 
 
 class Picture(Protocol):
@@ -137,5 +139,13 @@ class Result:
         }
 
 
+@dataclass(frozen=True)
+class Answer(Generic[T]):
+    """The last event of a question, which makes no picture."""
+
+    value: T
+
+
 Event: TypeAlias = Progress | Result
 EventStream: TypeAlias = Generator[Event, None, None]  # close it to stop the work
+Question: TypeAlias = Generator[Progress | Answer[T], None, None]  # the same

@@ -20,7 +20,6 @@ from engine import image
 from engine.contract.enhance import ADJUSTMENTS, EnhanceRequest
 from engine.contract.events import EventStream, Notes, Progress, Result
 from engine.contract.fields import hex_of
-from engine.runtime.work import finished
 from engine.settings import Settings
 from engine.weights import WeightsUnavailable
 
@@ -31,9 +30,12 @@ if TYPE_CHECKING:
 
     from engine.image import Picture
     from engine.models.estimate import Background, ColourCast, Light
+    from engine.runtime.device import Device
     from engine.weights import Network, Weights
 
 log = logging.getLogger("vitrine")
+
+_LOOKING = "Looking at the photo"
 
 NOISE_LEAST = (
     5.0  # of 255 levels: below, the photo's own grain and weave look alike, and nobody sees it at arm's length
@@ -162,13 +164,17 @@ class Proposal:
         return {"findings": [asdict(finding) for finding in self.findings]} | chain | {"reasons": list(self.reasons)}
 
 
-def look(file: str | Path, weights: Weights | None = None, settings: Settings | None = None) -> Proposal:
+def look(
+    file: str | Path, weights: Weights | None = None, settings: Settings | None = None
+) -> Generator[Progress, None, Proposal]:
     """Look at a photo file and propose; without `weights` blur is measured without a network.
 
     RequestError as `image.load`.
     """
+    yield Progress(0, 0, _LOOKING)
     photo = image.load(file, settings)
-    return propose(measure(photo, image.luma_table(file, settings), finished(finder(weights)) if weights else None))
+    network = (yield from finder(weights)) if weights else None
+    return propose((yield from measure(photo, image.luma_table(file, settings), network)))
 
 
 def finder(weights: Weights) -> Generator[Progress, None, Network | None]:
@@ -181,29 +187,36 @@ def finder(weights: Weights) -> Generator[Progress, None, Network | None]:
         return None
 
 
-def measure(photo: Picture, table: tuple[int, ...] | None = None, network: Network | None = None) -> Look:
-    """Everything that is measured of a photo. table: of the JPEG file it came from; network: that of `finder`."""
-    import torch
-
+def measure(
+    photo: Picture, table: tuple[int, ...] | None = None, network: Network | None = None
+) -> Generator[Progress, None, Look]:
+    """Everything that is measured of a photo; yields between measurements, each of which may take a second of a large
+    photo. table: of the JPEG file it came from; network: that of `finder`.
+    """
     from engine.models import estimate
 
-    with torch.inference_mode():
-        pixels = photo.pixels if photo.alpha is None else photo.on_white()
-        tiles = estimate.tiles(pixels)
-        noise = estimate.noise_sigma(tiles)
-        qualities = [estimate.jpeg_quality(tiles), estimate.quality_of_table(table) if table else None]
-        blur = estimate.blur_sigma(tiles, noise)
-        return Look(
-            photo.width,
-            photo.height,
-            noise,
-            min((quality for quality in qualities if quality is not None), default=None),
-            blur,
-            estimate.light(pixels),
-            estimate.colour_cast(pixels),
-            estimate.background(pixels),
-            _spread(pixels, noise, blur, network) if network else None,
-        )
+    yield Progress(0, 4, _LOOKING)
+    pixels = photo.pixels if photo.alpha is None else photo.on_white()
+    tiles = estimate.tiles(pixels)
+    noise = estimate.noise_sigma(tiles)
+    qualities = [estimate.jpeg_quality(tiles), estimate.quality_of_table(table) if table else None]
+    blur = estimate.blur_sigma(tiles, noise)
+    yield Progress(1, 4, _LOOKING)
+    light, cast = estimate.light(pixels), estimate.colour_cast(pixels)
+    yield Progress(2, 4, _LOOKING)
+    background = estimate.background(pixels)
+    yield Progress(3, 4, _LOOKING)
+    return Look(
+        photo.width,
+        photo.height,
+        noise,
+        min((quality for quality in qualities if quality is not None), default=None),
+        blur,
+        light,
+        cast,
+        background,
+        _spread(pixels, noise, blur, network) if network else None,
+    )
 
 
 def _spread(pixels: Tensor, noise: float, edges: float | None, network: Network) -> tuple[float, float] | None:
@@ -249,17 +262,20 @@ def propose(seen: Look) -> Proposal:
 
 
 def enhanced(
-    request: EnhanceRequest, run: Callable[[EnhanceRequest], EventStream], weights: Weights, settings: Settings
+    request: EnhanceRequest,
+    run: Callable[[EnhanceRequest], EventStream],
+    weights: Weights,
+    device: Device,
+    settings: Settings,
 ) -> EventStream:
-    """Look at the request's photo, and `run` the chain that it needs; the notes say the reasons.
+    """Look at the request's photo in the device's turn, and `run` the chain that it needs; the notes say the reasons.
 
     The recipe stays the one that was asked for: on another photo it proposes anew. All of the photo is looked at, also
     where only a part is worked on.
     """
     started = time.monotonic()
     image.check(request.photo, settings).cropped(request.crop)
-    yield Progress(0, 0, "Looking at the photo")
-    proposal = look(request.photo, weights, settings)
+    proposal = yield from device.exclusively(look(request.photo, weights, settings))
     if not proposal.steps:
         photo = image.load(request.photo, settings)
         photo = photo.cropped(*request.crop) if request.crop else photo

@@ -40,7 +40,8 @@ def enhance(request: EnhanceRequest, weights: Weights, device: Device, settings:
     if request.is_auto:
         from engine.enhance import auto
 
-        yield from auto.enhanced(request, lambda chain: enhance(chain, weights, device, settings), weights, settings)
+        again = lambda chain: enhance(chain, weights, device, settings)  # noqa: E731
+        yield from auto.enhanced(request, again, weights, device, settings)
         return
     header = image.check(request.photo, settings)
     _check_result_size(header.cropped(request.crop), request, settings)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import torch
 
 T = TypeVar("T")
+E = TypeVar("E", bound=Event)
 _POLL_S = 0.2  # how long a waiter sleeps between two reports, after each of which it can be cancelled
 _OUT_OF_MEMORY = (
     "out of memory",
@@ -95,7 +96,7 @@ class Device:
 
         return torch.cuda.get_device_name(self.torch) if self.is_cuda else "CPU"
 
-    def exclusively(self, work: Generator[Event, None, T]) -> Generator[Event, None, T]:
+    def exclusively(self, work: Generator[E, None, T]) -> Generator[E | Progress, None, T]:
         """The events of `work` and what it returns, with the device held from its first step to its last.
 
         While another holds the device this yields `Progress`, so that who waits can leave by closing the generator.

@@ -5,11 +5,13 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
 import torch
+from chains import everything
 from PIL import Image
 from shelf import finish, shelf, slowly, write_networks, write_photo
 from torch import Tensor
@@ -17,7 +19,7 @@ from torch import Tensor
 from engine import EngineFailure, Studio
 from engine.contract.enhance import EnhanceRequest
 from engine.contract.errors import RequestError
-from engine.contract.events import Event, Progress
+from engine.contract.events import Answer, Event, Progress
 from engine.contract.generate import GenerateRequest
 from engine.contract.style import StyleRequest
 from engine.settings import Settings
@@ -231,27 +233,64 @@ def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch, tmp
     assert Studio().settings == Settings(weights=tmp_path, output_mpx=1.5)
 
 
-@pytest.mark.parametrize("question", ["look", "find_product", "propose_tone"])
-def test_a_question_waits_for_the_device_like_a_verb(tmp_path: Path, question: str) -> None:
-    studio, file = Studio(), tmp_path / "photo.png"
-    Image.new("RGB", (64, 64), "white").save(file)
-    answered = threading.Event()
+QUESTIONS = ("look", "find_product", "propose_tone")
 
-    def ask() -> None:
-        getattr(studio, question)(str(file))
-        answered.set()
 
+@contextmanager
+def another_at_work(studio: Studio) -> Iterator[None]:
     def holding() -> Generator[Event, None, None]:
-        yield Progress(0, 0, "at work")
-        yield Progress(0, 0, "still at work")
+        while True:
+            yield Progress(0, 0, "at work")
 
-    work = studio.device.exclusively(holding())
-    next(work)
-    asking = threading.Thread(target=ask, daemon=True)
-    asking.start()
-    assert not answered.wait(0.6), "it answered while another held the device"
-    work.close()
-    assert answered.wait(60)
+    with closing(studio.device.exclusively(holding())) as work:
+        next(work)
+        yield
+
+
+@pytest.mark.parametrize("question", QUESTIONS)
+def test_a_question_that_is_left_while_it_waits_ends_at_once_and_the_next_one_gets_its_turn(
+    photo: str, question: str
+) -> None:
+    studio = Studio()
+    left, next_one = (getattr(studio, question)(photo) for _ in range(2))
+    with another_at_work(studio):
+        for waiting in (left, next_one):
+            assert [next(waiting).message for _ in range(2)] == ["Waiting for the picture before this one"] * 2
+        started = time.monotonic()
+        left.close()
+        assert time.monotonic() - started < 0.1
+    *progress, last = next_one
+    assert isinstance(last, Answer)
+    assert all("Looking" in event.message or "Loading" in event.message for event in progress)
+
+
+@pytest.mark.parametrize("question", QUESTIONS)
+def test_a_question_that_is_left_at_work_goes_no_further_and_frees_the_device(photo: str, question: str) -> None:
+    weights = everything()
+    studio = Studio(Settings(), weights)  # type: ignore[arg-type]
+    asked = getattr(studio, question)(photo)
+    assert next(asked).message.startswith("Looking")
+    asked.close()
+    assert weights.asked == []
+    assert next(getattr(studio, question)(photo)).message.startswith("Looking")
+
+
+@pytest.mark.parametrize("question", QUESTIONS)
+def test_a_file_that_is_no_photo_is_refused_before_the_wait(tmp_path: Path, question: str) -> None:
+    (tmp_path / "text.jpg").write_text("not a picture")
+    studio = Studio()
+    with another_at_work(studio), pytest.raises(RequestError, match=r"text\.jpg is a text"):
+        next(getattr(studio, question)(tmp_path / "text.jpg"))
+
+
+def test_auto_looks_in_the_device_s_turn(photo: str) -> None:
+    weights = everything()
+    studio = Studio(Settings(), weights)  # type: ignore[arg-type]
+    events = studio.run(EnhanceRequest(photo, steps=("auto",)))
+    with another_at_work(studio):
+        assert "Waiting" in next(events).message  # type: ignore[union-attr]
+        assert weights.asked == []
+    finish(events)
 
 
 def test_a_studio_s_limit_is_the_limit_of_all_that_it_opens(tmp_path: Path) -> None:
@@ -260,5 +299,5 @@ def test_a_studio_s_limit_is_the_limit_of_all_that_it_opens(tmp_path: Path) -> N
     studio = Studio(Settings(input_mpx=1.0))
     for ask in (studio.check, studio.load, studio.look, studio.find_product):
         with pytest.raises(RequestError, match="1 megapixels; at most 1 can"):
-            ask(str(large))
+            list(ask(str(large)))  # type: ignore[arg-type]
     assert studio.load_result(str(large)).width == 1200, "what it made itself may be as large as a result may be"

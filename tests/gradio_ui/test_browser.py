@@ -305,6 +305,40 @@ def test_stop_stops_and_the_device_is_free_again(page: Page, studio: StandIn) ->
     expect(page.locator("#generate-final .thumbnail-item")).to_have_count(9)
 
 
+@pytest.mark.parametrize(
+    ("button", "fold"),
+    [
+        ("enhance-propose", ""),
+        ("enhance-look", "Light and colour"),
+        ("enhance-product-find", "Cut the product out"),
+        ("stylize-find", "Product, background, colours"),
+        ("recolour-find", "Which part is the product"),
+    ],
+)
+def test_stop_also_ends_a_question(
+    page: Page, studio: StandIn, shoe: Path, monkeypatch: pytest.MonkeyPatch, button: str, fold: str
+) -> None:
+    verb = button.partition("-")[0]
+    tab(page, {"enhance": "Enhance", "stylize": "Style", "recolour": "Colours"}[verb])
+    give(page, f"{verb}-photo", shoe)
+    if fold:
+        unfold(page, fold)
+    closed = studio.closed
+    monkeypatch.setattr(studio, "asking", 10)
+    page.locator(f"#{button}").click()
+    end = time.monotonic() + 60
+    while not studio.running and time.monotonic() < end:
+        time.sleep(0.05)
+    page.locator(f"#{verb}-stop").click()
+    while studio.running and time.monotonic() < end:
+        time.sleep(0.05)
+    assert (studio.running, studio.closed) == (0, closed + 1)
+    if button == "enhance-propose":
+        expect(page.locator("#enhance-proposal")).to_be_hidden()
+    page.locator(f"#{verb}-run").click()
+    finished(page, verb)
+
+
 def test_stopped_is_said_once_a_new_run_can_start(
     page: Page, shoe: Path, studio: StandIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:

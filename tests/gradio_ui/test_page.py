@@ -218,12 +218,18 @@ def test_a_photo_is_looked_at_by_the_client(client: Client, folder: Path) -> Non
     ]
 
 
+def test_a_look_is_heard_on_the_way(client: Client, folder: Path) -> None:
+    job = client.submit(photo=handle_file(folder / "red shoe.jpg"), api_name="/look")
+    assert job.result(timeout=PATIENT_S)["steps"]
+    assert job.outputs()[0] == {"message": "Looking at the photo", "done": 0, "total": 0}
+
+
 def test_progress_is_heard_on_the_way(client: Client) -> None:
     job = client.submit(category="tie", api_name="/generate")
     job.result(timeout=PATIENT_S)
     heard = [report["message"] for _, report in job.outputs()[:-1]]
     assert heard
-    assert heard[0] == "Step 1 of 20"
+    assert heard[:2] == ["Starting", "Step 1 of 20"]
 
 
 @pytest.mark.parametrize(
@@ -487,6 +493,20 @@ def test_who_leaves_the_stream_of_a_call_stops_the_work(folder: Path) -> None:
             assert next(answer.iter_lines()) == "event: generating"
         assert until(lambda: not studio.running)
     assert (studio.closed, studio.finished) == (1, 0)
+
+
+@pytest.mark.parametrize("endpoint", ["generate", "look"])
+def test_who_leaves_within_the_first_step_stops_the_work(folder: Path, endpoint: str) -> None:
+    """Gradio forgets a generator that has not yielded yet, and does not close it."""
+    studio = StandIn(folder, seconds=PATIENT_S / 2)
+    studio.asking = PATIENT_S / 2
+    with served(studio) as url:
+        body = {"photo": upload(url, folder / "red shoe.jpg")}
+        event = httpx.post(f"{url}/gradio_api/call/v2/{endpoint}", json=body, timeout=PATIENT_S).json()["event_id"]
+        with httpx.stream("GET", f"{url}/gradio_api/call/{endpoint}/{event}", timeout=PATIENT_S):
+            assert until(lambda: studio.running)
+        assert until(lambda: not studio.running)
+        assert (studio.closed, studio.finished) == (1, 0)
 
 
 def test_who_leaves_while_waiting_is_not_worked_for(folder: Path) -> None:

@@ -1,7 +1,7 @@
 """A studio without networks, so that the page can be tested and looked at in milliseconds and without torch.
 
-It keeps the contract of `engine.Studio`: requests in, events out, the last one a Result; closing the generator stops
-it. Pictures are numpy arrays with the methods of `engine.image.Picture` that a caller uses.
+It keeps the contract of `engine.Studio`: requests and questions in, events out, the last one a Result or an Answer;
+closing the generator stops it. Pictures are numpy arrays with the methods of `engine.image.Picture` that a caller uses.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from PIL.PngImagePlugin import PngInfo
 from engine import image
 from engine.contract.enhance import EnhanceRequest
 from engine.contract.errors import RequestError
-from engine.contract.events import Event, Notes, Progress, Result
+from engine.contract.events import Answer, Event, Notes, Progress, Question, Result
 from engine.contract.generate import CATEGORIES, GenerateRequest
 from engine.contract.recipe import Requests
 from engine.contract.recolour import RecolourRequest
@@ -76,11 +76,14 @@ class Preset:
 
 
 class StandIn(PictureFiles):
-    """`seconds` is how long each request works; `running` counts those at work, `closed` those that were stopped."""
+    """`seconds` is how long each request works, `asking` how long each question; `running` counts those at work,
+    `closed` those that were stopped.
+    """
 
     def __init__(self, folder: Path, *, seconds: float = 0.3) -> None:
         super().__init__(Settings.from_environment())
         self.seconds, self.running, self.most_running, self.closed, self.finished = seconds, 0, 0, 0, 0
+        self.asking = 0.0
         self.requests: list[Requests] = []
         self.finds = True
         self._presets = [_preset(folder, i) for i in range(8)]
@@ -120,21 +123,19 @@ class StandIn(PictureFiles):
             },
         ]
 
-    def find_product(self, file: str) -> Any:
+    def find_product(self, file: str) -> Question[Any]:
         """The middle of the photo."""
         card = self._opened(file)
         array = np.zeros_like(card.array)
         array[card.height // 4 : -card.height // 4, card.width // 4 : -card.width // 4] = 255
-        return Card(array)
+        return self._asked(file, Card(array))
 
-    def propose_tone(self, file: str) -> tuple[float, ...] | None:
+    def propose_tone(self, file: str) -> Question[tuple[float, ...] | None]:
         """Half a stop lighter and a little warmer."""
-        image.check(file)
-        return (0.5, 0.1, 0.0, 0.0, 0.0, 0.0)
+        return self._asked(file, (0.5, 0.1, 0.0, 0.0, 0.0, 0.0))
 
-    def look(self, file: str) -> Any:
+    def look(self, file: str) -> Question[Any]:
         """A proposal of two steps for any photo, or of none where `finds` is False."""
-        image.check(file)
         steps = (
             [{"name": "restore", "reason": "It is a <stand-in>."}, {"name": "tone", "reason": "It is dark."}]
             if self.finds
@@ -149,17 +150,30 @@ class StandIn(PictureFiles):
             "adjust": [0.5, 0.0, 0.0, 0.0, 0.0, 0.0] if steps else [],
             "reasons": reasons,
         }
-        return SimpleNamespace(report=lambda: report)
+        return self._asked(file, SimpleNamespace(report=lambda: report))
+
+    def _asked(self, file: str, value: Any) -> Question[Any]:
+        def work() -> Question[Any]:
+            self.check(file)
+            for done in range(20):
+                time.sleep(self.asking / 20)
+                yield Progress(done, 20, "Looking at the photo")
+            yield Answer(value)
+
+        return self._counted(work())
 
     def warm_up(self) -> None:
         pass
 
     def run(self, request: Requests) -> Iterator[Event]:
         self.requests.append(request)
+        yield from self._counted(self._work(request))
+
+    def _counted(self, work: Any) -> Any:
         self.running += 1
         self.most_running = max(self.most_running, self.running)
         try:
-            yield from self._work(request)
+            yield from work
             self.finished += 1
         except GeneratorExit:
             self.closed += 1

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine import image
 from engine.contract.enhance import ADJUSTMENTS
+from engine.contract.events import Progress
 from engine.contract.steps import Step
 from engine.enhance.steps.context import StepContext, StepGenerator
 from engine.image import Picture
-from engine.runtime.work import finished
 from engine.settings import Settings
 
 if TYPE_CHECKING:
@@ -62,21 +63,23 @@ def proposal(photo: Picture, network: Network) -> tuple[Amounts, Tensor]:
     return tuple(round(float(a), 4) for a in found[0, : len(ADJUSTMENTS)]), found[:, len(ADJUSTMENTS) :]
 
 
-def proposed_for(file: str | Path, weights: Weights, settings: Settings) -> Amounts | None:
+def proposed_for(file: str | Path, weights: Weights, settings: Settings) -> Generator[Progress, None, Amounts | None]:
     """What the network that comes with Vitrine proposes for the photo in a file.
 
     None where there is no such network.
     """
     from engine.weights import WeightsUnavailable
 
-    photo = image.load(file, settings)
     names = [row.name for row in weights.table if row.task == "tone" and row.embedded]
     if not names:
         return None
+    yield (looking := Progress(0, 0, "Looking at the light"))
+    photo = image.load(file, settings)
     try:
-        network, _ = finished(weights.load_first(names))
+        network, _ = yield from weights.load_first(names)
     except WeightsUnavailable:
         return None
+    yield looking
     return proposal(photo, network)[0]
 
 

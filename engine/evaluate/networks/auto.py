@@ -138,8 +138,9 @@ def _has(step: str, x: Tensor) -> bool:
 def _proposal(x: Tensor) -> Proposal:
     from engine.enhance import auto
     from engine.image import Picture
+    from engine.runtime.work import finished
 
-    return auto.propose(auto.measure(Picture(x), network=_network()))
+    return auto.propose(finished(auto.measure(Picture(x), network=_network())))
 
 
 @cache

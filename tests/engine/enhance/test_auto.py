@@ -53,7 +53,7 @@ def toned(pixels: Tensor, **amounts: float) -> Tensor:
 
 
 def proposed(pixels: Tensor, table: tuple[int, ...] | None = None) -> auto.Proposal:
-    return auto.propose(auto.measure(Picture(pixels), table))
+    return auto.propose(finished(auto.measure(Picture(pixels), table)))
 
 
 def names(proposal: auto.Proposal) -> tuple[str, ...]:
@@ -109,7 +109,7 @@ def test_a_jpeg_is_known_by_its_file_and_by_its_pixels(tmp_path: Path) -> None:
     Picture(part("watch")).save(tmp_path / "a.jpg", quality=30)
     image.load(tmp_path / "a.jpg").save(tmp_path / "b.png")
     for file in ("a.jpg", "b.png"):
-        assert auto.look(tmp_path / file).reasons == ("JPEG of quality 30 has left blocks: it is cleaned.",)
+        assert finished(auto.look(tmp_path / file)).reasons == ("JPEG of quality 30 has left blocks: it is cleaned.",)
 
 
 def test_a_good_jpeg_of_strong_noise_says_both_numbers() -> None:
@@ -190,7 +190,7 @@ def test_a_glint_and_noise_do_not_hide_that_a_photo_is_dark() -> None:
 
 
 def test_a_dim_bluish_snapshot_is_cleaned_lit_and_made_neutral() -> None:
-    found = auto.look(path_of("snapshot-handbag"))
+    found = finished(auto.look(path_of("snapshot-handbag")))
     assert names(found) == ("restore", "tone")
     assert found.adjust[0] > 0.4
     assert found.adjust[1] > 0.1
@@ -217,14 +217,14 @@ def test_what_is_too_small_to_be_sold_by_is_enlarged(side: int, step: str) -> No
 
 
 def test_steps_come_in_the_order_in_which_they_help() -> None:
-    seen = auto.measure(Picture(toned(part("mug"), exposure=-3.5)))
+    seen = finished(auto.measure(Picture(toned(part("mug"), exposure=-3.5))))
     spoiled = replace(seen, noise=12.0, jpeg=40, blur=2.4, width=400, height=320)
     assert names(auto.propose(spoiled)) == ("restore", "deblur", "tone", "upscale-x3")
     assert len(auto.propose(spoiled).reasons) == 4
 
 
 def test_a_blur_just_over_its_bound_is_not_told_as_the_bound() -> None:
-    seen = replace(auto.measure(Picture(part("mug"))), blur=auto.BLUR_LEAST_PX + 0.01)
+    seen = replace(finished(auto.measure(Picture(part("mug")))), blur=auto.BLUR_LEAST_PX + 0.01)
     assert auto.propose(seen).reasons == (
         "The sharpest edges are spread over 1.7 pixels, and up to 1.6 are sharp: they are sharpened.",
     )
@@ -252,7 +252,7 @@ def test_a_blur_just_over_its_bound_is_not_told_as_the_bound() -> None:
 def test_what_the_network_sees_of_a_blur_is_told(
     spread: tuple[float, float], value: float, found: str, reason: str
 ) -> None:
-    seen = replace(auto.measure(Picture(part("mug"))), blur=0.5, spread=spread)
+    seen = replace(finished(auto.measure(Picture(part("mug")))), blur=0.5, spread=spread)
     assert auto.Finding("blur", value, found) in seen.findings()
     assert [step.reason for step in auto.propose(seen).steps] == [reason] * bool(reason)
 
@@ -261,18 +261,20 @@ def test_a_shaken_photo_is_known_though_its_edges_along_the_motion_are_sharp(tmp
     for name, kernel in (("shaken", straight_kernel(9, 0.4)), ("blurred", disk_kernel(3.2)), ("sharp", disk_kernel(0))):
         Picture(blurred(example("handbag"), kernel[None]).clamp(0, 1)).save(tmp_path / f"{name}.png")
     studio = Studio()
-    shaken, out_of_focus, sharp = (studio.look(tmp_path / f"{name}.png") for name in ("shaken", "blurred", "sharp"))
+    shaken, out_of_focus, sharp = (
+        list(studio.look(tmp_path / f"{name}.png"))[-1].value for name in ("shaken", "blurred", "sharp")
+    )
     assert (names(shaken), names(out_of_focus), names(sharp)) == (("deblur",), ("deblur",), ())
     assert re.match(r"The camera moved by about (8|9|10) pixels", shaken.reasons[0])
     assert re.match(r"The photo is out of focus by about (6|7) pixels", out_of_focus.reasons[0])
-    assert names(auto.look(tmp_path / "shaken.png")) == ()
+    assert names(finished(auto.look(tmp_path / "shaken.png"))) == ()
 
 
 def test_a_blur_so_long_that_no_edge_is_left_is_known_by_a_smaller_copy() -> None:
     pixels = Picture(example("mug")).resized(2000, 2000).pixels
     for _ in range(3):  # three boxes of 17 px: spread by 8.5
         pixels = F.avg_pool2d(F.pad(pixels, (8, 8, 8, 8), mode="replicate"), 17, 1)
-    seen = auto.measure(Picture(pixels), network=finished(auto.finder(Studio().weights)))
+    seen = finished(auto.measure(Picture(pixels), network=finished(auto.finder(Studio().weights))))
     assert seen.blur is None
     assert seen.spread == pytest.approx((8.5, 8.5), rel=0.3)
 
@@ -281,14 +283,11 @@ def test_blur_is_told_by_edges_alone_where_no_network_can_be_had(
     grainy: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     Picture(blurred(example("mug"), gaussian_kernel(3.0)[None])).save(tmp_path / "blurred.png")
-    assert (
-        auto.look(tmp_path / "blurred.png", shelf(deblur=None))
-        .reasons[0]
-        .startswith("The sharpest edges are spread over 2.")
-    )  # type: ignore[arg-type]
+    found = finished(auto.look(tmp_path / "blurred.png", shelf(deblur=None)))  # type: ignore[arg-type]
+    assert found.reasons[0].startswith("The sharpest edges are spread over 2.")
     assert "Blur is told by edges alone: " in caplog.text
     weights = shelf(deblur=invert)
-    auto.look(grainy, weights)  # type: ignore[arg-type]
+    finished(auto.look(grainy, weights))  # type: ignore[arg-type]
     assert weights.asked == ["deblur"]
 
 
@@ -347,7 +346,7 @@ def test_transparent_photos_are_looked_at_on_white(tmp_path: Path) -> None:
     pixels = np.zeros((600, 600, 4), np.uint8)
     pixels[200:400, 200:400] = (90, 120, 160, 255)
     Image.fromarray(pixels).save(tmp_path / "cut-out.png")
-    found = auto.look(tmp_path / "cut-out.png")
+    found = finished(auto.look(tmp_path / "cut-out.png"))
     assert found.findings[-1].text.startswith("plain and white")
     assert names(found) == ()
 

@@ -19,6 +19,7 @@ from engine.contract.events import Result
 from engine.models.restore import Restore
 from engine.product import looked_for
 from engine.runtime.device import Device
+from engine.runtime.work import finished
 from engine.settings import Settings
 from engine.weights import Weights
 
@@ -141,12 +142,12 @@ def test_the_mask_that_is_shown_to_be_corrected_is_the_network_s_where_one_comes
     tmp_path: Path, product: str
 ) -> None:
     file = write_photo(tmp_path / "busy.png")
-    shown = looked_for(file, everything(), Settings())  # type: ignore[arg-type]
+    shown = finished(looked_for(file, everything(), Settings()))  # type: ignore[arg-type]
     assert shown is not None
     assert [float(shown.pixels[0, 0, 35, x]) for x in (10, 80)] == [1, 0], "the left half"
     without = shelf()
-    assert looked_for(file, without, Settings()) is None  # type: ignore[arg-type]
-    plain = looked_for(product, without, Settings())  # type: ignore[arg-type]
+    assert finished(looked_for(file, without, Settings())) is None  # type: ignore[arg-type]
+    plain = finished(looked_for(product, without, Settings()))  # type: ignore[arg-type]
     assert plain is not None
     assert [float(plain.pixels[0, 0, 90, x]) for x in (5, 120)] == [0, 1], "the disc on its plain background"
 

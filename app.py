@@ -44,14 +44,13 @@ def main(arguments: list[str] | None = None) -> None:
     print("Opening the page ...", flush=True)
 
     from engine import Studio
-    from engine.settings import Settings
+    from engine.contract import RequestError
 
     try:
-        settings = Settings.from_environment()
-    except ValueError as error:
+        studio = Studio()
+    except RequestError as error:  # a setting that cannot be
         sys.exit(str(error))
     _check_address(options.host, options.port)
-    studio = Studio(settings)
     if on_gpu:
         studio.warm_up()  # a ZeroGPU request runs in a fork of this process: what is loaded now, it has
     demo = served(studio, on_gpu(studio.run) if on_gpu else studio.run, options)

@@ -28,9 +28,9 @@ from typing import TYPE_CHECKING, Any
 from engine import Studio
 from engine.contract import EnhanceRequest, GenerateRequest, RequestError, Requests, StyleRequest
 from engine.enhance.steps.upscale import CRISP
-from engine.runtime.device import Device, configure, multiplies_bf16
+from engine.runtime.device import configure, multiplies_bf16
 from engine.runtime.work import finished
-from engine.settings import ROOT, Settings
+from engine.settings import ROOT
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -100,7 +100,7 @@ class Formats:
 
 def formats(size_px: int, rounds: int, only: Sequence[str] | None = None) -> Iterator[tuple[str, Formats]]:
     """Each network that need not be fetched and is called with pictures, by name."""
-    studio = Studio(replace(Settings.from_environment(), mixed=True))
+    studio = Studio(replace(Studio().settings, mixed=True))
     with tempfile.TemporaryDirectory() as folder:
         photo, mask = _photo(Path(folder), size_px)
         for row in studio.weights.table:
@@ -232,7 +232,7 @@ def compare(size_px: int, rounds: int, runs: int) -> dict[str, float]:
         "--runs",
         str(runs),
     ]
-    # What the caller's environment says of these would be measured instead of ours.
+    # The environment is read to be handed on; what it says of these would be measured instead of ours.
     inherited = {
         key: value for key, value in os.environ.items() if key != "OMP_WAIT_POLICY" and not key.startswith("MALLOC_")
     }
@@ -255,20 +255,19 @@ def times_s(size_px: int, runs: int) -> list[float]:
     from engine.models.restore import Gate, Restore
     from engine.models.unet import UNet
     from engine.runtime import tiles
-    from engine.weights import Network, Weights, WeightsUnavailable
+    from engine.weights import Network, WeightsUnavailable
 
-    settings = Settings.from_environment()
-    weights = Weights(Device(), settings)
+    studio = Studio()
     try:
-        network = finished(weights.load("restore"))
+        network = finished(studio.weights.load("restore"))
     except WeightsUnavailable:
-        network = Network(weights.find("restore"), Restore([UNet(deepest=1)], Gate(1)))
+        network = Network(studio.weights.find("restore"), Restore([UNet(deepest=1)], Gate(1)))
         network.to_cpu()
     photo = torch.rand(1, 3, size_px, size_px)
     seconds = []
     for _ in range(1 + runs):
         started = time.perf_counter()
-        finished(tiles.run(network, photo, network.weight.tiling, memory=settings.tile_memory))
+        finished(tiles.run(network, photo, network.weight.tiling, memory=studio.settings.tile_memory))
         seconds.append(time.perf_counter() - started)
     return seconds[1:]
 

@@ -1,4 +1,4 @@
-"""What whoever hosts Vitrine may set, read once from the environment (VITRINE_...)."""
+"""What whoever hosts Vitrine may set (VITRINE_...). The Studio reads it from the environment, once, and hands it on."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
+
+from engine.contract.errors import RequestError
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -26,7 +28,7 @@ class Settings:
     @staticmethod
     def from_environment() -> Settings:
         """Defaults, overridden by VITRINE_WEIGHTS, VITRINE_INPUT_MPX, VITRINE_OUTPUT_MPX, VITRINE_TILE_MB,
-        VITRINE_NETWORK_MB, VITRINE_SHOWN_PX, VITRINE_HUB_TIMEOUT and VITRINE_PRECISION (auto or fp32). ValueError
+        VITRINE_NETWORK_MB, VITRINE_SHOWN_PX, VITRINE_HUB_TIMEOUT and VITRINE_PRECISION (auto or fp32). RequestError
         names the variable that is not a number above 0, or none of the two.
         """
 
@@ -37,12 +39,12 @@ class Settings:
             except ValueError:
                 value = math.nan
             if not 0 < value < math.inf:  # a limit of NaN would limit nothing
-                raise ValueError(f"{name} must be a number above 0, not {text!r}.")
+                raise RequestError(f"{name} must be a number above 0, not {text!r}.")
             return value
 
         precision = os.environ.get("VITRINE_PRECISION") or "auto"
         if precision not in ("auto", "fp32"):
-            raise ValueError(f"VITRINE_PRECISION must be auto or fp32, not {precision!r}.")
+            raise RequestError(f"VITRINE_PRECISION must be auto or fp32, not {precision!r}.")
         return Settings(
             weights=Path(os.environ.get("VITRINE_WEIGHTS") or ROOT / "weights"),
             input_mpx=number("VITRINE_INPUT_MPX", 50.0),
@@ -53,3 +55,6 @@ class Settings:
             mixed=precision == "auto",
             hub_timeout_s=number("VITRINE_HUB_TIMEOUT", 15.0),
         )
+
+
+DEFAULTS = Settings()  # of a host that sets nothing

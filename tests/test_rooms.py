@@ -20,6 +20,7 @@ OPTIMISATIONS = {f"engine/models/{name}.py" for name in ("gatys", "descent", "st
 WORKSHOP = ("engine/train/", "engine/evaluate/", "engine/bench.py")
 # A protocol and what keeps it: the contract says what a caller may do with the engine's own picture.
 SHARED_NAMES = {"Picture"}
+DOOR = {f"image.{what}" for what in ("check", "load", "load_mask", "luma_table")}  # they take a file, and settings
 TENSORS_ONLY = {
     "torch",
     "math",
@@ -107,6 +108,45 @@ def test_models_know_tensors_and_nothing_else(file: Path) -> None:
 @pytest.mark.parametrize("file", code(), ids=name)
 def test_the_hub_is_known_in_one_place(file: Path) -> None:
     assert ("huggingface_hub" in packages(file.read_text())) == (name(file) == "engine/weights/hub.py")
+
+
+# Who reads the environment. Settings are read by the Studio alone, once, and handed on.
+READERS = {
+    "engine/settings.py",
+    "engine/runtime/device.py",  # before torch is imported, and so before any studio
+    "engine/bench.py",  # hands it on to processes of its own
+    "app.py",  # where the page is served
+}
+
+
+def reads_environment(source: str) -> bool:
+    nodes = ast.walk(ast.parse(source))
+    names = {
+        n.attr if isinstance(n, ast.Attribute) else n.name for n in nodes if isinstance(n, ast.Attribute | ast.alias)
+    }
+    return bool(names & {"environ", "environb", "getenv", "getenvb"})
+
+
+@pytest.mark.parametrize("file", code(), ids=name)
+def test_the_environment_is_read_in_one_place(file: Path) -> None:
+    source = file.read_text()
+    assert reads_environment(source) == (name(file) in READERS)
+    assert (".from_environment(" in source) == (name(file) == "engine/__init__.py")
+
+
+@pytest.mark.parametrize("source", ["os.environ['X']", "from os import getenv", "import os as o\no.getenv('X')"])
+def test_a_reader_of_the_environment_is_found(source: str) -> None:
+    assert reads_environment(source)
+
+
+@pytest.mark.parametrize(
+    "file", [f for f in code("engine") if not name(f).startswith((*WORKSHOP, "engine/image/"))], ids=name
+)
+def test_a_request_s_files_are_opened_within_the_host_s_limits(file: Path) -> None:
+    """The door's own limits are those of a host that has set nothing."""
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in DOOR:
+            assert len(node.args) == 2, ast.unparse(node)
 
 
 @pytest.mark.parametrize("file", code("gradio_ui", "app.py"), ids=name)

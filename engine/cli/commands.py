@@ -26,7 +26,6 @@ from engine.contract.errors import EngineFailure, RequestError
 from engine.contract.events import Progress
 from engine.contract.fields import Setting
 from engine.contract.recipe import REQUESTS, Requests, from_recipe
-from engine.settings import Settings
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -252,7 +251,7 @@ def _run_recipe(options: argparse.Namespace) -> None:
 
 
 def _look(options: argparse.Namespace) -> None:
-    with closing(Studio(_settings()).look(options.photo)) as events:
+    with closing(Studio().look(options.photo)) as events:
         proposal = _last(events).value
     if options.json:
         print(json.dumps(proposal.report(), indent=2, ensure_ascii=False))
@@ -265,7 +264,7 @@ def _look(options: argparse.Namespace) -> None:
 
 
 def _models(options: argparse.Namespace) -> None:
-    models = Studio(_settings()).models()
+    models = Studio().models()
     if options.json:
         print(json.dumps(models, indent=2, default=dict))
         return
@@ -287,7 +286,7 @@ def _models(options: argparse.Namespace) -> None:
 
 
 def _presets(options: argparse.Namespace) -> None:
-    presets = Studio(_settings()).presets()
+    presets = Studio().presets()
     if options.json:
         print(json.dumps([asdict(preset) for preset in presets], indent=2, ensure_ascii=False))
         return
@@ -331,7 +330,7 @@ def _carry_out(requests: Sequence[Requests], options: argparse.Namespace) -> Non
         raise RequestError(f"Several photos go into a folder, not into {out.out.name}; with a / at its end it is one.")
     for request in requests:
         out.check(request)
-    studio, failed = Studio(_settings()), 0
+    studio, failed = Studio(), 0
     for number, request in enumerate(requests, 1):
         try:
             _carry_out_one(studio, request, out, options, place=f"{number} of {len(requests)}  " if several else "")
@@ -361,13 +360,6 @@ def _carry_out_one(
         )
     else:
         print(*files, result.notes.sentence(result.seconds), sep="\n", flush=True)
-
-
-def _settings() -> Settings:
-    try:
-        return Settings.from_environment()
-    except ValueError as error:
-        raise RequestError(str(error)) from error
 
 
 def _last(events: Iterator[Any], place: str = "") -> Any:

@@ -20,7 +20,7 @@ from engine import image
 from engine.contract.enhance import ADJUSTMENTS, EnhanceRequest
 from engine.contract.events import EventStream, Notes, Progress, Result
 from engine.contract.fields import hex_of
-from engine.settings import Settings
+from engine.settings import DEFAULTS, Settings
 from engine.weights import WeightsUnavailable
 
 if TYPE_CHECKING:
@@ -165,7 +165,7 @@ class Proposal:
 
 
 def look(
-    file: str | Path, weights: Weights | None = None, settings: Settings | None = None
+    file: str | Path, weights: Weights | None = None, settings: Settings = DEFAULTS
 ) -> Generator[Progress, None, Proposal]:
     """Look at a photo file and propose; without `weights` blur is measured without a network.
 

@@ -14,8 +14,8 @@ from engine.contract.errors import RequestError
 from engine.evaluate import cards, enhance
 from engine.evaluate.measures import Row, Sources, load
 from engine.evaluate.networks.faststyle import by_method
-from engine.runtime.device import Device, configure
-from engine.settings import ROOT, Settings
+from engine.runtime.device import configure
+from engine.settings import ROOT
 from engine.weights import TABLE
 from engine.weights.index import METHODS, read_index, record
 
@@ -91,11 +91,11 @@ def _evaluate_generators(names: Sequence[str], sources: Sources, nearest: Path, 
 
     What a network costs stays as it was measured.
     """
+    from engine import Studio
     from engine.evaluate import generation
-    from engine.weights import Weights
 
     reference = generation.Reference(sources.folder, sources.cache, load("features").module, load("categories").module)
-    weights = Weights(Device(), Settings.from_environment())
+    weights = Studio().weights
     for name in names:
         network = load(name)
         measured = generation.measure(network, reference, weights)

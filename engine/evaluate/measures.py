@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from engine import Studio
 from engine.contract.errors import RequestError
-from engine.runtime.device import Device
 from engine.runtime.work import finished
-from engine.settings import Settings
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -133,7 +132,7 @@ def runner(network: Network) -> Callable[[Tensor], Tensor]:
     """The network through the app's own tiles, pictures (1, 3, H, W) in and out."""
     from engine.runtime import tiles
 
-    memory = Settings.from_environment().tile_memory
+    memory = Studio().settings.tile_memory
     return lambda x: finished(tiles.run(network, x, network.weight.tiling, memory=memory))
 
 
@@ -144,6 +143,4 @@ def mean(values: Iterable[float]) -> float:
 
 def load(name: str) -> Network:
     """A network of the table of weights, on the CPU or wherever a request would have it."""
-    from engine.weights import Weights
-
-    return finished(Weights(Device(), Settings.from_environment()).load(name))
+    return finished(Studio().weights.load(name))

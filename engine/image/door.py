@@ -17,7 +17,7 @@ from engine.image.metadata import exif_of, kept_exif, orientation_of, recipe_tex
 from engine.image.picture import Picture
 from engine.image.pixels import to_tensors
 from engine.image.spaces import HDR_REMARK, has_gain_map, named_space, to_profile, to_standard_range
-from engine.settings import Settings
+from engine.settings import DEFAULTS, Settings
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -54,7 +54,7 @@ class Header:
         return replace(self, width=width, height=height)
 
 
-def check(file: str | Path, settings: Settings | None = None) -> Header:
+def check(file: str | Path, settings: Settings = DEFAULTS) -> Header:
     """The header of a picture file, without decoding it; RequestError says in one sentence why it cannot be opened.
 
     A file that is cut off after its header passes here and is refused by `load`.
@@ -64,7 +64,7 @@ def check(file: str | Path, settings: Settings | None = None) -> Header:
         return Header(kind, width, height, picture.mode)
 
 
-def load(file: str | Path, settings: Settings | None = None) -> Picture:
+def load(file: str | Path, settings: Settings = DEFAULTS) -> Picture:
     """The first frame of a picture file: checked, decoded, upright, in sRGB, its alpha taken off.
 
     RequestError as `check`, and when the pixels are cut off or damaged. 50 megapixels take 0.3 GB as float16 and,
@@ -76,14 +76,14 @@ def load(file: str | Path, settings: Settings | None = None) -> Picture:
     return Picture(pixels, alpha, file_stem(path.stem), exif, remarks=remarks)
 
 
-def load_mask(file: str | Path, settings: Settings | None = None) -> Tensor:
+def load_mask(file: str | Path, settings: Settings = DEFAULTS) -> Tensor:
     """A picture as a mask, float (1, 1, H, W) in [0, 1]: 1 where it is white and opaque. Raises like `load`."""
     picture = load(file, settings)
     light = picture.pixels.float().mean(1, keepdim=True)
     return light if picture.alpha is None else light * picture.alpha.float()
 
 
-def luma_table(file: str | Path, settings: Settings | None = None) -> tuple[int, ...] | None:
+def luma_table(file: str | Path, settings: Settings = DEFAULTS) -> tuple[int, ...] | None:
     """The table by which a JPEG file quantised its luma, 64 entries in rows; None for files of other formats.
 
     Decodes no pixels.
@@ -110,7 +110,7 @@ def read_recipe(file: str | Path) -> dict[str, Any]:
     return recipe
 
 
-def _decoded(path: Path, settings: Settings | None) -> tuple[Image.Image, bytes | None, tuple[str, ...]]:
+def _decoded(path: Path, settings: Settings) -> tuple[Image.Image, bytes | None, tuple[str, ...]]:
     """The upright pixels, the EXIF data that may be kept, and what is to say of the file; the decoder's own buffers are
     free afterwards.
     """

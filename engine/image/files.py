@@ -39,9 +39,8 @@ MOST_ASPECT = 100  # a longer strip than this is no photo, and networks that hal
 
 
 @contextmanager
-def opened(path: Path, settings: Settings | None) -> Iterator[tuple[ImageFile.ImageFile, str]]:
+def opened(path: Path, settings: Settings) -> Iterator[tuple[ImageFile.ImageFile, str]]:
     """Pillow's picture, not yet decoded and within the limits, and the name of its format."""
-    settings = settings or Settings.from_environment()
     with stream_of(path) as stream:
         head = stream.read(4096)
         kind = kind_of(path, head)

@@ -38,7 +38,8 @@ def configure() -> None:
     them makes a chain of 3x3 convolutions up to twice as fast. OpenMP threads that spin while another process
     has the core cost up to six times the work. Idempotent; does nothing where glibc is not the C library.
     """
-    if os.environ.get("VITRINE_ALLOCATOR", "tuned") == "default":  # engine.bench measures the difference
+    # Read here and not in Settings: this comes before torch, and so before any studio. engine.bench sets it.
+    if os.environ.get("VITRINE_ALLOCATOR", "tuned") == "default":
         return
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     if sys.platform.startswith("linux"):

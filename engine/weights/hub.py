@@ -1,5 +1,5 @@
 """The Hub and its cache: whether a file is there, how it comes, and why it does not; the only place that imports
-huggingface_hub.
+huggingface_hub. Where both are (HF_ENDPOINT, HF_HUB_CACHE) the library reads from the environment itself.
 """
 
 from __future__ import annotations
@@ -67,17 +67,9 @@ def _watched() -> Iterator[None]:
                 constants.DOWNLOAD_CHUNK_SIZE, constants.HF_HUB_DISABLE_XET = _before
 
 
-def _endpoint() -> str | None:
-    return os.environ.get("HF_ENDPOINT", "").rstrip("/") or None
-
-
-def _cache() -> str | None:
-    return os.environ.get("HF_HUB_CACHE") or None
-
-
 def cached(row: Weight) -> Path | None:
     """The file in the Hub's cache, whether or not it is sound."""
-    found = _client().try_to_load_from_cache(row.repo, row.file, cache_dir=_cache(), revision=row.revision)
+    found = _client().try_to_load_from_cache(row.repo, row.file, revision=row.revision)
     return Path(found) if isinstance(found, str) else None
 
 
@@ -129,20 +121,16 @@ class Download:
 
     def _run(self) -> None:
         try:
-            client, row, endpoint = _client(), self.row, _endpoint()
+            client, row = _client(), self.row
             # Asked for by itself first: hf_hub_download repeats for half a minute before it reports what was wrong.
             client.get_hf_file_metadata(
-                client.hf_hub_url(row.repo, row.file, revision=row.revision, endpoint=endpoint),
-                timeout=self.timeout_s,
-                endpoint=endpoint,
+                client.hf_hub_url(row.repo, row.file, revision=row.revision), timeout=self.timeout_s
             )
             with _watched():
                 found = client.hf_hub_download(
                     row.repo,
                     row.file,
                     revision=row.revision,
-                    endpoint=endpoint,
-                    cache_dir=_cache(),
                     etag_timeout=self.timeout_s,
                     tqdm_class=self._bar(),
                 )
@@ -244,7 +232,7 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
 
 def pin(row: Weight) -> Weight:
     """The row with the revision, size and hash that the Hub has for it now: one call."""
-    info = _client().HfApi(endpoint=_endpoint()).model_info(row.repo, files_metadata=True, timeout=30)
+    info = _client().HfApi().model_info(row.repo, files_metadata=True, timeout=30)
     found = next((file for file in info.siblings or () if file.rfilename == row.file), None)
     if found is None:
         raise RequestError(f"{row.repo} has no file {row.file}.")

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from engine.contract.errors import RequestError
 from engine.contract.events import Progress
 from engine.runtime.device import is_out_of_memory, multiplies_bf16
-from engine.settings import Settings
+from engine.settings import DEFAULTS, Settings
 from engine.weights import hub
 from engine.weights.index import FOLDER, read_index, sha256_of, with_index
 from engine.weights.network import Network, build, format_on
@@ -32,10 +32,10 @@ _PAUSE_S = 60.0  # after the Hub did not answer, it is not asked again for this 
 class Weights:
     """The networks of a table, each loaded when first asked for. Constructing it imports no torch and no Hub."""
 
-    def __init__(self, device: Device, settings: Settings | None = None, table: Sequence[Weight] = TABLE) -> None:
+    def __init__(self, device: Device, settings: Settings = DEFAULTS, table: Sequence[Weight] = TABLE) -> None:
         self.table = tuple(table)
         self.device = device
-        self._settings = settings or Settings.from_environment()
+        self._settings = settings
         self._rows = {row.name: row for row in self.table}
         # Plain locks: a generator may be resumed, and closed, by another thread than the one that started it.
         self._loading = {name: threading.Lock() for name in self._rows}

@@ -143,14 +143,25 @@ class _Answer(BaseHTTPRequestHandler):
             self.close_connection = True
 
 
+def point_to(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let huggingface_hub take this address for the Hub's."""
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "ENDPOINT", url)
+    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", url + "/{repo_id}/resolve/{revision}/{filename}")
+
+
 @pytest.fixture(name="hub")
 def serve_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
     """A Hub of the test's own, with an empty cache."""
+    from huggingface_hub import constants
     from huggingface_hub.utils import close_session
 
     served = Hub()
-    monkeypatch.setenv("HF_ENDPOINT", served.url)
+    monkeypatch.setenv("HF_ENDPOINT", served.url)  # for processes that a test starts; here the library has read it
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
+    point_to(served.url, monkeypatch)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     monkeypatch.delenv("HF_TOKEN", raising=False)
     close_session()

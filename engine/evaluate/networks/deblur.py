@@ -80,15 +80,15 @@ def measure(network: Network, sources: Sources) -> Iterator[Row]:
 
 def _step(network: Network) -> Callable[[Tensor], Tensor]:
     """As a request has it done, which finds a longer blur on a smaller copy; (1, 3, H, W) in and out."""
+    from engine import Studio
     from engine.contract.enhance import EnhanceRequest
     from engine.enhance.steps import deblur as step
     from engine.enhance.steps.context import StepContext
     from engine.image import Picture
     from engine.runtime.preview import Preview
     from engine.runtime.work import finished
-    from engine.settings import Settings
 
-    request, settings = EnhanceRequest("photo.png", steps=("deblur",)), Settings.from_environment()
+    request, settings = EnhanceRequest("photo.png", steps=("deblur",)), Studio().settings
     return lambda x: finished(step.run(Picture(x), network, StepContext(request, settings, Preview(x)))).pixels
 
 

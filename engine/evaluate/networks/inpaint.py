@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from engine import Studio
 from engine.contract.enhance import EnhanceRequest
 from engine.enhance.steps import inpaint
 from engine.enhance.steps.context import StepContext
@@ -12,7 +13,6 @@ from engine.evaluate.measures import Row, Sources, held_out_crops, mean, time_be
 from engine.image import Picture
 from engine.runtime.preview import Preview
 from engine.runtime.work import finished
-from engine.settings import Settings
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -70,7 +70,7 @@ def measure(network: Network, sources: Sources) -> Iterator[Row]:
 def filled(x: Tensor, holes: Tensor, network: Network | None) -> Tensor:
     """A photo (1, 3, H, W) with its holes (1, 1, H, W) filled by the step of the app; smoothly without a network."""
     request = EnhanceRequest("photo", steps=("inpaint",), mask="mask")
-    how = StepContext(request, Settings.from_environment(), Preview(x), holes)
+    how = StepContext(request, Studio().settings, Preview(x), holes)
     return finished(inpaint.filled(Picture(x), network, how)).pixels
 
 

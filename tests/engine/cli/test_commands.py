@@ -24,12 +24,12 @@ from engine.contract.generate import GenerateRequest
 from engine.contract.marketplaces import marketplaces
 from engine.contract.recipe import REQUESTS
 from engine.image import saved
-from engine.settings import ROOT, Settings
+from engine.settings import ROOT
 
 
 @pytest.fixture(autouse=True)
 def _stand_in(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(command_line, "Studio", lambda settings: Studio(settings, shelf()))
+    monkeypatch.setattr(command_line, "Studio", lambda: Studio(None, shelf()))
 
 
 @pytest.fixture
@@ -303,7 +303,7 @@ def test_a_picture_without_a_recipe_is_one_sentence(capsys: pytest.CaptureFixtur
 def test_what_nobody_expected_is_one_sentence_too(
     capsys: pytest.CaptureFixture[str], photo: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(command_line, "Studio", lambda settings: Studio(settings, shelf(restore=lambda x: x / "a")))
+    monkeypatch.setattr(command_line, "Studio", lambda: Studio(None, shelf(restore=lambda x: x / "a")))
     command = ("enhance", photo, "--steps", "restore", "--out", tmp_path / "o.png")
     assert (
         mistake(capsys, *command)
@@ -312,7 +312,7 @@ def test_what_nobody_expected_is_one_sentence_too(
 
 
 def test_a_failed_command_writes_no_file(photo: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(command_line, "Studio", lambda settings: Studio(settings, shelf(restore=None)))
+    monkeypatch.setattr(command_line, "Studio", lambda: Studio(None, shelf(restore=None)))
     assert run("enhance", photo, "--steps", "restore", "--out", tmp_path / "o.png") == 2
     assert not (tmp_path / "o.png").exists()
 
@@ -355,7 +355,7 @@ def network(x, wait=slowly(0.1)):
     print("at work", flush=True)
     return wait(x)
 
-command_line.Studio = lambda settings: Studio(settings, shelf(restore=network))
+command_line.Studio = lambda: Studio(None, shelf(restore=network))
 sys.exit(command_line.main(sys.argv[1:]))
 """
 
@@ -391,11 +391,11 @@ def test_the_module_runs_as_a_program(tmp_path: Path) -> None:
 
 
 def test_the_settings_reach_the_studio(monkeypatch: pytest.MonkeyPatch, photo: str, tmp_path: Path) -> None:
-    seen: list[Settings] = []
-    monkeypatch.setattr(command_line, "Studio", lambda settings: (seen.append(settings), Studio(settings, shelf()))[1])
+    seen: list[Studio] = []
+    monkeypatch.setattr(command_line, "Studio", lambda: (seen.append(Studio(None, shelf())), seen[0])[1])  # type: ignore[arg-type]
     monkeypatch.setenv("VITRINE_TILE_MB", "7")
     assert run("enhance", photo, "--steps", "restore", "--out", tmp_path / "o.png") == 0
-    assert seen[0].tile_memory == 7_000_000
+    assert seen[0].settings.tile_memory == 7_000_000
 
 
 def test_a_reader_that_has_seen_enough_is_no_error() -> None:

@@ -355,7 +355,7 @@ def test_the_command_line_looks_without_running(
     small: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     weights = shelf()
-    monkeypatch.setattr(command_line, "Studio", lambda settings: Studio(settings, weights))
+    monkeypatch.setattr(command_line, "Studio", lambda: Studio(None, weights))
     assert command_line.main(["look", small]) == 0
     said = capsys.readouterr().out
     assert "300 x 300 pixels" in said
@@ -378,7 +378,7 @@ def test_the_command_line_looks_without_running(
 def test_the_command_line_runs_auto(
     grainy: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(command_line, "Studio", lambda settings: Studio(settings, shelf()))
+    monkeypatch.setattr(command_line, "Studio", lambda: Studio(None, shelf()))
     assert (
         command_line.main(
             ["enhance", grainy, "--steps", "auto", "--crop", "0,0,64,32", "--out", str(tmp_path / "out.png")]

@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hub import COMMIT, Hub, checkpoint, serve_hub  # noqa: F401 (the fixture)
+from hub import COMMIT, Hub, checkpoint, point_to, serve_hub  # noqa: F401 (the fixture)
 from tint import BY_NAME, finish, load, refusal, shelf, tint_bytes, tint_row
 
 from engine.runtime.tiles import Tiling
@@ -120,7 +120,7 @@ def test_a_body_that_breaks_off_is_one_sentence(mode: str, reason: str, hub: Hub
 
 
 def test_a_refused_connection_is_one_sentence(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:1")
+    point_to("http://127.0.0.1:1", monkeypatch)
     assert (
         refusal(shelf((tint_row(),), tmp_path), "tint") == "tint could not be loaded because the Hub cannot be reached."
     )
@@ -169,10 +169,10 @@ def test_a_file_stored_with_xet_comes_the_plain_way(hub: Hub, tmp_path: Path) ->
 
 def test_offline_mode_asks_no_one_and_says_so(hub: Hub, tmp_path: Path) -> None:
     code = """
-from engine.runtime.device import Device
-from engine.weights import Weights, WeightsUnavailable
+from engine import Studio
+from engine.weights import WeightsUnavailable
 try:
-    list(Weights(Device()).load("scunet"))
+    list(Studio().weights.load("scunet"))
 except WeightsUnavailable as error:
     print(error)
 """

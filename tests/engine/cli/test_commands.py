@@ -307,7 +307,7 @@ def test_what_nobody_expected_is_one_sentence_too(
     command = ("enhance", photo, "--steps", "restore", "--out", tmp_path / "o.png")
     assert (
         mistake(capsys, *command)
-        == "Something went wrong inside Vitrine; with --verbose before the command it is told in full."
+        == "Something went wrong inside Vitrine; with --verbose before the command it is shown in full."
     )
 
 

@@ -285,7 +285,7 @@ def test_blur_is_told_by_edges_alone_where_no_network_can_be_had(
     Picture(blurred(example("mug"), gaussian_kernel(3.0)[None])).save(tmp_path / "blurred.png")
     found = finished(auto.look(tmp_path / "blurred.png", shelf(deblur=None)))  # type: ignore[arg-type]
     assert found.reasons[0].startswith("The sharpest edges are spread over 2.")
-    assert "Blur is told by edges alone: " in caplog.text
+    assert "Blur is measured on edges alone: " in caplog.text
     weights = shelf(deblur=invert)
     finished(auto.look(grainy, weights))  # type: ignore[arg-type]
     assert weights.asked == ["deblur"]

@@ -34,4 +34,4 @@ def test_a_large_photo_takes_its_tiles_and_a_few_pictures_above_the_model() -> N
 
 
 def test_the_command_says_all_three() -> None:
-    assert str(Need(0.934, 43, 2.25)) == "0.93 GB, heard of 43 times, at most 2.2 s apart"
+    assert str(Need(0.934, 43, 2.25)) == "0.93 GB, 43 reports, at most 2.2 s apart"

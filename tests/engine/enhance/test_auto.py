@@ -279,7 +279,7 @@ def test_a_blur_so_long_that_no_edge_is_left_is_known_by_a_smaller_copy() -> Non
     assert seen.spread == pytest.approx((8.5, 8.5), rel=0.3)
 
 
-def test_blur_is_told_by_edges_alone_where_no_network_can_be_had(
+def test_blur_is_measured_on_edges_alone_where_no_network_can_be_had(
     grainy: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     Picture(blurred(example("mug"), gaussian_kernel(3.0)[None])).save(tmp_path / "blurred.png")

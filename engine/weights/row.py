@@ -29,15 +29,13 @@ class WeightsUnavailable(RequestError):
 class Weight:
     """A row of the table: one file of weights and all there is to know about it.
 
-    builder: "module:function" that takes the state dict and returns the network, or "spandrel:ARCHITECTURE".
-    ignored: tensors whose names begin so are not read (a classifier that no one asks). companion: the row of
-    another file that the network also needs; the builder is given the network in it as well. encoder: the row of a
-    network whose latents mean the same to this one, and that can encode photos. directions: what changes along the
-    directions of each category, as seen (engine/models/generative.py). half, bfloat16: the formats that the
-    arithmetic stands on a GPU; <<<<<<< HEAD float32 otherwise. mixed: on a CPU that multiplies bfloat16 it is
-    faster so, and moves no picture by more than 1 of 255 on average (`python -m engine.bench`). sha256 is "" and
-    size None where no one has told them. ======= float32 otherwise. sha256 is "" and size None where they are not
-    known. >>>>>>> 6ee2a2d (Words of measurements, cards, docs and tests; a docstring for each class)
+    builder: "module:function" that takes the state dict and returns the network, or "spandrel:ARCHITECTURE". ignored:
+    tensors whose names begin so are not read (a classifier that nobody needs). companion: the row of another file that
+    the network also needs; the builder is given the network in it as well. encoder: the row of a network whose latents
+    mean the same to this one, and that can encode photos. directions: what changes along the directions of each
+    category, as seen (engine/models/generative.py). half, bfloat16: the formats that the arithmetic stands on a GPU;
+    float32 otherwise. mixed: on a CPU that multiplies bfloat16 it is faster so, and moves no picture by more than 1 of
+    255 on average (`python -m engine.bench`). sha256 is "" and size None where they are not known.
     """
 
     name: str

@@ -9,6 +9,7 @@ import argparse
 import importlib
 import logging
 import os
+import signal
 import socket
 import sys
 import threading
@@ -18,6 +19,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from engine.runtime.device import configure
+from engine.runtime.folder import end_on, private_folder
 
 if TYPE_CHECKING:
     import gradio as gr
@@ -53,13 +55,15 @@ def main(arguments: list[str] | None = None) -> None:
     _check_address(options.host, options.port)
     if on_gpu:
         studio.warm_up()  # a ZeroGPU request runs in a fork of this process: what is loaded now, it has
-    demo = served(studio, on_gpu(studio.run) if on_gpu else studio.run, options)
-    log.info(
-        "the page answers at http://%s:%s after %.1f s", options.host, demo.server_port, time.monotonic() - started
-    )
-    if not on_gpu:
-        threading.Thread(target=warmed, args=(studio,), name="warm-up", daemon=True).start()
-    demo.block_thread()
+    end_on(signal.SIGTERM, signal.signal)
+    with private_folder():
+        demo = served(studio, on_gpu(studio.run) if on_gpu else studio.run, options)
+        log.info(
+            "the page answers at http://%s:%s after %.1f s", options.host, demo.server_port, time.monotonic() - started
+        )
+        if not on_gpu:
+            threading.Thread(target=warmed, args=(studio,), name="warm-up", daemon=True).start()
+        demo.block_thread()
 
 
 def parsed(arguments: list[str] | None) -> argparse.Namespace:
@@ -111,7 +115,7 @@ def served(studio: Studio, run: Callable[..., Any], options: argparse.Namespace)
             server_port=options.port,
             share=options.share,
             prevent_thread_lock=True,
-            **gradio_ui.launch_options(),
+            **gradio_ui.launch_options(_names(options)),
         )
     except OSError as error:
         _end_unserved(options.host, options.port, str(error).split(". ")[0])
@@ -123,6 +127,17 @@ def served(studio: Studio, run: Callable[..., Any], options: argparse.Namespace)
             "this machine is too busy to answer within 3 s; the page is served all the same, and will be slow at first"
         )
     return demo
+
+
+def _names(options: argparse.Namespace) -> list[str]:
+    """The names by which the page may be asked for: those of VITRINE_HOSTS, and on a loopback address, without a public
+    link, those of this machine. None where any will do.
+    """
+    given = [name.strip() for name in os.environ.get("VITRINE_HOSTS", "").split(",") if name.strip()]
+    loopback = options.host in ("localhost", "::1") or options.host.startswith("127.")
+    if not given and (options.share or not loopback):
+        return []
+    return [*given, "localhost", "127.0.0.1", "[::1]", options.host]
 
 
 def _around_proxies(host: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
@@ -54,7 +55,7 @@ def build(studio: Studio, run: Run | None = None) -> gr.Blocks:
     run = run or studio.run
     presets, models = studio.presets(), studio.models()
     gr.set_static_paths([example_pictures.EXAMPLES, *style.static_paths(presets)])
-    with Page(title="Vitrine", analytics_enabled=False, delete_cache=(600, 3600)) as demo:
+    with Page(title="Vitrine", analytics_enabled=False) as demo:
         with gr.Column(elem_classes="v-page"):
             with gr.Row(elem_classes="v-header"):
                 gr.HTML(NAME)
@@ -83,8 +84,11 @@ def build(studio: Studio, run: Run | None = None) -> gr.Blocks:
     return found
 
 
-def launch_options() -> dict[str, Any]:
-    """How the page is served: looks, languages, and what it refuses. For `demo.launch`."""
+def launch_options(hosts: Collection[str] = ()) -> dict[str, Any]:
+    """How the page is served: looks, languages, and what it refuses. For `demo.launch`.
+
+    hosts: the names by which it may be asked for; any where none is given.
+    """
     return {
         "theme": theme(),
         "css_paths": CSS,
@@ -100,5 +104,5 @@ def launch_options() -> dict[str, Any]:
         "strict_cors": True,
         "ssr_mode": False,
         "pwa": False,
-        "app_kwargs": {"middleware": [Middleware(Guard)]},
+        "app_kwargs": {"middleware": [Middleware(Guard, hosts=hosts)]},
     }

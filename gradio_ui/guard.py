@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Collection
 from typing import Any
 
 from gradio.route_utils import FnIndexInferError
@@ -27,14 +28,19 @@ class TooLarge(Exception):
 
 
 class Guard:
-    """ASGI middleware."""
+    """ASGI middleware. hosts: the names by which the page may be asked for; any where none is given."""
 
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
+    def __init__(self, app: ASGIApp, hosts: Collection[str] = ()) -> None:
+        self.app, self.hosts = app, frozenset(host.lower() for host in hosts)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
+            return
+        if self.hosts and _host_of(scope) not in self.hosts:
+            # A stranger's page can give its own name this machine's address (DNS rebinding), and read what it asks for.
+            sentence = "This page is not served under that name; VITRINE_HOSTS can name it."
+            await _refuse(403, sentence, scope, receive, send)
             return
         if _fetches(scope["path"]):
             await _refuse(403, "This server does not fetch other addresses.", scope, receive, send)
@@ -49,7 +55,11 @@ class Guard:
                 return
             await self.app(scope, receive, send)
             return
-        headers = {name: value for name, value in scope["headers"] if name in (b"content-length", b"content-type")}
+        named = [(name, value) for name, value in scope["headers"] if name in (b"content-length", b"content-type")]
+        headers = dict(named)
+        if len(headers) < len(named):  # one program would read the first and another the last
+            await _refuse(400, "Content-Type and Content-Length are sent once each.", scope, receive, send)
+            return
         upload = headers.get(b"content-type", b"").lower().startswith(b"multipart/")
         limit = UPLOAD_BYTES if upload else JSON_BYTES
         declared = headers.get(b"content-length", b"0")
@@ -95,6 +105,14 @@ class Guard:
             await _refuse(
                 400, "A file is sent under the name files, with a file name of its own.", scope, receive, send
             )
+
+
+def _host_of(scope: Scope) -> str:
+    """The name in the address, without the port; "" where there is none, or several."""
+    names = [value.decode("latin-1").strip().lower() for name, value in scope["headers"] if name == b"host"]
+    if len(names) != 1:
+        return ""
+    return re.sub(r":\d*$", "", names[0]).rstrip(".")
 
 
 def _fetches(path: str) -> bool:

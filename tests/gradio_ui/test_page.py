@@ -23,6 +23,8 @@ from pictures import HOSTILE, cut, photo, write_hostile
 from PIL import Image
 from serving import called, served, upload
 from standin import Card, StandIn
+from starlette.responses import PlainTextResponse
+from starlette.testclient import TestClient
 
 import gradio_ui
 from engine import image
@@ -36,6 +38,7 @@ from engine.pictures import PictureFiles
 from engine.settings import ROOT, Settings
 from gradio_ui import catalogue, controls, inputs, progress, sentences, words
 from gradio_ui.files import bundled, tidy
+from gradio_ui.guard import Guard
 from gradio_ui.recipes import read_recipe
 from gradio_ui.stage import slider_value
 from gradio_ui.theme import MARK
@@ -580,6 +583,53 @@ def test_nothing_of_a_run_stays_behind(url: str, shoe: dict[str, Any]) -> None:
 )
 def test_the_page_fetches_no_address_and_no_file_of_the_server_s(url: str, path: str) -> None:
     assert httpx.get(f"{url}/gradio_api/{path}").status_code == 403
+
+
+def test_a_header_that_is_sent_twice_is_refused(url: str) -> None:
+    """Whoever reads the first would take for an upload what whoever reads the last takes for a call."""
+    for names in (("multipart/form-data; boundary=x", "application/json"), ("application/json", "multipart/x")):
+        headers = [("content-type", name) for name in names]
+        answer = httpx.post(f"{url}/gradio_api/call/stylize", content=b'{"data": []}', headers=headers)
+        assert (answer.status_code, answer.json()["error"]) == (
+            400,
+            "Content-Type and Content-Length are sent once each.",
+        )
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("localhost:7860", 200),
+        ("LOCALHOST", 200),
+        ("[::1]:80", 200),
+        ("attacker.example", 403),
+        ("localhost.evil", 403),
+    ],
+)
+def test_a_page_is_served_under_its_own_names_alone(host: str, status: int) -> None:
+    guard = Guard(lambda scope, receive, send: PlainTextResponse("page")(scope, receive, send), ["localhost", "[::1]"])
+    answer = TestClient(guard, base_url="http://localhost").get("/", headers={"host": host})
+    assert answer.status_code == status
+    assert status == 200 or "VITRINE_HOSTS" in answer.json()["error"]
+
+
+@pytest.mark.parametrize(
+    ("options", "hosts", "expected"),
+    [
+        ([], "", {"localhost", "127.0.0.1", "[::1]"}),
+        ([], "shop.example, b.example", {"localhost", "127.0.0.1", "[::1]", "shop.example", "b.example"}),
+        (["--share"], "", set()),
+        (["--host", "0.0.0.0"], "", set()),
+        (["--host", "0.0.0.0"], "shop.example", {"shop.example", "localhost", "127.0.0.1", "[::1]", "0.0.0.0"}),
+    ],
+)
+def test_which_names_are_a_page_s_own(
+    options: list[str], hosts: str, expected: set[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import app
+
+    monkeypatch.setenv("VITRINE_HOSTS", hosts)
+    assert set(app._names(app.parsed(options))) == expected
 
 
 def test_a_picture_s_address_in_a_request_is_refused(url: str) -> None:

@@ -114,6 +114,7 @@ def test_the_hub_is_known_in_one_place(file: Path) -> None:
 READERS = {
     "engine/settings.py",
     "engine/runtime/device.py",  # before torch is imported, and so before any studio
+    "engine/runtime/folder.py",  # tells Gradio where pictures go
     "engine/bench.py",  # hands it on to processes of its own
     "app.py",  # where the page is served
 }

@@ -2,6 +2,7 @@
 # make test         every test; ARGS="-k door" for some
 # make check        what CI runs: format, lint, types, tests
 # make coverage     what no test runs
+# make fuzz         2,000 damaged picture files through the door
 # make screenshot   the README's picture of the running page
 
 SHELL := /bin/sh
@@ -9,7 +10,7 @@ PYTHON ?=
 BIN := .venv/bin
 export PYTHON
 
-.PHONY: run test check coverage screenshot clean
+.PHONY: run test check coverage fuzz screenshot clean
 
 run: .venv/ready
 	@$(BIN)/python app.py $(if $(SHARE),--share)
@@ -27,6 +28,9 @@ check: .venv/ready-to-test
 # Lists the lines that nothing runs. There is no threshold: read it.
 coverage: .venv/ready-to-test
 	$(BIN)/python -m pytest --cov=engine --cov=gradio_ui --cov-report=term-missing:skip-covered $(ARGS)
+
+fuzz: .venv/ready-to-test
+	$(BIN)/python tests/support/tried.py --fuzz 2000 0 | tail -n 20
 
 screenshot: .venv/ready-to-test
 	$(BIN)/python tests/screenshot.py docs/page.png

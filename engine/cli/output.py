@@ -26,12 +26,13 @@ from engine.generate.generate import columns
 from engine.image.files import reason
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
+_PHOTOS = (*SUFFIXES, ".jfif", ".jpe", ".apng", ".avif", ".heic", ".heif", ".hif", ".tif", ".tiff", ".bmp", ".gif")
 _GAP_PX = 8  # between the pictures of a grid
 
 
 def photos(named: Sequence[str]) -> list[str]:
-    """The photos that arguments name: each file itself, whatever it is, and the pictures in each folder, by their
-    content and in the order of their names.
+    """The photos that arguments name: each file itself, whatever it is, and in each folder what is a
+    picture by its content or calls itself one, in the order of their names.
     """
     return [photo for name in named for photo in (_inside(Path(name)) if isdir(name) else [name])]
 
@@ -41,7 +42,9 @@ def _inside(folder: Path) -> list[str]:
         found = sorted(
             str(file)
             for file in folder.iterdir()
-            if not file.name.startswith(".") and isfile(file) and image.is_picture(file)
+            if not file.name.startswith(".")
+            and isfile(file)
+            and (file.suffix.lower() in _PHOTOS or image.is_picture(file))
         )
     except OSError as error:
         raise RequestError(f"The folder {folder} cannot be opened: {reason(error)}.") from error

@@ -667,7 +667,7 @@ def test_pictures_in_a_folder_are_told_by_content_and_no_two_land_on_one_name(
     (folder / "a.png").rename(folder / "a.jfif")
     (folder / "B.png").rename(folder / "A")
     write_photo(folder / "e\u0301.png", seed=7)
-    (folder / "notes.jpg").write_text("no picture")
+    (folder / "notes.txt").write_text("no picture")
     assert run("enhance", folder, "--steps", "sharpen", "--out", tmp_path / "made") == 0
     made = [file.name for file in (tmp_path / "made").iterdir()]
     assert len(made) == 4

@@ -185,12 +185,12 @@ def save_weights(state: dict[str, Tensor], file: Path, **facts: str) -> None:
 
 
 def place(recipe: Recipe, device: str, precision: str) -> None:
-    """Move a recipe's modules to a device, and say in which format its steps multiply; RequestError where that is not
+    """Move a recipe's networks to a device, and say in which format its steps multiply; RequestError where that is not
     there.
     """
     recipe.device, recipe.dtype = placing.chosen(device, precision)
-    for module in recipe.modules.values():
-        module.to(recipe.device)
+    for network in placing.networks_of(recipe):
+        network.to(recipe.device)
 
 
 def train(
@@ -219,7 +219,7 @@ def train(
         while going.done < last:
             going.step()
             is_snapshot = going.done % every == 0 or going.done == recipe.steps
-            metrics = recipe.measure() if is_snapshot else {}
+            metrics = going.measure() if is_snapshot else {}
             if going.done % log_every == 0 or metrics:
                 yield going.log(metrics)
             if is_snapshot:
@@ -271,6 +271,10 @@ class _Run:
             self.sums[key] = self.sums.get(key, 0.0) + value
         self.done, self.summed = self.done + 1, self.summed + 1
 
+    def measure(self) -> dict[str, float]:
+        with placing.beside(self.recipe.device):
+            return self.recipe.measure()
+
     def log(self, metrics: dict[str, float]) -> dict[str, float]:
         """A row of means since the last one, written to all logs."""
         means = {key: value / self.summed for key, value in self.sums.items()}
@@ -290,7 +294,9 @@ class _Run:
 
     def snapshot(self, metrics: dict[str, float]) -> None:
         """Samples and plots as they are now."""
-        contact_sheet(self.recipe.sample()).save(self.folder / "samples" / f"{self.done:07d}.png")
+        with placing.beside(self.recipe.device):
+            samples = self.recipe.sample()
+        contact_sheet(samples).save(self.folder / "samples" / f"{self.done:07d}.png")
         if self.rows:
             plot([{k: v for k, v in r.items() if k not in metrics} for r in self.rows], self.folder / "loss.png")
         if metrics:
@@ -320,7 +326,9 @@ class _Run:
     def _write(self, file: Path) -> None:
         options = {"options": json.dumps(self.record)} if self.record else {}
         facts = {"step": str(self.done), "seconds": f"{self.seconds:.0f}", "seed": str(self.recipe.seed)}
-        save_weights(self.recipe.export(), file, **facts, **options)
+        with placing.beside(self.recipe.device):
+            weights = self.recipe.export()
+        save_weights(weights, file, **facts, **options)
 
     def _show(self, row: Mapping[str, float]) -> None:
         """The row as TensorBoard's events, where the package is installed (`pip install tensorboard`)."""

@@ -490,6 +490,7 @@ def _search(options: SearchOptions) -> None:
     features = sources.own_features()
     found = run(features, shown, held_out, options.runs / "search", budget_min=options.budget, seed=options.seed)
     recipe = SearchedRecipe(features, shown, found, steps=options.steps, seed=options.seed)
+    loop.place(recipe, options.device, options.precision)
     loop.report(recipe, loop.train(recipe, options.runs / recipe.name, stop_at=options.stop_at))
     if options.install:
         shutil.copy(options.runs / recipe.name / f"{recipe.name}.safetensors", ROOT / "weights")

@@ -158,7 +158,7 @@ def _decoder(autoencoder: Autoencoder) -> Generator:
 def take_mixture(network: nn.Module, state: dict[str, Tensor]) -> None:
     """Make room for a fitted mixture: it has as many components as its file says."""
     for buffer in ("means", "component_of", "component_share"):
-        setattr(network, buffer, torch.empty_like(state[buffer]))
+        setattr(network, buffer, torch.empty_like(state[buffer], device=getattr(network, buffer).device))
 
 
 @dataclass(frozen=True)

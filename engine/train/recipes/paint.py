@@ -266,8 +266,7 @@ class PaintRecipe(Recipe):
         twice = photos.repeat(2, 1, 1, 1).contiguous(memory_format=torch.channels_last)
         even = even.repeat(2, 1, 1, 1)
         scale, shift = self.table.rows(rows).chunk(2, 1)
-        with torch.autocast("cpu", torch.bfloat16, enabled=next(self.vgg.parameters()).dtype == torch.bfloat16):
-            made = self.network.painted(twice, scale, shift, _noise(rng, twice))[0].float()
+        made = self.network.painted(twice, scale, shift, _noise(rng, twice))[0].float()
         seen = self.vgg(made, DEPTH)
         with torch.no_grad():
             kept = self.vgg(photos.contiguous(memory_format=torch.channels_last), DEPTH)

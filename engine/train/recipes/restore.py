@@ -23,7 +23,7 @@ from engine.models import unet
 from engine.models.restore import NEVER, Gate, Restore, beyond
 from engine.models.srgb import luma
 from engine.models.unet import UNet
-from engine.train import data, degrade, sources
+from engine.train import data, degrade, placing, sources
 from engine.train.loop import Average, Recipe, descend, learning_rate
 from engine.train.muon import DECAY, optimizers
 from engine.train.options import Options, RecipePreset, option
@@ -98,14 +98,14 @@ class RestoreRecipe(Recipe):
 
     def _drawn(self, step: int) -> tuple[Tensor, Tensor]:
         """The pair of `step`; that of the next is drawn beside the arithmetic of this one."""
-        ahead = (
-            self._next
-            if self._next and self._next[0] == step
-            else (step, self._ahead.submit(self._pair, self.indices, self.batch, self.rng(step)))
-        )
-        given, clean = ahead[1].result()
-        self._next = (step + 1, self._ahead.submit(self._pair, self.indices, self.batch, self.rng(step + 1)))
+        drawn = self._next[1] if self._next and self._next[0] == step else self._ahead.submit(self._pair_of, step)
+        given, clean = drawn.result()
+        self._next = (step + 1, self._ahead.submit(self._pair_of, step + 1))
         return given, clean
+
+    def _pair_of(self, step: int) -> tuple[Tensor, Tensor]:
+        with placing.beside(self.device):  # in a thread of its own
+            return self._pair(self.indices, self.batch, self.rng(step))
 
     def _pair(self, indices: Sequence[int], count: int, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
         """`count` crops (N, 3, crop_px, crop_px) of the pictures `indices`, disturbed, and as they were.

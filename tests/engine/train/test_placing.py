@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import pytest
 import torch
+from pretend import GPU, gpu
 from torch import nn
 
 from engine.contract import RequestError
+from engine.models.features import Features
 from engine.runtime.device import multiplies_bf16
-from engine.train import placing
+from engine.train import loop, placing
+from engine.train.perceptual import Perceptual
 
 
 def test_a_batch_on_the_cpu_follows_the_network_to_its_device() -> None:
@@ -20,6 +23,27 @@ def test_a_batch_on_the_cpu_follows_the_network_to_its_device() -> None:
         alone = torch.rand(3) + torch.rand(3)
     assert made.device.type == mixed.device.type == "meta"
     assert alone.device.type == "cpu", "what meets nothing on the device stays"
+
+
+def test_what_is_written_into_stays_where_it_is() -> None:
+    into = torch.zeros(3, 2)
+    with gpu(), placing.beside(GPU):
+        there = torch.ones(2).to(GPU)
+        into[0] = there
+        into[1].copy_(there)
+        into[2].add_(there)
+        there[torch.tensor([True, False])] = torch.zeros(1)
+        assert there.tolist() == [0, 1]
+    assert into.tolist() == [[1, 1]] * 3
+
+
+def test_all_networks_of_a_recipe_are_found_also_within_what_it_holds() -> None:
+    recipe, held = loop.Recipe(), [nn.Linear(1, 1) for _ in range(3)]
+    recipe.modules = {"network": held[0]}
+    recipe.teacher = [held[1]]  # type: ignore[attr-defined]
+    recipe.loss = Perceptual(Features((1, 1, 1, 1, 1)), torch.rand(2, 3, 32, 32))  # type: ignore[attr-defined]
+    recipe.others = {"a": (held[2], recipe)}  # type: ignore[attr-defined]
+    assert set(placing.networks_of(recipe)) == {*held, recipe.loss.features}  # type: ignore[attr-defined]
 
 
 def test_bf16_is_of_products_alone() -> None:

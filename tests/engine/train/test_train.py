@@ -15,6 +15,7 @@ import pytest
 import torch
 from pictures import P3_COLOURANTS, rgb_profile
 from PIL import Image
+from pretend import trains_there_as_here
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from shelf import Plain
@@ -25,6 +26,7 @@ from engine.models import generator, restore, unet
 from engine.models.deblur import Deblur, Estimator
 from engine.models.features import Features
 from engine.models.generator import Autoencoder
+from engine.models.sketch import ANY
 from engine.models.unet import UNet
 from engine.models.upscale import Upscale
 from engine.train import augment, data, degrade, loop, metrics, search
@@ -42,6 +44,7 @@ from engine.train.recipes.inpaint import InpaintRecipe
 from engine.train.recipes.kernel import KernelRecipe
 from engine.train.recipes.matte import CutOuts, MatteRecipe
 from engine.train.recipes.restore import EXPERTS, ExpertRecipe, GateRecipe, RestoreRecipe
+from engine.train.recipes.sketch import SketchRecipe
 from engine.train.recipes.tone import ToneRecipe
 from engine.train.recipes.upscale import UpscaleRecipe
 from engine.train.recipes.vae import VaeRecipe
@@ -143,6 +146,12 @@ RECIPES = {
 }
 
 
+def sketched(_):
+    shots = packshots()
+    sizes = {"steps": 2, "batch": 3, "large_share": 0.5, "alone_share": 0.5}
+    return SketchRecipe(Features(), shots.pictures, shots.labels, shots.pictures[:2], ("mug", "lamp", ANY), **sizes)
+
+
 def run(recipe, folder, **how):
     return list(loop.train(recipe, folder, log_every=1, sample_every=100, save_every=100, **how))
 
@@ -165,6 +174,17 @@ def test_going_on_from_a_checkpoint_equals_never_having_stopped(name, pictures, 
     assert [row["step"] for row in logged] == [row["step"] for row in rows]
     assert (tmp_path / "whole" / "samples" / "0000006.png").exists()
     assert (tmp_path / "whole" / "loss.png").exists()
+
+
+@pytest.mark.filterwarnings("ignore:for .*copying from a non-meta parameter:UserWarning")
+@pytest.mark.parametrize("name", [*RECIPES, "sketch"])
+def test_a_recipe_trains_on_a_gpu_as_on_the_cpu(name, pictures, tmp_path, monkeypatch):
+    def make():
+        torch.manual_seed(1)
+        return (RECIPES | {"sketch": sketched})[name](pictures)
+
+    stops = (1, 2) if name in ("restore", "studio") else (2,)  # gone on with as well
+    trains_there_as_here(make, tmp_path, monkeypatch, stops)
 
 
 def test_closing_a_training_saves_where_it_is(pictures, tmp_path):

@@ -2,6 +2,7 @@
 of.
 """
 
+import copy
 import csv
 import json
 import logging
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image, ImageDraw
+from pretend import trains_there_as_here
 from safetensors.torch import load_file
 
 from engine.contract.errors import RequestError
@@ -58,6 +60,12 @@ def recipe(name, pictures, features, **settings):
     )
     made.sample_every, made.measured, made.statistics_batches = 2, 16, 1
     return made
+
+
+@pytest.mark.filterwarnings("ignore:for .*copying from a non-meta parameter:UserWarning")
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_a_gpu_comes_to_the_weights_of_the_cpu(name, pictures, features, tmp_path, monkeypatch):
+    trains_there_as_here(lambda: recipe(name, pictures, copy.deepcopy(features)), tmp_path, monkeypatch)
 
 
 @pytest.mark.parametrize("name", OBJECTIVES)

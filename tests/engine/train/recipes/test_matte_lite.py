@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from pretend import trains_there_as_here
 
 from engine.contract.errors import RequestError
 from engine.models.matte_lite import MatteLite
@@ -90,3 +91,8 @@ def test_what_it_needs_is_said() -> None:
     some = Path("some")
     with pytest.raises(RequestError, match="begins with an --encoder"):
         matte_lite.build(matte_lite.MatteLiteOptions(masks=some, packshots=some))
+
+
+@pytest.mark.filterwarnings("ignore:for .*copying from a non-meta parameter:UserWarning")
+def test_a_gpu_comes_to_the_weights_of_the_cpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trains_there_as_here(lambda: recipe(tmp_path), tmp_path, monkeypatch)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import copy
 import tarfile
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from pretend import trains_there_as_here
 
 from engine.models.paint import BRUSHES, Paint, from_state_dict
 from engine.models.vgg_original import OriginalVGG19
@@ -99,21 +102,39 @@ def test_the_table_begins_as_the_network_and_brushes_share_a_part() -> None:
     torch.testing.assert_close(changed.mean(1), torch.tensor([0.0, 0, 0, 1, 1, 1]))
 
 
-def test_a_step_learns_and_the_exported_weights_are_the_averaged_ones(vgg: OriginalVGG19, tmp_path: object) -> None:
+def recipe(vgg: OriginalVGG19, folder: Path) -> paint.PaintRecipe:
     for k in range(4):
-        Image.new("RGB", (120, 100), (200, 40 * k, 30)).save(f"{tmp_path}/{k}.png")
-    photos = data.pack([paint.Path(str(tmp_path))], paint.Path(f"{tmp_path}/cache"), "photos", lambda p: p)
+        Image.new("RGB", (120, 100), (200, 40 * k, 30)).save(folder / f"{k}.png")
+    photos = data.pack([folder], folder / "cache", "photos", lambda p: p)
     presets = ("great-wave", "tableau")
-    recipe = paint.PaintRecipe(
+    return paint.PaintRecipe(
         vgg, [photos], {name: artwork(k) for k, name in enumerate(presets)},
         steps=10, pixels=2 * 64**2, crops=(64,), presets=presets,
     )  # fmt: skip
-    before = recipe.table.both.detach().clone()
-    losses = recipe.step(0)
+
+
+def test_a_step_learns_and_the_exported_weights_are_the_averaged_ones(vgg: OriginalVGG19, tmp_path: Path) -> None:
+    learning = recipe(vgg, tmp_path)
+    before = learning.table.both.detach().clone()
+    losses = learning.step(0)
     assert all(np.isfinite(value) for value in losses.values())
-    assert not torch.equal(recipe.table.both, before)
-    network = from_state_dict(int8.unpack(recipe.export()))
-    torch.testing.assert_close(network.scale, recipe.average_table.module.whole()[0])
+    assert not torch.equal(learning.table.both, before)
+    network = from_state_dict(int8.unpack(learning.export()))
+    torch.testing.assert_close(network.scale, learning.average_table.module.whole()[0])
+
+
+@pytest.mark.filterwarnings("ignore:for .*copying from a non-meta parameter:UserWarning")
+def test_a_gpu_comes_to_the_weights_of_the_cpu(
+    vgg: OriginalVGG19, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "photos").mkdir()
+
+    def make() -> paint.PaintRecipe:
+        made = recipe(copy.deepcopy(vgg), tmp_path / "photos")
+        made.held_out = [[0] * 32 for _ in made.held_out]  # four photos are too few to show what is held out
+        return made
+
+    trains_there_as_here(make, tmp_path, monkeypatch)
 
 
 def test_what_is_missing_is_one_sentence(tmp_path, capsys):

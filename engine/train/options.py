@@ -30,11 +30,18 @@ OptionsT = TypeVar("OptionsT", bound="Options")
 Precision = Literal["auto", "fp32", "bf16"]
 
 
-def option(default: Any, about: str, *, source: bool = False, may_change: bool = False) -> Any:
+def option(
+    default: Any,
+    about: str,
+    *,
+    source: bool = False,
+    may_change: bool = False,
+    read: Callable[[str], Any] | None = None,
+) -> Any:
     """A field of options. source: it names files, and is no number of the recipe's. may_change: between two goes of a
-    run.
+    run. read: what turns an argument's text into a value, where that is not its type.
     """
-    return field(default=default, metadata={"about": about, "source": source, "may_change": may_change})
+    return field(default=default, metadata={"about": about, "source": source, "may_change": may_change, "read": read})
 
 
 def ratio(text: str) -> float:
@@ -127,18 +134,16 @@ def add_arguments(parser: argparse.ArgumentParser, options: Options) -> None:
             flag,
             default=value,
             nargs="+" if many else None,
-            type=_reader(f.name, kind),
+            type=f.metadata["read"] or _reader(kind),
             choices=typing.get_args(kind) if typing.get_origin(kind) is Literal else None,
             help=about + shown,
         )
 
 
-def _reader(name: str, kind: Any) -> Callable[[str], Any]:
+def _reader(kind: Any) -> Callable[[str], Any]:
     """What turns an argument's text into the field's type."""
-    if name == "stretch":
-        return ratio
     if typing.get_origin(kind) is tuple:
-        return _reader("", typing.get_args(kind)[0])
+        return _reader(typing.get_args(kind)[0])
     if typing.get_origin(kind) is Literal:
         return str
     inner = [part for part in typing.get_args(kind) if part is not type(None)]  # of `Path | None`

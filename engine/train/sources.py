@@ -13,7 +13,7 @@ from engine.contract.errors import RequestError
 from engine.contract.generate import CATEGORIES
 from engine.settings import ROOT
 from engine.train import data
-from engine.train.options import Options, option
+from engine.train.options import Options, option, ratio
 from engine.train.packshots import Packshots, Products, read_products
 
 if TYPE_CHECKING:
@@ -25,7 +25,9 @@ class ProductOptions(Options):
     """The options of recipes of generators that concern their pictures of products."""
 
     categories: Path | None = option(None, "csv with the columns file and category", source=True)
-    stretch: float = option(1.0, "how many times taller the pictures are made first, such as 4/3", source=True)
+    stretch: float = option(
+        1.0, "how many times taller the pictures are made first, such as 4/3", source=True, read=ratio
+    )
 
 
 def photos(options: Options) -> data.Pictures:

@@ -355,6 +355,19 @@ def test_the_encoder_s_view_keeps_white_and_shapes_but_not_the_hue():
     assert len(hues.unique()) == 3
 
 
+def test_the_studio_s_discriminator_sees_nothing_that_was_not_augmented(pictures, monkeypatch):
+    """Where augmenting makes one grey of everything, real and drawn pictures look alike to it."""
+    made, seen = RECIPES["studio"](pictures), []
+    monkeypatch.setattr(gan, "augment", lambda x, rng, **varied: 0 * x + 0.125)
+    made.heads.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    made.step(0)
+    assert len(seen) >= 2
+    with torch.no_grad():
+        for maps in seen:
+            for ours, grey in zip(maps, made.features(torch.full((1, 3, 64, 64), 0.125)), strict=True):
+                torch.testing.assert_close(ours.detach(), grey.expand_as(ours), atol=1e-5, rtol=1e-4)
+
+
 def test_augmenting_is_a_function_of_its_seed():
     x = torch.rand(4, 3, 16, 16)
     one, two, other = (augment.augment(x, np.random.default_rng(s)) for s in (1, 1, 2))

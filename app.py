@@ -19,7 +19,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from engine.runtime.device import configure
-from engine.runtime.folder import end_on, private_folder
+from engine.runtime.folder import Ended, end_on, private_folder
 
 if TYPE_CHECKING:
     import gradio as gr
@@ -56,14 +56,17 @@ def main(arguments: list[str] | None = None) -> None:
     if on_gpu:
         studio.warm_up()  # a ZeroGPU request runs in a fork of this process: what is loaded now, it has
     end_on(signal.SIGTERM, signal.signal)
-    with private_folder():
-        demo = served(studio, on_gpu(studio.run) if on_gpu else studio.run, options)
-        log.info(
-            "the page answers at http://%s:%s after %.1f s", options.host, demo.server_port, time.monotonic() - started
-        )
-        if not on_gpu:
-            threading.Thread(target=warmed, args=(studio,), name="warm-up", daemon=True).start()
-        demo.block_thread()
+    try:
+        with private_folder():
+            demo = served(studio, on_gpu(studio.run) if on_gpu else studio.run, options)
+            seconds = time.monotonic() - started
+            log.info("the page answers at http://%s:%s after %.1f s", options.host, demo.server_port, seconds)
+            if not on_gpu:
+                threading.Thread(target=warmed, args=(studio,), name="warm-up", daemon=True).start()
+            demo.block_thread()
+    except Ended as end:
+        logging.shutdown()
+        os._exit(int(str(end.code)))  # a thread that is inside torch would abort the interpreter on its way out
 
 
 def parsed(arguments: list[str] | None) -> argparse.Namespace:

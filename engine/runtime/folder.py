@@ -128,10 +128,14 @@ def _hold(file: int) -> bool:
     return True
 
 
+class Ended(SystemExit):
+    """A signal asked the process to end; the exit status says which."""
+
+
 def end_on(signal_number: int, handle: Callable[[int, Callable[..., None]], object]) -> None:
     """Let a signal end the process as an exception would, so that what is opened is closed. handle: `signal.signal`."""
 
     def end(number: int, _: object) -> None:
-        raise SystemExit(128 + number)
+        raise Ended(128 + number)
 
     handle(signal_number, end)
